@@ -1,0 +1,54 @@
+# `make help` lists the targets. The work is in scripts/, which also run on their own.
+.DEFAULT_GOAL := help
+.PHONY: run test test-all interop bench lint fuzz sanitize generate golden help clean
+
+DEMO ?= .sallyport-demo
+FUZZ_SECONDS ?= 60
+export FUZZ_SECONDS
+
+run: ## build, and start a demo node with a user to log in as; ARGS="--radius-listen 127.0.0.1:1812" adds flags
+	@scripts/install-packages run
+	@scripts/build-release
+	@exec .build/release/sallyport serve --demo --data-dir "$(DEMO)" $(ARGS)
+
+test: export SALLYPORT_REQUIRE ?= radclient,oathtool
+test: ## build with warnings as errors, run every test; foreign clients included; ARGS="--filter Lockout" runs some
+	@scripts/install-packages run test
+	@scripts/test $(ARGS)
+
+test-all: test sanitize ## test, then the core layers under the sanitizers
+
+interop: export SALLYPORT_REQUIRE ?= radclient,oathtool
+interop: ## only the tests with foreign clients (suites named …Interop…)
+	@scripts/install-packages run test
+	@scripts/test --filter Interop $(ARGS)
+
+bench: ## load the server, and FreeRADIUS in turn; ARGS are for scripts/bench
+	@scripts/install-packages run bench
+	@scripts/build-release
+	@scripts/bench $(ARGS)
+
+lint: ## formatting, layers, source rules, generated files
+	@scripts/install-packages run
+	@scripts/lint
+
+fuzz: ## each fuzzer for FUZZ_SECONDS=60; ARGS=FuzzRADIUS runs one
+	@scripts/install-packages run
+	@scripts/fuzz $(ARGS)
+
+sanitize: ## tests of the core layers with the thread and the address sanitizer
+	@scripts/install-packages run test
+	@scripts/sanitize thread $(ARGS)
+	@scripts/sanitize address $(ARGS)
+
+generate: ## run the generators (dictionaries to Swift, …)
+	@scripts/generate
+
+golden: ## rewrite the golden files; read the diff before committing it
+	@SALLYPORT_GOLDEN=write scripts/test $(ARGS)
+
+clean: ## remove what was built; the demo's data stays
+	@rm -rf .build
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
