@@ -17,11 +17,19 @@ let settings: [SwiftSetting] =
 /// For targets that touch no C: every unsafe construct has to be acknowledged.
 let memorySafe = settings + [.strictMemorySafety()]
 
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
-let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
+let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let swiftCSV = Target.Dependency.product(name: "SwiftCSV", package: "SwiftCSV")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
     name: "sallyport",
@@ -31,19 +39,100 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         // 0: protocols, published, no I/O
-        .target(name: "RADIUS", swiftSettings: memorySafe),
+        .target(name: "RADIUS", exclude: ["Dictionaries"], swiftSettings: memorySafe),
         .target(name: "OTP", dependencies: [crypto], swiftSettings: memorySafe),
-        .testTarget(name: "RADIUSTests", dependencies: ["RADIUS"], resources: [.copy("Vectors")], swiftSettings: settings),
+        // 1: the product's rules
+        .target(name: "LoginEngine", swiftSettings: memorySafe),
+        // 2: what the rules are plugged into
+        .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
+        .target(name: "Store", dependencies: ["LoginEngine", grdb, crypto, logging], swiftSettings: settings),
+        .target(name: "Directories", dependencies: ["LoginEngine", "RADIUS", "CArgon2", crypto, logging], swiftSettings: settings),
+        .target(name: "Factors", dependencies: ["LoginEngine", "OTP", crypto, logging], swiftSettings: settings),
+        // 4: the doors that need nothing of Administration
+        .target(
+            name: "RADIUSDoor", dependencies: ["LoginEngine", "RADIUS", lifecycle, logging, metrics, crypto], swiftSettings: settings),
+        // tests
+        .target(name: "TestSupport", dependencies: ["LoginEngine"], path: "Tests/TestSupport", swiftSettings: settings),
+        .testTarget(
+            name: "RADIUSTests", dependencies: ["RADIUS"], resources: [.copy("Vectors")], swiftSettings: settings),
         .testTarget(name: "OTPTests", dependencies: ["OTP"], resources: [.copy("Vectors")], swiftSettings: settings),
+        .testTarget(name: "LoginEngineTests", dependencies: ["LoginEngine", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "StoreTests", dependencies: ["Store", "LoginEngine", "TestSupport", crypto], swiftSettings: settings),
+        .testTarget(name: "DirectoriesTests", dependencies: ["Directories", "LoginEngine", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "FactorsTests", dependencies: ["Factors", "LoginEngine", "OTP", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "RADIUSDoorTests", dependencies: ["RADIUSDoor", "RADIUS", "LoginEngine", "TestSupport", logging],
+            swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
 )
 
+if !core {
+    package.products.append(.executable(name: "sallyport", targets: ["sallyport"]))
+    package.dependencies += [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: [.defaults, "YAML", "CommandLineArguments"]),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swiftcsv/SwiftCSV", from: "0.10.0"),
+    ]
+    package.targets += [
+        .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
+        // 3: every operation once
+        .target(
+            name: "Administration",
+            dependencies: ["LoginEngine", "Store", "OTP", "RADIUS", "Directories", "Factors", logging, swiftCSV],
+            swiftSettings: settings),
+        // 4: doors
+        .target(
+            name: "ControlDoor", dependencies: ["LoginEngine", "Administration", nio, nioPosix, lifecycle, logging],
+            swiftSettings: settings),
+        .target(
+            name: "WebDoor", dependencies: ["LoginEngine", hummingbird, nio, nioPosix, lifecycle, logging, metrics],
+            swiftSettings: settings),
+        // 5: settings, wiring, commands
+        .executableTarget(
+            name: "sallyport",
+            dependencies: [
+                "RADIUS", "OTP", "LoginEngine", "Store", "Directories", "Factors", "Administration", "RADIUSDoor", "ControlDoor",
+                "WebDoor", "CQREncode", argumentParser, configuration, crypto, lifecycle, logging, metrics, coreMetrics, yams,
+            ],
+            swiftSettings: settings),
+        .testTarget(
+            name: "AdministrationTests",
+            dependencies: ["Administration", "Store", "LoginEngine", "Directories", "Factors", "OTP", "TestSupport", logging],
+            swiftSettings: settings),
+        .testTarget(
+            name: "ControlDoorTests", dependencies: ["ControlDoor", "Administration", "LoginEngine", "TestSupport", logging],
+            swiftSettings: settings),
+        .testTarget(
+            name: "WebDoorTests",
+            dependencies: ["WebDoor", .product(name: "HummingbirdTesting", package: "hummingbird"), logging], swiftSettings: settings),
+        .testTarget(
+            name: "sallyportTests", dependencies: ["sallyport", "LoginEngine", yams, argumentParser, logging, metrics, coreMetrics],
+            swiftSettings: settings),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: [
+                "sallyport", "RADIUS", "OTP", "LoginEngine", "Administration", "Store", "Directories", "RADIUSDoor", "ControlDoor",
+                "TestSupport", logging,
+            ],
+            swiftSettings: settings),
+    ]
+}
+
 if fuzz {
     package.targets += [
-        .executableTarget(name: "FuzzRADIUS", dependencies: ["RADIUS"], path: "Fuzz/FuzzRADIUS")
+        .executableTarget(name: "FuzzRADIUS", dependencies: ["RADIUS"], path: "Fuzz/FuzzRADIUS"),
+        .executableTarget(name: "FuzzPasswordField", dependencies: ["LoginEngine"], path: "Fuzz/FuzzPasswordField"),
+        .executableTarget(name: "FuzzHandle", dependencies: ["Store", "LoginEngine"], path: "Fuzz/FuzzHandle"),
     ]
 }

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// A VPN gateway (or any other system) that asks, and how it wants to be answered.
+
+/// What a login must prove.
+package enum Requirement: String, Sendable, CaseIterable {
+    case password
+    case factor
+    case passwordAndFactor = "password+factor"
+}
+
+/// What is asked of a RADIUS client's requests without Message-Authenticator (CVE-2024-3596).
+package enum MessageAuthenticatorRule: String, Sendable, CaseIterable {
+    /// Every request must carry a valid one.
+    case require
+    /// As `allow`, until a source has shown that it always sends one; then as `require` for that source, for good.
+    case auto
+    /// Requests may come without; one that is there must still be valid.
+    case allow
+}
+
+/// How the second factor is asked for where the requirement is `password+factor`.
+package enum Asking: String, Sendable, CaseIterable {
+    /// Access-Challenge with a prompt; the password field is the password and nothing else.
+    case challenge
+    /// Password and code in one field; no challenge is ever sent.
+    case append
+    /// A field that holds both is read as `append`; one that holds the password alone gets a challenge.
+    case appendOrChallenge = "append+challenge"
+}
+
+/// What of a typed login name is dropped before it is looked up.
+package enum NameStripping: String, Sendable, CaseIterable {
+    case none
+    /// `alice@corp.example` → `alice`
+    case realm
+    /// `CORP\alice` → `alice`
+    case domain
+    case both
+}
+
+/// A client as the engine and the doors judge by it. A value that is replaced as a whole when it changes.
+package struct ClientSettings: Sendable, Equatable {
+    /// Unique; lower case letters, digits, `-`, `_`, `.`; 1…64 characters.
+    package var name: String
+    package var addresses: [AddressRange]
+    package var secret: Secret
+    package var messageAuthenticator: MessageAuthenticatorRule = .auto
+    package var requirement: Requirement = .passwordAndFactor
+    package var asking: Asking = .challenge
+    /// Between password and code on an append client; nil or one character.
+    package var separator: Character? = ","
+    /// Whether a tail of exactly a factor's digits is read as a code without a separator.
+    package var fixedLengthTail = false
+    /// Password and factor are always both asked for and judged together at the end.
+    package var concealFactor = false
+    /// Whether rejects carry the reason to the user.
+    package var helpfulMessages = false
+    package var nameStripping: NameStripping = .none
+    /// Seconds until the gateway sends a request again, 1…60.
+    package var retryTimeout = 5
+    /// How often it sends it in all, 1…10.
+    package var retryTries = 3
+    /// Whether a new packet with the same proof may take over the answer of the one before.
+    package var rejoin = false
+    /// Whether a factor that waits starts by itself, with nothing typed.
+    package var automaticPush = false
+    /// Whether an append client's password is checked at a directory before its tail was seen to be a code.
+    package var bindBeforeCode = false
+    package var isEnabled = true
+
+    package init(name: String, addresses: [AddressRange], secret: Secret) {
+        self.name = name
+        self.addresses = addresses
+        self.secret = secret
+    }
+
+    /// How long an answer may be held for this client: one second less than it waits in all.
+    package var holdTime: Timestamp.Span { .seconds(Int64(retryTimeout * retryTries - 1)) }
+    /// Within this time the same wrong proof is a retry, not a new guess.
+    package var retryTime: Timestamp.Span { .seconds(Int64(retryTimeout * retryTries)) }
+}
+
+/// A client that has a row; a reference, so that a request carries it for the price of a pointer.
+package final class Client: Sendable {
+    package let id: Int64
+    package let settings: ClientSettings
+
+    package init(id: Int64, settings: ClientSettings) {
+        self.id = id
+        self.settings = settings
+    }
+
+    package var name: String { settings.name }
+}

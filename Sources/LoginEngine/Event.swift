@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// One line of the audit trail, before it is chained.
+
+/// What happened. Raw values are stored: never reuse one.
+package enum EventKind: UInt8, Sendable, CaseIterable {
+    case loginAccepted = 1
+    case loginChallenged = 2
+    case loginRejected = 3
+    /// Equal rejects beyond the first few of a minute, as one event with a count.
+    case loginsRejected = 4
+    case userAdded = 20
+    case userChanged = 21
+    case userRemoved = 22
+    case userUnlocked = 23
+    case groupAdded = 30
+    case groupChanged = 31
+    case groupRemoved = 32
+    case clientAdded = 40
+    case clientChanged = 41
+    case clientRemoved = 42
+    case clientPinned = 43
+    case clientUnpinned = 44
+    case factorAdded = 50
+    case factorChanged = 51
+    case factorRemoved = 52
+    case recoveryCodesMade = 53
+    case nodeStarted = 90
+    case nodeStopped = 91
+}
+
+/// Why a login was rejected. The text is stored and shown by `trace`, metrics and logs: never reuse one for something else.
+package enum RejectReason: String, Sendable, CaseIterable {
+    case unknownUser = "unknown-user"
+    case wrongPassword = "wrong-password"
+    case noPassword = "no-password-set"
+    case userDisabled = "user-disabled"
+    case userPending = "user-not-activated"
+    case passwordLocked = "password-locked"
+    case factorLocked = "factor-locked"
+    case wrongCode = "wrong-code"
+    case codeMalformed = "code-malformed"
+    case codeAlreadyUsed = "code-already-used"
+    case codeBeyondWindow = "code-beyond-window"
+    case noFactor = "no-factor-enrolled"
+    case codeMissing = "code-missing"
+    case handleUnknown = "handle-unknown"
+    case handleExpired = "handle-expired"
+    case handleSpent = "handle-already-used"
+    case handleOfAnother = "handle-of-another-login"
+    case anotherLoginWaiting = "another-login-is-waiting"
+    case factorDenied = "factor-denied"
+    case factorTimedOut = "factor-timed-out"
+    case factorFailed = "factor-failed"
+    case keywordNotAllowed = "keyword-not-allowed"
+    case sameWrongProof = "same-wrong-proof-again"
+    case protocolNotSupported = "protocol-not-supported"
+    case sourceUnreachable = "password-source-unreachable"
+    case nameMalformed = "name-malformed"
+    case changedMeanwhile = "changed-meanwhile"
+}
+
+/// Fields that belong to one person. The chain holds only a salted commitment of them, so that they can be erased.
+package struct PersonalFields: Sendable, Equatable {
+    /// Name and value, in the order in which they are shown; names are stable: `name`, `station`, `email`, `phone`, `actor`.
+    package var fields: [Field]
+
+    package struct Field: Sendable, Equatable {
+        package var name: String
+        package var value: String
+
+        package init(_ name: String, _ value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    package init(_ fields: [Field] = []) {
+        self.fields = fields
+    }
+
+    package subscript(_ name: String) -> String? {
+        fields.first { $0.name == name }?.value
+    }
+}
+
+package struct Event: Sendable, Equatable {
+    package var kind: EventKind
+    package var at: Timestamp
+    package var login: LoginID?
+    /// The row of the user it is about; nil for unknown users and for what concerns none.
+    package var user: Int64?
+    /// The row of the client.
+    package var client: Int64?
+    /// The stable text of the reason (`RejectReason.rawValue`), or nil.
+    package var reason: String?
+    /// What can be told of everybody: client name, source address of the gateway, requirement, steps, before and after. Names are stable.
+    package var details: [Detail]
+    /// The person it is about.
+    package var subject: PersonalFields
+    /// Who did it, for changes by an administrator.
+    package var actor: PersonalFields
+
+    package struct Detail: Sendable, Equatable {
+        package var name: String
+        package var value: String
+
+        package init(_ name: String, _ value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    package init(
+        _ kind: EventKind, at: Timestamp, login: LoginID? = nil, user: Int64? = nil, client: Int64? = nil, reason: String? = nil,
+        details: [Detail] = [], subject: PersonalFields = PersonalFields(), actor: PersonalFields = PersonalFields()
+    ) {
+        self.kind = kind
+        self.at = at
+        self.login = login
+        self.user = user
+        self.client = client
+        self.reason = reason
+        self.details = details
+        self.subject = subject
+        self.actor = actor
+    }
+
+    package subscript(_ name: String) -> String? {
+        details.first { $0.name == name }?.value
+    }
+}

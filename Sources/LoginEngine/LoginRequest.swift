@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a door hands to the engine: who asks, who logs in, with what proof.
+
+/// How the user proves the first factor, or the code where the password field is the code.
+package enum PasswordProof: Sendable, Equatable {
+    /// PAP, GTC, a form: the text itself.
+    case plaintext(Secret)
+    /// A protocol that this server cannot judge yet; its name as the trail shows it, such as `CHAP`.
+    case unsupported(String)
+}
+
+package enum Door: UInt8, Sendable {
+    case radius = 1
+    case api = 2
+}
+
+package struct LoginRequest: Sendable {
+    package var door: Door
+    package var client: Client
+    /// The login name as typed.
+    package var name: String
+    package var proof: PasswordProof
+    /// The text of a handle that an earlier challenge gave out (RADIUS State).
+    package var handle: String?
+    /// Where the user's device is, as the gateway says (Calling-Station-Id); nil when it says nothing.
+    package var callingStation: String?
+    /// NAS-Port and Acct-Session-Id, joined by the door into one text; nil when neither was sent.
+    package var gatewaySession: String?
+    /// The address that the request came from.
+    package var source: NetworkAddress
+    /// Hash of the whole request: equal for a retransmission, and only for that.
+    package var fingerprint: Fingerprint
+
+    package init(
+        door: Door, client: Client, name: String, proof: PasswordProof, handle: String? = nil, callingStation: String? = nil,
+        gatewaySession: String? = nil, source: NetworkAddress, fingerprint: Fingerprint
+    ) {
+        self.door = door
+        self.client = client
+        self.name = name
+        self.proof = proof
+        self.handle = handle
+        self.callingStation = callingStation
+        self.gatewaySession = gatewaySession
+        self.source = source
+        self.fingerprint = fingerprint
+    }
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the engine needs of the layers above it. It declares; `sallyport/Node` plugs in.
+
+// MARK: Records
+
+/// What is asked of the database before a login is judged.
+package struct LoginLookup: Sendable {
+    /// The normalised name (`UserName.key`); nil for a request that carries only a handle.
+    package var nameKey: String?
+    package var handle: HandleID?
+
+    package init(nameKey: String?, handle: HandleID?) {
+        self.nameKey = nameKey
+        self.handle = handle
+    }
+}
+
+/// What the database knows of one login; one consistent view.
+package struct LoginFacts: Sendable {
+    /// Nil: nobody has that name.
+    package var user: User?
+    /// The user's factors that are active, in the order in which they are preferred.
+    package var factors: [Factor]
+    /// The row behind the handle, used ones too.
+    package var suspended: SuspendedLogin?
+    /// Failures that count against the user, from every node and source.
+    package var failures: [FailureRecord]
+
+    package init(user: User? = nil, factors: [Factor] = [], suspended: SuspendedLogin? = nil, failures: [FailureRecord] = []) {
+        self.user = user
+        self.factors = factors
+        self.suspended = suspended
+        self.failures = failures
+    }
+}
+
+/// A login that waits for the next packet: the row behind a handle.
+package struct SuspendedLogin: Sendable, Equatable {
+    package var handle: HandleID
+    package var login: LoginID
+    package var client: Int64
+    /// Nil where a name that nobody has was challenged, so that nobody learns it.
+    package var user: Int64?
+    /// The normalised name; the next packet must carry the same.
+    package var nameKey: String
+    package var station: String?
+    /// Whether the first factor was right. False only under `concealFactor`.
+    package var firstFactor: FirstFactor
+    package var issued: Timestamp
+    package var expires: Timestamp
+    /// Set once the handle was used.
+    package var decision: RecordedDecision?
+
+    package enum FirstFactor: UInt8, Sendable {
+        case right = 1
+        case wrong = 2
+        /// Nothing was asked: factor-only.
+        case none = 3
+    }
+
+    package init(
+        handle: HandleID, login: LoginID, client: Int64, user: Int64?, nameKey: String, station: String?, firstFactor: FirstFactor,
+        issued: Timestamp, expires: Timestamp, decision: RecordedDecision? = nil
+    ) {
+        self.handle = handle
+        self.login = login
+        self.client = client
+        self.user = user
+        self.nameKey = nameKey
+        self.station = station
+        self.firstFactor = firstFactor
+        self.issued = issued
+        self.expires = expires
+        self.decision = decision
+    }
+}
+
+/// A decision as it was written down; what tells a retry from a replay.
+package struct RecordedDecision: Sendable, Equatable {
+    package var login: LoginID
+    package var isAccept: Bool
+    package var at: Timestamp
+    /// Of the datagram that was decided.
+    package var request: Fingerprint
+    /// Keyed, of client, user, State or station, gateway session and proof; nil where the client may not rejoin.
+    package var retry: Fingerprint?
+
+    package init(login: LoginID, isAccept: Bool, at: Timestamp, request: Fingerprint, retry: Fingerprint?) {
+        self.login = login
+        self.isAccept = isAccept
+        self.at = at
+        self.request = request
+        self.retry = retry
+    }
+}
+
+/// What is used up by an accept.
+package enum Mark: Sendable, Equatable, Hashable {
+    /// A TOTP step: any step that was not used and lies above the folded one.
+    case totp(factor: Int64, step: Int64)
+    /// A HOTP counter: must lie above every used one.
+    case hotp(factor: Int64, counter: Int64)
+    /// A recovery code of the user, by its keyed hash.
+    case recovery(factor: Int64, hash: [UInt8])
+}
+
+/// One transaction: everything in it becomes true together, durably, or nothing does.
+package struct Settlement: Sendable, Equatable {
+    package var decision: RecordedDecision
+    /// Must still be there and active for an accept; nil for rejects of names that nobody has.
+    package var user: Int64?
+    package var marks: [Mark]
+    /// Used up by accept and reject alike.
+    package var handle: HandleID?
+    package var event: Event
+
+    package init(decision: RecordedDecision, user: Int64?, marks: [Mark], handle: HandleID?, event: Event) {
+        self.decision = decision
+        self.user = user
+        self.marks = marks
+        self.handle = handle
+        self.event = event
+    }
+}
+
+package enum SettlementOutcome: Sendable, Equatable {
+    /// Written and durable.
+    case done
+    /// A mark was there already; with the decision it was made for, where that is still known.
+    case markUsed(RecordedDecision?)
+    /// The handle was used already, or is gone.
+    case handleSpent(RecordedDecision?)
+    /// The user or factor was disabled or removed since the login was read.
+    case changedMeanwhile
+    /// Nothing was written.
+    case failed(NoAnswer)
+}
+
+/// Failures that count against a user.
+package struct FailureRecord: Sendable, Equatable, Hashable {
+    package enum Kind: UInt8, Sendable, CaseIterable {
+        /// Wrong passwords from one source.
+        case passwordFromSource = 1
+        /// Wrong passwords from anywhere.
+        case password = 2
+        /// Wrong codes.
+        case code = 3
+        /// Wrong recovery codes.
+        case recovery = 4
+    }
+
+    package var kind: Kind
+    /// The source's address for `passwordFromSource`, else empty.
+    package var source: String
+    /// Failures in the window that began at `since`.
+    package var count: Int
+    package var since: Timestamp
+    /// How often it was locked in a row: 0 for never; the n-th lock lasts 2ⁿ⁻¹ minutes.
+    package var level: Int
+    package var lockedUntil: Timestamp?
+
+    package init(kind: Kind, source: String, count: Int, since: Timestamp, level: Int, lockedUntil: Timestamp?) {
+        self.kind = kind
+        self.source = source
+        self.count = count
+        self.since = since
+        self.level = level
+        self.lockedUntil = lockedUntil
+    }
+}
+
+/// What is written without anybody waiting for it.
+package enum Afterthought: Sendable {
+    case event(Event)
+    /// The new state of one counter; replaces what is there.
+    case failure(user: Int64, FailureRecord)
+    /// A right login: every counter of these kinds goes.
+    case forgive(user: Int64, [FailureRecord.Kind])
+    case resynchronisation(factor: Int64, Factor.Resynchronisation)
+}
+
+/// The database as the engine sees it. Implemented by `Store`.
+package protocol LoginRecords: Sendable {
+    /// Reads a batch in one consistent view, on the caller's thread: it may block for one round trip, never for a writer.
+    /// - Returns: one value per look-up, in order.
+    func load(_ lookups: [LoginLookup], at now: Timestamp) throws(NoAnswer) -> [LoginFacts]
+
+    /// Hands a settlement to the one writer. `completion` runs on the writer's thread after the group it was in is durable,
+    /// or at once, on the caller's, with `.failed(.overloaded)` when the queue is full.
+    func settle(_ settlement: Settlement, completion: @escaping @Sendable (SettlementOutcome) -> Void)
+
+    /// Writes the row behind a handle together with its event. `completion(nil)` once durable.
+    func suspend(_ login: SuspendedLogin, event: Event, completion: @escaping @Sendable (NoAnswer?) -> Void)
+
+    /// Queues what nobody waits for; when the queue is full it is counted and lost, never waited for.
+    func remember(_ afterthought: Afterthought)
+}
+
+/// Makes and checks the text of handles, and keyed fingerprints; equal on every node. Implemented by `Store`.
+package protocol HandleSeal: Sendable {
+    /// 32 characters of base64url: 128 random bits and a 64-bit MAC that covers the key's id.
+    func text(of handle: HandleID) -> String
+    /// Nil when the text is none of ours; costs one MAC.
+    func open(_ text: String) -> HandleID?
+    /// Keyed hash of several parts; parts are delimited, so that no two lists of parts collide by shifting bytes.
+    func digest(_ parts: [[UInt8]]) -> Fingerprint
+}
+
+// MARK: First factor
+
+package enum PasswordVerdict: Sendable, Equatable {
+    case right
+    case wrong
+    /// The source did not answer: never counted as a failure.
+    case unreachable(String)
+    /// Its queue is full.
+    case overloaded
+}
+
+/// What checks the first factor.
+package protocol PasswordSource: Sendable {
+    /// Whether a wrong password counts against the user at a system that is not ours (a directory's own lockout).
+    var countsElsewhere: Bool { get }
+
+    /// Checks on the source's own bounded pool; never blocks the caller. A nil user costs the same as a wrong password.
+    /// `completion` runs once, on any thread.
+    func check(_ password: Secret, of user: User?, completion: @escaping @Sendable (PasswordVerdict) -> Void)
+}
+
+// MARK: Second factor
+
+/// What a typed text is to one factor. Looks, consumes nothing.
+package enum CodeVerdict: Sendable, Equatable {
+    /// Right as far as can be told without the database; the settlement of the mark decides.
+    case right(Mark)
+    /// Could have been a code of this factor, and is not the one.
+    case wrong
+    /// HOTP: right, but beyond the window; right again with the next counter it is taken.
+    case beyondWindow(Factor.Resynchronisation)
+    /// Not of this factor's shape.
+    case malformed
+}
+
+/// How a factor begins.
+package enum FactorBeginning: Sendable, Equatable {
+    /// Nothing has to happen: the user reads a code from a device.
+    case typed
+    /// Something is sent and the user types what arrived (SMS, mail).
+    case sent
+    /// The user answers elsewhere (push, call); the login waits.
+    case waits(Timestamp.Span)
+}
+
+package struct FactorStart: Sendable {
+    package var login: LoginID
+    package var user: User
+    package var factor: Factor
+    package var clientName: String
+    package var station: String?
+    package var at: Moment
+
+    package init(login: LoginID, user: User, factor: Factor, clientName: String, station: String?, at: Moment) {
+        self.login = login
+        self.user = user
+        self.factor = factor
+        self.clientName = clientName
+        self.station = station
+        self.at = at
+    }
+}
+
+package enum FactorAnswer: Sendable, Equatable {
+    case approved
+    /// `notMe`: the user says that somebody else has the password.
+    case denied(notMe: Bool)
+    /// It could not be started or broke; the text is for the trail.
+    case failed(String)
+}
+
+/// A kind of second factor. The engine knows kinds only by this.
+package protocol SecondFactor: Sendable {
+    var kind: FactorKind { get }
+    var beginning: FactorBeginning { get }
+    /// The word that asks for it (`push`, `sms`); nil for factors whose code is simply typed.
+    var keyword: String? { get }
+
+    /// Whether `text` has the shape of an answer of this factor; consults no secret.
+    func isWellFormed(_ text: String, for factor: Factor) -> Bool
+    /// Pure: the same input gives the same verdict.
+    func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict
+    /// Starts a factor that waits or sends. `answer` runs at most once, on any thread; for `.sent`, `.approved` means *was sent*.
+    func start(_ start: FactorStart, answer: @escaping @Sendable (FactorAnswer) -> Void)
+    /// The login was decided otherwise: withdraw what was started.
+    func cancel(_ login: LoginID)
+}
+
+// MARK: Doors
+
+/// One request with who wants the answer.
+package struct Attempt: Sendable {
+    package var request: LoginRequest
+    /// Names the waiter for `Logins.abandon`; unique per door.
+    package var waiter: UInt64
+    /// Runs once, on any thread.
+    package var completion: @Sendable (LoginAnswer) -> Void
+
+    package init(request: LoginRequest, waiter: UInt64, completion: @escaping @Sendable (LoginAnswer) -> Void) {
+        self.request = request
+        self.waiter = waiter
+        self.completion = completion
+    }
+}
+
+/// What a door calls. Implemented by `Logins`.
+package protocol LoginJudge: Sendable {
+    /// Judges a batch. Completions of logins that need not wait run before it returns or on the writer's thread.
+    func attempt(_ attempts: [Attempt])
+    /// The waiter no longer wants its answer; the login goes on.
+    func abandon(waiter: UInt64)
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// A person who logs in, and what she can prove herself with.
+
+package enum UserStatus: String, Sendable, CaseIterable {
+    case pending, active, disabled
+}
+
+/// A user as one login judges by it.
+package struct User: Sendable, Equatable {
+    package var id: Int64
+    /// The login name as it was given; the names it is found by are normalised (`UserName`).
+    package var name: String
+    package var status: UserStatus
+    /// The PHC string of argon2id (`$argon2id$v=19$…`); nil when no password was set.
+    package var passwordHash: Secret?
+
+    package init(id: Int64, name: String, status: UserStatus, passwordHash: Secret?) {
+        self.id = id
+        self.name = name
+        self.status = status
+        self.passwordHash = passwordHash
+    }
+}
+
+package enum FactorKind: String, Sendable, CaseIterable {
+    case totp, hotp, recovery, push
+}
+
+package enum FactorState: String, Sendable, CaseIterable {
+    case pending, active, disabled
+}
+
+package enum CodeAlgorithm: String, Sendable, CaseIterable {
+    case sha1, sha256, sha512
+}
+
+/// One enrolled second factor of a user.
+package struct Factor: Sendable, Equatable {
+    package var id: Int64
+    package var kind: FactorKind
+    package var label: String
+    package var state: FactorState
+    /// The shared key of TOTP and HOTP; empty for kinds that have none.
+    package var secret: Secret
+    package var algorithm: CodeAlgorithm = .sha1
+    /// 6…8
+    package var digits = 6
+    /// TOTP: seconds a step lasts.
+    package var period = 30
+    /// The highest TOTP step or HOTP counter that was used, folded row and live marks together; −1 when none was.
+    package var highestUsed: Int64 = -1
+    /// TOTP: how many steps the token's clock was seen to be ahead of ours (negative: behind).
+    package var drift = 0
+    /// HOTP: the counter of a right code beyond the window, waiting for its successor, and when it stops waiting.
+    package var resynchronisation: Resynchronisation?
+
+    package struct Resynchronisation: Sendable, Equatable {
+        package var counter: Int64
+        package var expires: Timestamp
+
+        package init(counter: Int64, expires: Timestamp) {
+            self.counter = counter
+            self.expires = expires
+        }
+    }
+
+    package init(id: Int64, kind: FactorKind, label: String, state: FactorState, secret: Secret) {
+        self.id = id
+        self.kind = kind
+        self.label = label
+        self.state = state
+        self.secret = secret
+    }
+}
