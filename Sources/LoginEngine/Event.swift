@@ -91,9 +91,11 @@ package struct Event: Sendable, Equatable {
     package var user: Int64?
     /// The row of the client.
     package var client: Int64?
+    /// The address that the request came from (the gateway's, not a person's); kept binary, since text costs more than the login.
+    package var source: NetworkAddress?
     /// The stable text of the reason (`RejectReason.rawValue`), or nil.
     package var reason: String?
-    /// What can be told of everybody: client name, source address of the gateway, requirement, steps, before and after. Names are stable.
+    /// What can be told of everybody: client name, requirement, steps, before and after. Names are stable.
     package var details: [Detail]
     /// The person it is about.
     package var subject: PersonalFields
@@ -111,14 +113,15 @@ package struct Event: Sendable, Equatable {
     }
 
     package init(
-        _ kind: EventKind, at: Timestamp, login: LoginID? = nil, user: Int64? = nil, client: Int64? = nil, reason: String? = nil,
-        details: [Detail] = [], subject: PersonalFields = PersonalFields(), actor: PersonalFields = PersonalFields()
+        _ kind: EventKind, at: Timestamp, login: LoginID? = nil, user: Int64? = nil, client: Int64? = nil,
+        source: NetworkAddress? = nil, reason: String? = nil, details: [Detail] = [], subject: PersonalFields = PersonalFields(), actor: PersonalFields = PersonalFields()
     ) {
         self.kind = kind
         self.at = at
         self.login = login
         self.user = user
         self.client = client
+        self.source = source
         self.reason = reason
         self.details = details
         self.subject = subject
