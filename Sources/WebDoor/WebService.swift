@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// The HTTP listeners of a node, one Hummingbird application each, under one service.
+
+import Foundation
+import Hummingbird
+import HummingbirdCore
+package import Logging
+import LoginEngine
+import NIOCore
+import ServiceLifecycle
+
+/// Why a listener could not be opened; one line, for exit code 69 (busy) or 78 (no such address, no right).
+package struct WebDoorError: Error, Equatable, CustomStringConvertible {
+    package enum Code: Sendable {
+        case busy, notPermitted, noSuchAddress, failed
+    }
+
+    package var code: Code
+    package var description: String
+}
+
+package struct WebService: Service {
+    /// More open connections wait in the kernel: a handful of probes and scrapers is what comes here.
+    static let connectionLimit = 64
+    /// A connection that says nothing for so long is closed.
+    static let idleTimeout = TimeAmount.seconds(30)
+
+    private let plans: [Plan]
+    private let board = BoundAddresses()
+    private let logger: Logger
+
+    private struct Plan {
+        var kind: Kind
+        var address: ListenAddress
+        var router: @Sendable () -> Router<Routes.Context>
+    }
+
+    package enum Kind: String, Sendable {
+        case health, metrics
+    }
+
+    /// Two lists, because health is open to everybody and metrics are not.
+    package init(health: [ListenAddress], metrics: [ListenAddress], sources: WebSources, logger: Logger) {
+        plans =
+            ListenAddress.separate(health).map { Plan(kind: .health, address: $0, router: { Routes.health(sources) }) }
+            + ListenAddress.separate(metrics).map { Plan(kind: .metrics, address: $0, router: { Routes.metrics(sources) }) }
+        self.logger = logger
+    }
+
+    /// Where the listeners of a kind are, in the order given, once all are open. Throws what `run` throws when one cannot be opened.
+    package func bound(_ kind: Kind) async throws -> [ListenAddress] {
+        let all = try await board.wait()
+        return zip(plans, all).filter { $0.0.kind == kind }.map(\.1)
+    }
+
+    /// Serves until the graceful shutdown; throws `WebDoorError` when an address cannot be had.
+    package func run() async throws {
+        board.expect(plans.count)
+        do {
+            guard !plans.isEmpty else {
+                // Without listeners the service still lasts as long as the node.
+                try? await gracefulShutdown()
+                return
+            }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for (index, plan) in plans.enumerated() {
+                    group.addTask { try await serve(plan, index: index) }
+                }
+                try await group.waitForAll()
+            }
+        } catch {
+            board.fail(error)
+            throw error
+        }
+        board.fail(CancellationError())
+    }
+
+    private func serve(_ plan: Plan, index: Int) async throws {
+        var quiet = logger
+        // What a port scanner sends is no news for whoever runs the node.
+        quiet.logLevel = max(logger.logLevel, .warning)
+        let application = Application(
+            router: plan.router(),
+            server: .http1(configuration: HTTP1Channel.Configuration(idleTimeout: Self.idleTimeout)),
+            configuration: ApplicationConfiguration(
+                address: .hostname(plan.address.hostText, port: Int(plan.address.port)),
+                availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionLimit)),
+            onServerRunning: { channel in
+                let address = ListenAddress(host: plan.address.host, port: UInt16(channel.localAddress?.port ?? Int(plan.address.port)))
+                logger.info("listening", metadata: ["door": "\(plan.kind.rawValue)", "address": "\(address)"])
+                board.set(address, at: index)
+            },
+            logger: quiet)
+        do {
+            try await application.run()
+        } catch let error as IOError {
+            throw WebDoorError(error, kind: plan.kind, address: plan.address)
+        }
+    }
+}
+
+extension WebDoorError {
+    init(_ error: IOError, kind: WebService.Kind, address: ListenAddress) {
+        let place = "web.\(kind.rawValue): \(address)"
+        switch error.errnoCode {
+        case EADDRINUSE:
+            self.init(code: .busy, description: "\(place) is in use by another program; stop it, or choose another port")
+        case EACCES, EPERM:
+            self.init(
+                code: .notPermitted, description: "\(place) may not be opened by this user; ports below 1024 need CAP_NET_BIND_SERVICE")
+        case EADDRNOTAVAIL, EAFNOSUPPORT:
+            self.init(code: .noSuchAddress, description: "\(place) is not an address of this machine")
+        default:
+            self.init(code: .failed, description: "\(place) cannot be opened: \(String(cString: strerror(error.errnoCode)))")
+        }
+    }
+}
