@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every key of the node's settings, with default and meaning: the one source for flags, variables, file, checks and docs/run/settings.md.
+
+struct SettingKey: Sendable {
+    enum Kind: Sendable, Equatable {
+        case text
+        case choice([String])
+        case addresses
+    }
+
+    /// Dotted, as in the file: `radius.listen`.
+    var name: String
+    var kind: Kind
+    /// One element, but for `.addresses`.
+    var standard: [String]
+    var meaning: String
+
+    /// `--radius-listen`
+    var flag: String { "--" + name.replacing(".", with: "-") }
+    /// `SALLYPORT_RADIUS_LISTEN`
+    var variable: String { Self.variablePrefix + name.replacing(".", with: "_").replacing("-", with: "_").uppercased() }
+
+    static let variablePrefix = "SALLYPORT_"
+}
+
+extension SettingKey {
+    static let dataDirectory = SettingKey(
+        name: "data-directory", kind: .text, standard: ["/var/lib/sallyport"],
+        meaning: "Database, master key and control socket; made at first start, mode 0700.")
+    static let database = SettingKey(
+        name: "database", kind: .text, standard: ["sqlite"],
+        meaning: "Where the data is: `sqlite`, a file in the data directory. This version knows no other.")
+    static let masterKeySource = SettingKey(
+        name: "master-key.source", kind: .text, standard: ["file"],
+        meaning: """
+            Where the key that seals secrets comes from: `file` (`master.key` in the data directory, made at first start with mode 0600), \
+            `file:PATH`, `environment` (`SALLYPORT_MASTER_KEY`), `environment:NAME`, `credential` (systemd's `sallyport.master-key`) \
+            or `credential:NAME`.
+            """)
+    static let radiusListen = SettingKey(
+        name: "radius.listen", kind: .addresses, standard: ["0.0.0.0:1812", "[::]:1812"],
+        meaning: "RADIUS authentication over UDP.")
+    static let webHealth = SettingKey(
+        name: "web.health", kind: .addresses, standard: ["0.0.0.0:8080"],
+        meaning: "`/livez` and `/readyz` over plain HTTP, without detail. Empty: no listener.")
+    static let webMetrics = SettingKey(
+        name: "web.metrics", kind: .addresses, standard: ["127.0.0.1:9090"],
+        meaning: "Prometheus `/metrics`, and `/readyz` with the reasons. Empty: no listener.")
+    static let logLevel = SettingKey(
+        name: "log.level", kind: .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), standard: ["info"],
+        meaning: "Lines below this level are left out.")
+    static let logFormat = SettingKey(
+        name: "log.format", kind: .choice(["text", "json"]), standard: ["text"],
+        meaning: "Lines for people, coloured on a terminal, or one JSON object per line; both on standard error.")
+
+    /// In the order of the file.
+    static let all = [dataDirectory, database, masterKeySource, radiusListen, webHealth, webMetrics, logLevel, logFormat]
+}
+
+extension SettingKey {
+    /// docs/run/settings.md
+    static var page: String {
+        var page = """
+            # Settings of the node
+
+            <!-- Generated from Sources/sallyport/Node/SettingKey.swift by `make golden`. -->
+
+            Each key is a line of `sallyport.yaml`, an environment variable and a flag of `serve`. A flag wins over the variable, the variable
+            over the file, the file over the default. The file is the one named by `--config` or `SALLYPORT_CONFIG`, else
+            `\(Settings.standardFile)` if it exists. In a variable or a flag, the addresses of a list are separated by commas.
+
+            An unknown key or a wrong value ends the program with exit code 78 and one line that names file, line and column. What is
+            managed while the node runs (users, clients, factors) is not here, but in the database: `sallyport --help`.
+
+            ## The file, complete with its defaults
+
+            ```yaml
+            \(sampleFile)
+            ```
+
+            ## The keys
+
+
+            """
+        for key in all {
+            let standard = key.standard.map { "`\($0)`" }.joined(separator: ", ")
+            let choices =
+                if case .choice(let choices) = key.kind { " One of " + choices.map { "`\($0)`" }.joined(separator: ", ") + "." } else { "" }
+            page += """
+                ### \(key.name)
+
+                \(key.meaning)\(choices)
+
+                - default: \(standard)
+                - flag: `\(key.flag)`
+                - variable: `\(key.variable)`
+
+
+                """
+        }
+        return String(page.dropLast())
+    }
+
+    private static var sampleFile: String {
+        var lines: [String] = []
+        var section = ""
+        for key in all {
+            let value =
+                switch key.kind {
+                case .addresses: "[" + key.standard.map { "\"\($0)\"" }.joined(separator: ", ") + "]"
+                default: key.standard[0]
+                }
+            let parts = key.name.split(separator: ".")
+            if parts.count == 2 {
+                if section != parts[0] { lines.append("\(parts[0]):") }
+                section = String(parts[0])
+                lines.append("  \(parts[1]): \(value)")
+            } else {
+                lines.append("\(key.name): \(value)")
+            }
+        }
+        return lines.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a single value may be, and what several may be together.
+
+import Foundation
+import WebDoor
+
+extension Settings {
+    /// The values of one key as text, or why they cannot be. The words follow `place: key`.
+    static func check(_ values: [String], for key: SettingKey) throws(SettingsError) {
+        switch key.kind {
+        case .addresses:
+            for value in values {
+                do {
+                    _ = try ListenAddress(value)
+                } catch {
+                    throw SettingsError(description: error.description)
+                }
+            }
+            for (index, value) in values.enumerated() where values[..<index].contains(value) && !value.hasSuffix(":0") {
+                throw SettingsError(description: "\"\(value)\" is there twice")
+            }
+        case .choice(let choices):
+            guard let value = values.first, choices.contains(value) else {
+                let near = values.first.flatMap { NearestName.of($0.lowercased(), in: choices) }.map { "; did you mean \"\($0)\"?" } ?? ""
+                throw SettingsError(description: "must be one of \(choices.joined(separator: ", "))\(near)")
+            }
+        case .text:
+            guard let value = values.first, !value.isEmpty else { throw SettingsError(description: "is empty") }
+            guard !value.unicodeScalars.contains(where: { $0.value < 0x20 || $0.value == 0x7F }) else {
+                throw SettingsError(description: "holds a control character")
+            }
+            if key.name == SettingKey.database.name { _ = try database(value) }
+            if key.name == SettingKey.masterKeySource.name { _ = try masterKeySource(value) }
+        }
+    }
+
+    /// The text may hold a password, so an error never repeats it.
+    static func database(_ text: String) throws(SettingsError) -> Database {
+        if text == "sqlite" { return .sqlite }
+        if text.hasPrefix("postgresql:") || text.hasPrefix("postgres:") {
+            throw SettingsError(description: "PostgreSQL is not in this version; write \"sqlite\"")
+        }
+        throw SettingsError(description: "must be \"sqlite\", a file in the data directory")
+    }
+
+    static func masterKeySource(_ text: String) throws(SettingsError) -> MasterKeySource {
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        let detail = parts.count == 2 ? parts[1] : nil
+        if detail != "" {
+            switch parts[0] {
+            case "file": return .file(detail.map { URL(fileURLWithPath: $0, isDirectory: false).standardizedFileURL.path })
+            case "environment": return .environment(detail ?? SettingKey.variablePrefix + "MASTER_KEY")
+            // A name with a slash would leave systemd's folder.
+            case "credential" where detail?.contains("/") != true: return .credential(detail ?? "sallyport.master-key")
+            default: break
+            }
+        }
+        throw SettingsError(description: "must be file, file:PATH, environment, environment:NAME, credential or credential:NAME")
+    }
+
+    func checkListeners() throws(SettingsError) {
+        guard !radiusListen.isEmpty else {
+            throw SettingsError(description: "radius.listen: is empty, so that no gateway could ask; name at least one address")
+        }
+        if let both = webHealth.first(where: { $0.port != 0 && webMetrics.contains($0) }) {
+            throw SettingsError(
+                description:
+                    "web.health and web.metrics both listen on \(both); health is for everybody, metrics are not: give them two ports")
+        }
+    }
+}
+
+/// The known name that a mistyped one most likely meant.
+enum NearestName {
+    static func of(_ typed: String, in names: some Sequence<String>) -> String? {
+        let best = names.map { (name: $0, distance: distance(typed, $0)) }.min { $0.distance < $1.distance }
+        guard let best, best.distance <= max(2, typed.count / 3), best.distance < typed.count else { return nil }
+        return best.name
+    }
+
+    /// Insertions, deletions, replacements and swapped neighbours.
+    static func distance(_ left: String, _ right: String) -> Int {
+        let left = Array(left)
+        let right = Array(right)
+        var beforeLast: [Int] = []
+        var last = Array(0...right.count)
+        for i in 0..<left.count {
+            var row = [i + 1] + [Int](repeating: 0, count: right.count)
+            for j in 0..<right.count {
+                row[j + 1] = min(last[j + 1] + 1, row[j] + 1, last[j] + (left[i] == right[j] ? 0 : 1))
+                if i > 0, j > 0, left[i] == right[j - 1], left[i - 1] == right[j] {
+                    row[j + 1] = min(row[j + 1], beforeLast[j - 1] + 1)
+                }
+            }
+            beforeLast = last
+            last = row
+        }
+        return last[right.count]
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a node is told before it starts: flags over environment over sallyport.yaml over defaults.
+
+import Configuration
+import Foundation
+import Logging
+import WebDoor
+
+struct Settings: Sendable, Equatable {
+    enum Database: Sendable, Equatable {
+        case sqlite
+    }
+
+    enum MasterKeySource: Sendable, Equatable {
+        /// nil: `master.key` in the data directory.
+        case file(String?)
+        case environment(String)
+        /// A file in systemd's `$CREDENTIALS_DIRECTORY`.
+        case credential(String)
+    }
+
+    enum LogFormat: String, Sendable {
+        case text, json
+    }
+
+    /// Absolute.
+    var dataDirectory: String
+    var database: Database
+    var masterKeySource: MasterKeySource
+    var radiusListen: [ListenAddress]
+    var webHealth: [ListenAddress]
+    var webMetrics: [ListenAddress]
+    var logLevel: Logger.Level
+    var logFormat: LogFormat
+
+    /// What looks like a mistake and stops nothing; logged once at the start.
+    var warnings: [String] = []
+    /// Name of the layer that set each key: `flags`, `environment`, `file` or `defaults`.
+    var origins: [String: String] = [:]
+}
+
+/// Why a node cannot start with these settings: one line, exit code 78.
+struct SettingsError: Error, Equatable, CustomStringConvertible {
+    var description: String
+}
+
+extension Settings {
+    static let standardFile = "/etc/sallyport/sallyport.yaml"
+    static let fileVariable = "SALLYPORT_CONFIG"
+    /// Nobody writes a larger one; something else was named by mistake.
+    static let largestFile = 1 << 20
+
+    /// Reads every layer and checks all of it, also what another layer overrides.
+    /// - Parameters:
+    ///   - flags: values by key name, as typed; see ``SettingsFlags``.
+    ///   - file: `--config`; nil looks at `SALLYPORT_CONFIG`, then at the standard place.
+    static func read(
+        flags: [String: String] = [:], environment: [String: String] = ProcessInfo.processInfo.environment, file: String? = nil,
+        standardFile: String = Self.standardFile
+    ) throws(SettingsError) -> Settings {
+        var named = file ?? environment[fileVariable]
+        if named == nil, FileManager.default.fileExists(atPath: standardFile) { named = standardFile }
+        let text: String? = if let named { try contents(named) } else { nil }
+        return try read(flags: flags, environment: environment, yaml: text ?? "", fileName: named ?? standardFile)
+    }
+
+    /// The same without the file system.
+    static func read(
+        flags: [String: String] = [:], environment: [String: String] = [:], yaml: String, fileName: String = "sallyport.yaml"
+    ) throws(SettingsError) -> Settings {
+        var layers: [SettingsLayer] = []
+        layers.append(try SettingsLayer(flags: flags))
+        layers.append(try SettingsLayer(environment: environment))
+        layers.append(try SettingsLayer(yaml: yaml, fileName: fileName))
+        layers.append(SettingsLayer.defaults)
+
+        var settings = try Settings(layers: layers)
+        settings.warnings = SettingsLayer.warnings(environment: environment)
+        try settings.checkListeners()
+        return settings
+    }
+
+    private init(layers: [SettingsLayer]) throws(SettingsError) {
+        let reader = ConfigReader(providers: layers.map(\.provider))
+        do {
+            dataDirectory = try Self.absolute(reader.requiredString(forKey: ConfigKey(SettingKey.dataDirectory.name)))
+            database = try Self.database(reader.requiredString(forKey: ConfigKey(SettingKey.database.name)))
+            masterKeySource = try Self.masterKeySource(reader.requiredString(forKey: ConfigKey(SettingKey.masterKeySource.name)))
+            radiusListen = try Self.addresses(reader, .radiusListen)
+            webHealth = try Self.addresses(reader, .webHealth)
+            webMetrics = try Self.addresses(reader, .webMetrics)
+            logLevel = try reader.requiredString(forKey: ConfigKey(SettingKey.logLevel.name), as: Logger.Level.self)
+            logFormat = try reader.requiredString(forKey: ConfigKey(SettingKey.logFormat.name), as: LogFormat.self)
+        } catch let error as SettingsError {
+            throw error
+        } catch {
+            // The layers were checked value by value, so this is a fault of ours; it still has to be one line.
+            throw SettingsError(description: "settings: \(error)")
+        }
+        for key in SettingKey.all {
+            origins[key.name] = layers.first { $0.values[key.name] != nil }?.name
+        }
+    }
+
+    private static func addresses(_ reader: ConfigReader, _ key: SettingKey) throws -> [ListenAddress] {
+        try reader.requiredStringArray(forKey: ConfigKey(key.name)).map { try ListenAddress($0) }
+    }
+
+    private static func absolute(_ path: String) -> String {
+        URL(fileURLWithPath: path, isDirectory: false).standardizedFileURL.path
+    }
+
+    private static func contents(_ file: String) throws(SettingsError) -> String {
+        let data: Data
+        do {
+            data = try Data(contentsOf: URL(fileURLWithPath: file, isDirectory: false))
+        } catch {
+            let reason = FileManager.default.fileExists(atPath: file) ? "cannot be read" : "does not exist"
+            throw SettingsError(description: "\(file): the settings file \(reason)")
+        }
+        guard data.count <= largestFile else { throw SettingsError(description: "\(file): larger than 1 MiB; is this the settings file?") }
+        guard let text = String(bytes: data, encoding: .utf8) else { throw SettingsError(description: "\(file): not UTF-8 text") }
+        return text
+    }
+}
+
+extension Settings {
+    /// Where the master key is, if it is a file.
+    var masterKeyFile: String? {
+        if case .file(let path) = masterKeySource { path ?? dataDirectory + "/master.key" } else { nil }
+    }
+}

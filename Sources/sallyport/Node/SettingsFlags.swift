@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The settings as options of `serve`: one option per key, in the order of SettingKey.all.
+
+import ArgumentParser
+
+struct SettingsFlags: ParsableArguments {
+    @Option(name: .customLong("config"), help: ArgumentHelp("The settings file.", valueName: "file"))
+    var config: String?
+
+    @Option(
+        name: [.customLong("data-directory"), .customLong("data-dir")],
+        help: ArgumentHelp("Database, master key and control socket.", valueName: "dir"))
+    var dataDirectory: String?
+
+    @Option(name: .customLong("database"), help: ArgumentHelp("Where the data is: sqlite.", valueName: "database"))
+    var database: String?
+
+    @Option(
+        name: .customLong("master-key-source"),
+        help: ArgumentHelp("file[:path], environment[:name] or credential[:name].", valueName: "source"))
+    var masterKeySource: String?
+
+    @Option(
+        name: .customLong("radius-listen"), help: ArgumentHelp("RADIUS over UDP; addresses, separated by commas.", valueName: "addresses"))
+    var radiusListen: String?
+
+    @Option(name: .customLong("web-health"), help: ArgumentHelp("/livez and /readyz; empty for none.", valueName: "addresses"))
+    var webHealth: String?
+
+    @Option(name: .customLong("web-metrics"), help: ArgumentHelp("/metrics; empty for none.", valueName: "addresses"))
+    var webMetrics: String?
+
+    @Option(
+        name: .customLong("log-level"), help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"))
+    var logLevel: String?
+
+    @Option(name: .customLong("log-format"), help: ArgumentHelp("text or json.", valueName: "format"))
+    var logFormat: String?
+
+    /// What was typed, by key name.
+    var values: [String: String] {
+        let typed: [(SettingKey, String?)] = [
+            (.dataDirectory, dataDirectory), (.database, database), (.masterKeySource, masterKeySource), (.radiusListen, radiusListen),
+            (.webHealth, webHealth), (.webMetrics, webMetrics), (.logLevel, logLevel), (.logFormat, logFormat),
+        ]
+        return typed.reduce(into: [:]) { $0[$1.0.name] = $1.1 }
+    }
+
+    func settings() throws(SettingsError) -> Settings {
+        try Settings.read(flags: values, file: config)
+    }
+}
