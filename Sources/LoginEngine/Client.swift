@@ -28,6 +28,14 @@ package enum Asking: String, Sendable, CaseIterable {
     case appendOrChallenge = "append+challenge"
 }
 
+/// How a login that waits for a phone looks to the gateway.
+package enum WaitingShape: String, Sendable, CaseIterable {
+    /// The answer is held until the phone answers or the gateway is about to give up.
+    case hold
+    /// A challenge at once: *approve, then press OK*; a code may be typed instead.
+    case confirm
+}
+
 /// What of a typed login name is dropped before it is looked up.
 package enum NameStripping: String, Sendable, CaseIterable {
     case none
@@ -64,6 +72,8 @@ package struct ClientSettings: Sendable, Equatable {
     package var rejoin = false
     /// Whether a factor that waits starts by itself, with nothing typed.
     package var automaticPush = false
+    /// How a factor that waits is shown to this gateway.
+    package var waitingShape: WaitingShape = .hold
     /// Whether an append client's password is checked at a directory before its tail was seen to be a code.
     package var bindBeforeCode = false
     package var isEnabled = true

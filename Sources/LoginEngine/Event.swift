@@ -51,6 +51,7 @@ package enum RejectReason: String, Sendable, CaseIterable {
     case factorDenied = "factor-denied"
     case factorTimedOut = "factor-timed-out"
     case factorFailed = "factor-failed"
+    case tooManyStarts = "too-many-pushes"
     case keywordNotAllowed = "keyword-not-allowed"
     case sameWrongProof = "same-wrong-proof-again"
     case protocolNotSupported = "protocol-not-supported"

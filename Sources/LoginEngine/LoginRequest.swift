@@ -14,7 +14,7 @@ package enum Door: UInt8, Sendable {
     case api = 2
 }
 
-package struct LoginRequest: Sendable {
+package struct LoginRequest: Sendable, Equatable {
     package var door: Door
     package var client: Client
     /// The login name as typed.
@@ -30,6 +30,10 @@ package struct LoginRequest: Sendable {
     package var source: NetworkAddress
     /// Hash of the whole request: equal for a retransmission, and only for that.
     package var fingerprint: Fingerprint
+
+    package static func == (left: LoginRequest, right: LoginRequest) -> Bool {
+        left.fingerprint == right.fingerprint && left.client === right.client && left.source == right.source
+    }
 
     package init(
         door: Door, client: Client, name: String, proof: PasswordProof, handle: String? = nil, callingStation: String? = nil,

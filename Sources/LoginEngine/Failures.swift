@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// The counters of one shard's users in memory, bounded; the database holds the same ones, written behind.
+
+/// Whom failures count against.
+package enum FailureSubject: Hashable, Sendable {
+    case user(Int64)
+    /// A name that nobody has: counted alike, so that a lock tells nothing, but never stored.
+    case nobody(String)
+}
+
+/// What is known of one subject's failures.
+package struct SubjectFailures: Sendable {
+    package var records: [FailureRecord]
+    /// Proofs that were wrong a moment ago, the newest last: the same one again is a retry, not a guess.
+    package var wrongProofs: [WrongProof] = []
+
+    package struct WrongProof: Sendable, Equatable {
+        package var proof: Fingerprint
+        package var at: Timestamp
+    }
+
+    /// Sources and wrong proofs kept for one subject; more push out the oldest.
+    static let mostRecords = 64
+    static let mostProofs = 8
+
+    package init(records: [FailureRecord]) {
+        self.records = records
+    }
+
+    /// The counter of this kind (and source), or a fresh one.
+    package func record(_ kind: FailureRecord.Kind, source: String = "", at now: Timestamp) -> FailureRecord {
+        records.first { $0.kind == kind && $0.source == source }
+            ?? FailureRecord(kind: kind, source: source, count: 0, since: now, level: 0, lockedUntil: nil)
+    }
+
+    package func isLocked(_ kind: FailureRecord.Kind, source: String = "", at now: Timestamp, rules: LockoutRules) -> Bool {
+        records.contains { $0.kind == kind && $0.source == source && $0.lockEnd(at: now, rules: rules) != nil }
+    }
+
+    /// - Parameter uptime: proofs age by the clock that never jumps.
+    package func wasWrong(_ proof: Fingerprint, within span: Timestamp.Span, at uptime: Timestamp) -> Bool {
+        wrongProofs.contains { $0.proof == proof && uptime - $0.at <= span }
+    }
+
+    mutating func put(_ record: FailureRecord) {
+        if let index = records.firstIndex(where: { $0.kind == record.kind && $0.source == record.source }) {
+            records[index] = record
+            return
+        }
+        if records.count >= Self.mostRecords, let oldest = records.indices.min(by: { records[$0].since < records[$1].since }) {
+            records.remove(at: oldest)
+        }
+        records.append(record)
+    }
+
+    mutating func remember(wrong proof: Fingerprint, at uptime: Timestamp) {
+        wrongProofs.removeAll { $0.proof == proof }
+        if wrongProofs.count >= Self.mostProofs { wrongProofs.removeFirst() }
+        wrongProofs.append(WrongProof(proof: proof, at: uptime))
+    }
+}
+
+/// The subjects that failed lately. A hundred thousand names cannot grow it beyond `capacity`.
+package struct Failures: Sendable {
+    private var subjects: [FailureSubject: SubjectFailures] = [:]
+    /// Subjects in the order of their first failure; the oldest makes room. Stale entries are skipped when they come up.
+    private var order: [FailureSubject] = []
+    private var head = 0
+    package let capacity: Int
+
+    package init(capacity: Int) {
+        self.capacity = capacity
+    }
+
+    package var count: Int { subjects.count }
+
+    /// What counts against a subject: memory is newer than what was read from the database.
+    package func known(_ subject: FailureSubject, stored: [FailureRecord]) -> SubjectFailures {
+        subjects[subject] ?? SubjectFailures(records: stored)
+    }
+
+    package mutating func update(_ subject: FailureSubject, stored: [FailureRecord], _ change: (inout SubjectFailures) -> Void) {
+        if subjects[subject] == nil {
+            makeRoom()
+            order.append(subject)
+            subjects[subject] = SubjectFailures(records: stored)
+        }
+        change(&subjects[subject, default: SubjectFailures(records: stored)])
+    }
+
+    package mutating func forget(_ subject: FailureSubject) {
+        subjects[subject] = nil
+    }
+
+    private mutating func makeRoom() {
+        while subjects.count >= capacity, head < order.count {
+            subjects[order[head]] = nil
+            head += 1
+        }
+        if head > capacity || order.count > 2 * capacity {
+            order = order[head...].filter { subjects[$0] != nil }
+            head = 0
+        }
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Failures → refusals until a time. Values only: who keeps them, and where, is the business of `Failures` and `Store`.
+
+/// The numbers of behaviour: how many failures in what time, and what they cost.
+package struct LockoutRules: Sendable, Equatable {
+    /// Wrong passwords of one user from one source, and from all sources together.
+    package var passwordFromSource = 10
+    package var password = 50
+    /// Evaluated wrong codes of one user over all sources.
+    package var code = 5
+    package var recovery = 5
+    package var window: Timestamp.Span = .minutes(15)
+    package var recoveryWindow: Timestamp.Span = .minutes(60)
+    /// Password locks double from one minute; this is where they stop.
+    package var longestPasswordLock: Timestamp.Span = .minutes(64)
+
+    package init() {}
+
+    package func limit(_ kind: FailureRecord.Kind) -> Int {
+        switch kind {
+        case .passwordFromSource: passwordFromSource
+        case .password: password
+        case .code: code
+        case .recovery: recovery
+        }
+    }
+
+    package func window(_ kind: FailureRecord.Kind) -> Timestamp.Span {
+        kind == .recovery ? recoveryWindow : window
+    }
+
+    /// How long the lock of this level lasts, level 1 being the first.
+    package func lock(_ kind: FailureRecord.Kind, level: Int) -> Timestamp.Span {
+        switch kind {
+        case .passwordFromSource, .password:
+            let doubled = Timestamp.Span.minutes(Int64(1) << Int64(min(max(level, 1), 20) - 1))
+            return min(doubled, longestPasswordLock)
+        case .code, .recovery:
+            // As long as the window, so that no span of that length ever holds more guesses than the limit.
+            return window(kind)
+        }
+    }
+}
+
+extension FailureRecord {
+    /// Until when nothing is evaluated; nil when it may be.
+    package func lockEnd(at now: Timestamp, rules: LockoutRules) -> Timestamp? {
+        guard let lockedUntil, now < lockedUntil else { return nil }
+        // A clock that was set back must not turn minutes into hours.
+        let longest = rules.lock(kind, level: max(level, 1))
+        return lockedUntil - now > longest ? now + longest : lockedUntil
+    }
+
+    /// This counter after one more failure.
+    package func counting(at now: Timestamp, rules: LockoutRules) -> FailureRecord {
+        var next = self
+        let quietSince = lockedUntil ?? since
+        let age = now - quietSince
+        if age > rules.window(kind) || now < since {
+            next = FailureRecord(kind: kind, source: source, count: 0, since: now, level: 0, lockedUntil: nil)
+        } else if lockedUntil != nil, now >= quietSince, kind == .code || kind == .recovery {
+            // The lock served its window: counting starts anew.
+            next.count = 0
+            next.since = now
+            next.lockedUntil = nil
+        }
+        next.count += 1
+        if next.count >= rules.limit(kind) {
+            next.level += 1
+            next.lockedUntil = now + rules.lock(kind, level: next.level)
+        }
+        return next
+    }
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can happen to a login, and what it can ask for.
+
+extension Login {
+    package enum Input: Sendable, Equatable {
+        case started
+        /// One reading per text of `readCodes`, in order.
+        case codesRead([CodeReading])
+        case passwordChecked(PasswordVerdict)
+        /// The row behind the handle is durable, or was not written.
+        case suspended(NoAnswer?)
+        case settled(SettlementOutcome)
+        case factorStarted(Int64)
+        /// `isHeld`: whether a gateway still waits for the answer.
+        case factorAnswered(FactorAnswer, isHeld: Bool)
+        /// Another login of this user waits for a factor, and this one may not join it.
+        case anotherIsWaiting
+        /// More factors were started for this user lately than is decent.
+        case tooManyStarts
+        /// The next packet of a login that waits: what was typed, and the handle it came with.
+        case typed(Secret, handle: HandleID, request: LoginRequest)
+        /// A retry joined after the phone had answered.
+        case rejoined(LoginRequest)
+        /// The gateway is about to give up on what is held.
+        case holdEnded
+        /// The factor's own life is over.
+        case factorExpired
+    }
+
+    package enum Action: Sendable, Equatable {
+        case readCodes([String])
+        case checkPassword(Secret)
+        case suspend(SuspendedLogin, Event)
+        case settle(Settlement)
+        case startFactor(Int64, lives: Timestamp.Span)
+        case cancelFactor
+        /// Decided for now: stay in memory this long for the retries that may still come.
+        case keep(Timestamp.Span)
+        /// Hold the answer of those who wait now until this long from now.
+        case hold(Timestamp.Span)
+        case countFailure(FailureRecord.Kind)
+        case rememberWrongProof
+        case forgive([FailureRecord.Kind])
+        case record(Event)
+        case resynchronise(factor: Int64, Factor.Resynchronisation)
+        /// To everybody who waits for this login.
+        case answer(LoginAnswer)
+    }
+
+    /// What one text is to this user's factors, the best of them.
+    package struct CodeReading: Sendable, Equatable {
+        package var verdict: Verdict
+        /// The factor that it is of; nil when malformed.
+        package var factor: Int64?
+
+        package enum Verdict: Sendable, Equatable {
+            case right(Mark)
+            case beyondWindow(Factor.Resynchronisation)
+            case wrong
+            /// A keyword of a factor that this user has.
+            case keyword(FactorBeginning)
+            case malformed
+        }
+
+        package init(_ verdict: Verdict, factor: Int64?) {
+            self.verdict = verdict
+            self.factor = factor
+        }
+    }
+}

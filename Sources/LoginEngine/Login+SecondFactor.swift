@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// The second packet, codes, factors that wait, and the decision.
+
+// MARK: A handle comes back
+
+extension Login {
+    /// The request carries a handle: everything it names must fit, else it is nobody's.
+    mutating func resume(_ field: Secret, now: Moment) -> [Action] {
+        guard let row = facts.suspended else { return reject(.handleUnknown, now: now) }
+        guard row.client == client.id, row.nameKey == nameKey, row.station == request.callingStation, row.user == facts.user?.id
+        else { return reject(.handleOfAnother, now: now) }
+        if let recorded = row.decision {
+            return repeated(recorded, now: now) ?? reject(.handleSpent, now: now)
+        }
+        if now.wall > row.expires { return reject(.handleExpired, now: now) }
+        handle = row.handle
+        if row.firstFactor == .wrong {
+            // Under `concealFactor` both were asked for and are judged together: the code is not looked at.
+            steps.add("password-was-wrong", at: now, since: began)
+            return reject(facts.user == nil ? .unknownUser : .wrongPassword, now: now)
+        }
+        if let reason = statusReason { return reject(reason, now: now) }
+        if facts.factors.isEmpty { return reject(.noFactor, now: now) }
+        if wasWrongJustNow { return reject(.sameWrongProof, now: now) }
+        return readCode(field, now: now)
+    }
+
+    /// Whether a recorded decision was made for this very request: the same bytes, or a retry that this client may make.
+    func repeatable(_ recorded: RecordedDecision, now: Moment) -> Bool {
+        let age = now.wall - recorded.at
+        guard age <= Self.retryLife, recorded.at <= now.wall + Self.retryLife else { return false }
+        if recorded.request == request.fingerprint { return true }
+        guard client.settings.rejoin, let retry, let before = recorded.retry else { return false }
+        return retry == before
+    }
+
+    private mutating func repeated(_ recorded: RecordedDecision, now: Moment) -> [Action]? {
+        guard repeatable(recorded, now: now) else { return nil }
+        phase = .decided
+        return [
+            .answer(
+                recorded.isAccept
+                    ? .accept(recorded.login) : .reject(recorded.login, message: message(for: .handleSpent)))
+        ]
+    }
+}
+
+// MARK: Codes
+
+extension Login {
+    /// A code's reading, after a right password or where the code is the only proof.
+    mutating func codeRead(_ reading: CodeReading, now: Moment) -> [Action] {
+        let factor = factor(reading.factor)
+        let isRecovery = factor?.kind == .recovery
+        if isCodeLocked(now), !isRecovery {
+            if case .keyword = reading.verdict {
+                // Push and passkey stay open.
+            } else {
+                return reject(.factorLocked, now: now)
+            }
+        }
+        factorInUse = reading.factor
+        switch reading.verdict {
+        case .right(let mark):
+            guard facts.user != nil, statusReason == nil else { return rejectCode(statusReason ?? .unknownUser, now: now) }
+            if isRecovery {
+                guard mayRecover else { return reject(.codeMalformed, now: now) }
+                if failures.isLocked(.recovery, at: now.wall, rules: rules.lockout) { return reject(.factorLocked, now: now) }
+                // Counted before it is tried; an accept forgives it.
+                return [.countFailure(.recovery)] + accept(marks: [mark], now: now)
+            }
+            return accept(marks: [mark], now: now)
+        case .beyondWindow(let resynchronisation):
+            let wait: [Action] = reading.factor.map { [.resynchronise(factor: $0, resynchronisation)] } ?? []
+            return wait + rejectCode(.codeBeyondWindow, now: now)
+        case .wrong:
+            let reason: RejectReason =
+                facts.user == nil ? .unknownUser : statusReason ?? (facts.factors.isEmpty ? .noFactor : .wrongCode)
+            return rejectCode(reason, now: now)
+        case .malformed:
+            return reject(facts.user == nil ? .unknownUser : facts.factors.isEmpty ? .noFactor : .codeMalformed, now: now)
+        case .keyword(let beginning):
+            guard client.settings.requirement == .passwordAndFactor else { return reject(.keywordNotAllowed, now: now) }
+            guard let id = reading.factor, case .waits(let life) = beginning else { return reject(.keywordNotAllowed, now: now) }
+            return [.startFactor(id, lives: life)]
+        }
+    }
+
+    private mutating func rejectCode(_ reason: RejectReason, now: Moment) -> [Action] {
+        [.countFailure(.code), .rememberWrongProof] + reject(reason, now: now)
+    }
+}
+
+// MARK: Factors that wait
+
+extension Login {
+    /// The factor was started: how the gateway is kept waiting.
+    mutating func factorStarted(
+        _ factor: Int64, now: Moment, random: inout some RandomNumberGenerator, seal: some HandleSeal
+    ) -> [Action] {
+        factorInUse = factor
+        steps.add("waiting", at: now, since: began)
+        phase = .waiting
+        switch client.settings.waitingShape {
+        case .hold: return [.hold(client.settings.holdTime)]
+        case .confirm: return challenge(firstFactor: .right, now: now, random: &random, seal: seal, prompt: Prompt.confirm)
+        }
+    }
+
+    mutating func whileWaiting(_ input: Input, now: Moment) -> [Action] {
+        switch (phase, input) {
+        case (.waiting, .suspended(nil)):
+            return confirming.map { [.answer(.challenge(id, $0))] } ?? []
+        case (.waiting, .suspended(let failure?)):
+            return [.cancelFactor] + decide(.none(failure))
+        case (.waiting, .factorAnswered(.approved, let isHeld)):
+            if isHeld {
+                steps.add("approved", at: now, since: began)
+                return accept(marks: [], now: now)
+            }
+            // Nobody holds the line: kept for the next try that would have joined, once.
+            steps.add("approved-late", at: now, since: began)
+            phase = .approvedLate
+            return [.keep(confirming == nil ? Self.lateAcceptLife : Self.handleLife)]
+        case (.waiting, .factorAnswered(.denied(let notMe), _)):
+            steps.add(notMe ? "denied-not-me" : "denied", at: now, since: began)
+            let actions = reject(.factorDenied, now: now)
+            if phase == .decided { phase = .denied }
+            return [.keep(Self.denialLife)] + actions
+        case (.waiting, .factorAnswered(.failed(let why), _)):
+            steps.add("failed: \(why)", at: now, since: began)
+            return reject(.factorFailed, now: now)
+        case (.approvedLate, .factorExpired):
+            return reject(.factorTimedOut, now: now)
+        case (.waiting, .factorExpired):
+            return [.cancelFactor] + reject(.factorTimedOut, now: now)
+        case (.waiting, .holdEnded):
+            steps.add("gateway-gave-up", at: now, since: began)
+            return [.answer(.reject(id, message: message(for: .factorTimedOut)))]
+        case (.approvedLate, .rejoined(let request)):
+            self.request = request
+            return accept(marks: [], now: now)
+        case (.denied, .rejoined):
+            return [.answer(.reject(id, message: message(for: .factorDenied)))]
+        case (_, .typed(let text, let handle, let request)):
+            self.handle = handle
+            self.request = request
+            if !text.isEmpty { return readWhileWaiting(text) }
+            return phase == .approvedLate ? accept(marks: [], now: now) : [.hold(client.settings.holdTime)]
+        case (_, .codesRead(let readings)):
+            // A code typed while a phone is asked wins, or ends the login.
+            return [.cancelFactor] + codeRead(readings.first ?? CodeReading(.malformed, factor: nil), now: now)
+        default:
+            return []
+        }
+    }
+
+    private func readWhileWaiting(_ text: Secret) -> [Action] {
+        [.readCodes([text.revealText() ?? ""])]
+    }
+}
+
+// MARK: The decision
+
+extension Login {
+    mutating func accept(marks: [Mark], now: Moment) -> [Action] {
+        guard let user = facts.user else { return reject(.unknownUser, now: now) }
+        phase = .settling(.accept)
+        return [
+            .settle(
+                Settlement(
+                    decision: decision(isAccept: true, now: now), user: user.id, marks: marks, handle: handle,
+                    event: event(.loginAccepted, reason: nil, now: now)))
+        ]
+    }
+
+    /// A reject that uses up a handle is written first, so that the handle opens once; any other is answered first.
+    mutating func reject(_ reason: RejectReason, now: Moment) -> [Action] {
+        let event = event(.loginRejected, reason: reason, now: now)
+        if let handle {
+            phase = .settling(.reject(reason))
+            return [
+                .settle(
+                    Settlement(decision: decision(isAccept: false, now: now), user: nil, marks: [], handle: handle, event: event))
+            ]
+        }
+        phase = .decided
+        return [.answer(.reject(id, message: message(for: reason))), .record(event)]
+    }
+
+    mutating func decide(_ answer: LoginAnswer) -> [Action] {
+        phase = .decided
+        return [.answer(answer)]
+    }
+
+    mutating func settled(_ verdict: Verdict, _ outcome: SettlementOutcome, now: Moment) -> [Action] {
+        switch (verdict, outcome) {
+        case (.accept, .done):
+            phase = .decided
+            return [.forgive(FailureRecord.Kind.allCases), .answer(.accept(id))]
+        case (.reject(let reason), .done):
+            phase = .decided
+            return [.answer(.reject(id, message: message(for: reason)))]
+        case (.accept, .markUsed(let recorded)):
+            if let recorded, repeatable(recorded, now: now) {
+                return decide(recorded.isAccept ? .accept(recorded.login) : .reject(recorded.login, message: Prompt.rejected))
+            }
+            let isRecovery = factor(factorInUse)?.kind == .recovery
+            return reject(isRecovery ? .wrongCode : .codeAlreadyUsed, now: now)
+        case (_, .handleSpent(let recorded)):
+            handle = nil
+            if let recorded, repeatable(recorded, now: now) {
+                return decide(recorded.isAccept ? .accept(recorded.login) : .reject(recorded.login, message: Prompt.rejected))
+            }
+            return reject(.handleSpent, now: now)
+        case (.accept, .changedMeanwhile):
+            return reject(.changedMeanwhile, now: now)
+        case (.accept, .failed(let cause)):
+            return decide(.none(cause))
+        case (.reject(let reason), .failed), (.reject(let reason), .markUsed), (.reject(let reason), .changedMeanwhile):
+            phase = .decided
+            return [.answer(.reject(id, message: message(for: reason)))]
+        }
+    }
+
+    private func decision(isAccept: Bool, now: Moment) -> RecordedDecision {
+        RecordedDecision(login: id, isAccept: isAccept, at: now.wall, request: request.fingerprint, retry: retry)
+    }
+
+    func message(for reason: RejectReason) -> String {
+        client.settings.helpfulMessages ? reason.userSentence : Prompt.rejected
+    }
+
+    func event(_ kind: EventKind, reason: RejectReason?, now: Moment) -> Event {
+        var details = [Event.Detail("client", client.name)]
+        if let factor = factor(factorInUse) { details.append(Event.Detail("factor", factor.kind.rawValue)) }
+        if !steps.isEmpty { details.append(Event.Detail("steps", steps.text)) }
+        var person = [PersonalFields.Field("name", request.name)]
+        if let station = request.callingStation { person.append(PersonalFields.Field("station", station)) }
+        return Event(
+            kind, at: now.wall, login: id, user: facts.user?.id, client: client.id, source: request.source, reason: reason?.rawValue,
+            details: details, subject: PersonalFields(person))
+    }
+}
+
+/// What happened on the way, for `trace`: words with milliseconds since the request came.
+package struct Steps: Sendable, Equatable {
+    private var entries: [(word: String, milliseconds: Int64)] = []
+
+    package init() {}
+
+    package var isEmpty: Bool { entries.isEmpty }
+
+    mutating func add(_ word: String, at now: Moment, since began: Moment) {
+        entries.append((word, max(0, (now.uptime - began.uptime).microseconds / 1_000)))
+    }
+
+    func contains(_ word: String) -> Bool {
+        entries.contains { $0.word == word }
+    }
+
+    /// `+0 asked; +24 password-right`
+    package var text: String {
+        entries.map { "+\($0.milliseconds) \($0.word)" }.joined(separator: "; ")
+    }
+
+    package static func == (left: Steps, right: Steps) -> Bool { left.text == right.text }
+}

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state machine of one login. Pure: input, time and randomness in, actions out.
+
+/// One attempt to log in. Decides; does nothing.
+///
+/// Everything it judges by is loaded once, at the start, so that a change half-way cannot mix two rule sets. Only the
+/// settling transaction looks again: user still active, code and handle still unused.
+package struct Login: Sendable {
+    package let id: LoginID
+    package let client: Client
+    package let nameKey: String
+    package let facts: LoginFacts
+    package let failures: SubjectFailures
+    package let rules: LoginRules
+    package let began: Moment
+    /// The same proof was wrong a moment ago: a retry, not a guess.
+    package let wasWrongJustNow: Bool
+
+    package internal(set) var request: LoginRequest
+    /// Keyed hash of what may rejoin; nil where the client may not.
+    package internal(set) var retry: Fingerprint?
+    package internal(set) var phase: Phase = .new
+    /// The handle to use up with the decision.
+    var handle: HandleID?
+    /// The challenge that goes out while a phone is asked (`WaitingShape.confirm`).
+    var confirming: Challenge?
+    var steps = Steps()
+    /// The factor that is being answered, as the trail shows it.
+    var factorInUse: Int64?
+
+    /// The handle whose next packet belongs to this login while a phone is asked.
+    var confirmingHandle: HandleID?
+    /// Between the wish to ask a phone and the asking.
+    var isBeforeWaiting: Bool {
+        switch phase {
+        case .checkingPassword, .readingCode: true
+        default: false
+        }
+    }
+
+    package enum Phase: Sendable, Equatable {
+        case new
+        /// Append: the tails are being read, before anything is consumed.
+        case readingField([PasswordField])
+        case checkingPassword(Owed)
+        case readingCode
+        case suspending(Challenge)
+        /// Asked, and out of our hands until the handle comes back.
+        case suspended
+        /// A factor was started and the user answers elsewhere.
+        case waiting
+        /// Approved when nobody held the line; the next try that would have joined takes it.
+        case approvedLate
+        /// Denied on the phone; retries hear it again without another push.
+        case denied
+        case settling(Verdict)
+        case decided
+    }
+
+    /// What is owed once the password is right.
+    package enum Owed: Sendable, Equatable {
+        case nothing
+        case challenge
+        case tail(CodeReading)
+        /// Append alone: the field held no code.
+        case missing
+        /// The answer is the same whatever the password was.
+        case concealed
+    }
+
+    package enum Verdict: Sendable, Equatable {
+        case accept
+        case reject(RejectReason)
+    }
+
+    /// How long a handle may come back.
+    package static let handleLife: Timestamp.Span = .minutes(2)
+    /// How long an approval that nobody waited for answers the next try.
+    package static let lateAcceptLife: Timestamp.Span = .seconds(30)
+    /// How long a denial answers retries.
+    package static let denialLife: Timestamp.Span = .seconds(60)
+    /// Within this time a recorded decision is given again to its own retry.
+    package static let retryLife: Timestamp.Span = .seconds(10)
+
+    package init(
+        id: LoginID, request: LoginRequest, nameKey: String, facts: LoginFacts, failures: SubjectFailures, rules: LoginRules,
+        retry: Fingerprint?, wasWrongJustNow: Bool, began: Moment
+    ) {
+        self.id = facts.suspended?.login ?? id
+        self.client = request.client
+        self.request = request
+        self.nameKey = nameKey
+        self.facts = facts
+        self.failures = failures
+        self.rules = rules
+        self.retry = retry
+        self.wasWrongJustNow = wasWrongJustNow
+        self.began = began
+    }
+
+    package mutating func handle(
+        _ input: Input, now: Moment, random: inout some RandomNumberGenerator, seal: some HandleSeal
+    ) -> [Action] {
+        switch (phase, input) {
+        case (.new, .started):
+            return start(now: now, random: &random, seal: seal)
+        case (.readingField(let splits), .codesRead(let readings)):
+            return choose(among: splits, readings, now: now)
+        case (.checkingPassword(let owed), .passwordChecked(let verdict)):
+            return passwordChecked(verdict, owed: owed, now: now, random: &random, seal: seal)
+        case (.readingCode, .codesRead(let readings)):
+            return codeRead(readings.first ?? CodeReading(.malformed, factor: nil), now: now)
+        case (.suspending(let challenge), .suspended(let failure)):
+            phase = .suspended
+            if let failure { return decide(.none(failure)) }
+            return [.answer(.challenge(id, challenge))]
+        case (_, .factorStarted(let factor)):
+            return factorStarted(factor, now: now, random: &random, seal: seal)
+        case (.waiting, _), (.approvedLate, _), (.denied, _):
+            return whileWaiting(input, now: now)
+        case (_, .anotherIsWaiting):
+            return reject(.anotherLoginWaiting, now: now)
+        case (_, .tooManyStarts):
+            return reject(.tooManyStarts, now: now)
+        case (.settling(let verdict), .settled(let outcome)):
+            return settled(verdict, outcome, now: now)
+        default:
+            // An answer that came too late for this phase: decided already, nothing is owed to it.
+            return []
+        }
+    }
+}
+
+// MARK: The first packet
+
+extension Login {
+    private mutating func start(now: Moment, random: inout some RandomNumberGenerator, seal: some HandleSeal) -> [Action] {
+        guard case .plaintext(let field) = request.proof else {
+            if case .unsupported(let name) = request.proof { steps.add(name, at: now, since: began) }
+            return reject(.protocolNotSupported, now: now)
+        }
+        if request.handle != nil { return resume(field, now: now) }
+        let settings = client.settings
+        if wasWrongJustNow, !(settings.concealFactor && settings.requirement == .passwordAndFactor) {
+            return reject(.sameWrongProof, now: now)
+        }
+        switch settings.requirement {
+        case .password:
+            return checkPassword(field, owed: .nothing, now: now)
+        case .factor:
+            // Nothing typed: everybody is asked, in the same words.
+            if field.isEmpty { return challenge(firstFactor: .none, now: now, random: &random, seal: seal) }
+            return readCode(field, now: now)
+        case .passwordAndFactor:
+            if settings.asking == .challenge { return checkPassword(field, owed: whole, now: now) }
+            let lengths = settings.fixedLengthTail ? facts.factors.filter { $0.kind == .totp || $0.kind == .hotp }.map(\.digits) : []
+            let splits = PasswordField.splits(of: field, separator: settings.separator, tailLengths: lengths)
+            if splits.isEmpty { return checkWhole(field, now: now) }
+            phase = .readingField(splits)
+            return [.readCodes(splits.map(\.tail))]
+        }
+    }
+
+    /// What a field without a readable tail leaves owed on an append client.
+    private var whole: Owed {
+        client.settings.asking == .append ? .missing : client.settings.concealFactor ? .concealed : .challenge
+    }
+
+    /// Append is decided locally: the split whose code verifies; else the split whose tail is well-formed for a factor that
+    /// this user has; else the whole field. Nothing is consumed yet.
+    private mutating func choose(among splits: [PasswordField], _ readings: [CodeReading], now: Moment) -> [Action] {
+        guard case .plaintext(let field) = request.proof else { return reject(.protocolNotSupported, now: now) }
+        let pairs = Array(zip(splits, readings))
+        let best =
+            pairs.first { if case .right = $0.1.verdict { true } else { false } }
+            ?? pairs.first { if case .keyword = $0.1.verdict { true } else { false } }
+            ?? pairs.first { $0.1.verdict != .malformed }
+        guard let best else { return checkWhole(field, now: now) }
+        if !mayBind(best.1) { return [.countFailure(.passwordFromSource)] + reject(.wrongCode, now: now) }
+        return checkPassword(best.0.password, owed: .tail(best.1), now: now)
+    }
+
+    private mutating func checkWhole(_ field: Secret, now: Moment) -> [Action] {
+        if client.settings.asking == .append, !mayBind(CodeReading(.malformed, factor: nil)) {
+            return [.countFailure(.passwordFromSource)] + reject(.codeMissing, now: now)
+        }
+        return checkPassword(field, owed: whole, now: now)
+    }
+
+    /// A directory counts every wrong password against its user: a stranger must hold a code before one is tried there.
+    private func mayBind(_ reading: CodeReading) -> Bool {
+        guard rules.bindCountsElsewhere, !client.settings.bindBeforeCode else { return true }
+        switch reading.verdict {
+        case .right, .keyword: return true
+        case .beyondWindow, .wrong, .malformed: return false
+        }
+    }
+
+    private mutating func checkPassword(_ password: Secret, owed: Owed, now: Moment) -> [Action] {
+        let source = request.source.description
+        let locked =
+            failures.isLocked(.passwordFromSource, source: source, at: now.wall, rules: rules.lockout)
+            || failures.isLocked(.password, at: now.wall, rules: rules.lockout)
+        phase = .checkingPassword(owed)
+        if locked {
+            steps.add("password-locked", at: now, since: began)
+            if owed != .concealed { return reject(.passwordLocked, now: now) }
+        }
+        // A concealed login is checked all the same, so that a lock cannot be told from a wrong password by the clock.
+        return [.checkPassword(password)]
+    }
+
+    /// Evaluates a typed code, unless the guesses are used up: then only a recovery code may still lift the lock.
+    mutating func readCode(_ field: Secret, now: Moment) -> [Action] {
+        guard let text = field.revealText(), !text.isEmpty else { return reject(.codeMissing, now: now) }
+        if isCodeLocked(now), !mayRecover {
+            return reject(.factorLocked, now: now)
+        }
+        phase = .readingCode
+        return [.readCodes([text])]
+    }
+
+    func isCodeLocked(_ now: Moment) -> Bool {
+        failures.isLocked(.code, at: now.wall, rules: rules.lockout)
+    }
+
+    /// Recovery codes are tried only after a right password.
+    var mayRecover: Bool {
+        client.settings.requirement == .passwordAndFactor && facts.factors.contains { $0.kind == .recovery }
+    }
+
+    func factor(_ id: Int64?) -> Factor? {
+        facts.factors.first { $0.id == id }
+    }
+}
+
+// MARK: The first factor's verdict
+
+extension Login {
+    private mutating func passwordChecked(
+        _ verdict: PasswordVerdict, owed: Owed, now: Moment, random: inout some RandomNumberGenerator, seal: some HandleSeal
+    ) -> [Action] {
+        let wasLocked = steps.contains("password-locked")
+        switch verdict {
+        case .overloaded:
+            return decide(.none(.overloaded))
+        case .unreachable(let source):
+            steps.add("source \(source) unreachable", at: now, since: began)
+            return reject(.sourceUnreachable, now: now)
+        case .right where facts.user != nil && !wasLocked:
+            steps.add("password-right", at: now, since: began)
+        case .right, .wrong:
+            steps.add("password-wrong", at: now, since: began)
+            let count: [Action] =
+                wasLocked || wasWrongJustNow
+                ? [] : [.countFailure(.passwordFromSource), .countFailure(.password), .rememberWrongProof]
+            if owed == .concealed {
+                return count + challenge(firstFactor: .wrong, now: now, random: &random, seal: seal)
+            }
+            return count + reject(passwordReason, now: now)
+        }
+        if let reason = statusReason, owed != .concealed { return reject(reason, now: now) }
+        switch owed {
+        case .nothing:
+            return accept(marks: [], now: now)
+        case .missing:
+            return reject(facts.factors.isEmpty ? .noFactor : .codeMissing, now: now)
+        case .tail(let reading):
+            return codeRead(reading, now: now)
+        case .concealed:
+            return challenge(firstFactor: statusReason == nil ? .right : .wrong, now: now, random: &random, seal: seal)
+        case .challenge:
+            if facts.factors.isEmpty { return reject(.noFactor, now: now) }
+            if client.settings.automaticPush {
+                for factor in facts.factors {
+                    if case .waits(let life) = rules.offers[factor.kind]?.beginning { return [.startFactor(factor.id, lives: life)] }
+                }
+            }
+            return challenge(firstFactor: .right, now: now, random: &random, seal: seal)
+        }
+    }
+
+    private var passwordReason: RejectReason {
+        guard let user = facts.user else { return .unknownUser }
+        return user.passwordHash == nil ? .noPassword : .wrongPassword
+    }
+
+    var statusReason: RejectReason? {
+        switch facts.user?.status {
+        case .active: nil
+        case .disabled: .userDisabled
+        case .pending: .userPending
+        case nil: .unknownUser
+        }
+    }
+
+    mutating func challenge(
+        firstFactor: SuspendedLogin.FirstFactor, now: Moment, random: inout some RandomNumberGenerator, seal: some HandleSeal,
+        prompt: String? = nil
+    ) -> [Action] {
+        let handle = HandleID(Bits128(random: &random))
+        let settings = client.settings
+        let text =
+            prompt
+            ?? (settings.concealFactor || settings.requirement == .factor
+                ? Prompt.uniform : Prompt.text(offering: facts.factors.map(\.kind), keywords: keywords))
+        let row = SuspendedLogin(
+            handle: handle, login: id, client: client.id, user: facts.user?.id, nameKey: nameKey, station: request.callingStation,
+            firstFactor: firstFactor, issued: now.wall, expires: now.wall + Self.handleLife)
+        steps.add("asked", at: now, since: began)
+        let asked = Challenge(
+            handle: seal.text(of: handle), prompt: text, echo: true, lifetime: Int(Self.handleLife.microseconds / 1_000_000))
+        if phase == .waiting { (confirming, confirmingHandle) = (asked, handle) } else { phase = .suspending(asked) }
+        return [.suspend(row, event(.loginChallenged, reason: nil, now: now))]
+    }
+
+    private var keywords: [String] {
+        var words: [String] = []
+        for factor in facts.factors {
+            if let word = rules.offers[factor.kind]?.keyword, !words.contains(word) { words.append(word) }
+        }
+        return words
+    }
+}
+
+/// What logins are judged by besides their own facts.
+package struct LoginRules: Sendable, Equatable {
+    package var lockout = LockoutRules()
+    /// How each kind of factor begins, and the word that asks for it.
+    package var offers: [FactorKind: Offer] = [:]
+    /// Whether a wrong password also counts against the user at a directory that is not ours.
+    package var bindCountsElsewhere = false
+    /// Factors started for one user in a minute; more are refused.
+    package var startsPerMinute = 5
+
+    package struct Offer: Sendable, Equatable {
+        package var beginning: FactorBeginning
+        package var keyword: String?
+
+        package init(beginning: FactorBeginning, keyword: String?) {
+            self.beginning = beginning
+            self.keyword = keyword
+        }
+    }
+
+    package init() {}
+}

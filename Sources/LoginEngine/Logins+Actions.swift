@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// Performs what a login asks for and feeds back what comes of it.
+
+internal import Synchronization
+
+extension Logins {
+    func advance(_ open: OpenLogin, _ input: Login.Input, at moment: Moment) {
+        var random = SharedRandom(source: self)
+        let actions = open.withLock { $0.login.handle(input, now: moment, random: &random, seal: seal) }
+        perform(actions, of: open, at: moment)
+    }
+
+    func perform(_ actions: [Login.Action], of open: OpenLogin, at moment: Moment) {
+        for action in actions {
+            switch action {
+            case .readCodes(let texts):
+                let facts = open.withLock { $0.login.facts }
+                let allowsRecovery = open.withLock { $0.login.mayRecover }
+                advance(open, .codesRead(texts.map { read($0, facts: facts, allowsRecovery: allowsRecovery, at: moment) }), at: moment)
+            case .checkPassword(let password):
+                guard keepOpen(open) else {
+                    answer(.none(.overloaded), to: open)
+                    continue
+                }
+                let user = open.withLock { $0.login.facts.user }
+                passwords.check(password, of: user) { [self] verdict in
+                    advance(open, .passwordChecked(verdict), at: now())
+                    closeUnlessWaiting(open)
+                }
+            case .suspend(let row, let event):
+                records.suspend(row, event: event) { [self] failure in
+                    if failure == nil { observe(event) }
+                    advance(open, .suspended(failure), at: now())
+                }
+            case .settle(let settlement):
+                records.settle(settlement) { [self] outcome in
+                    if outcome == .done { observe(settlement.event) }
+                    advance(open, .settled(outcome), at: now())
+                }
+            case .startFactor(let id, let life):
+                start(factor: id, life: life, of: open, at: moment)
+            case .cancelFactor:
+                let (kind, login) = open.withLock { state in
+                    defer { state.started = nil }
+                    return (state.started, state.login.id)
+                }
+                if let kind { factors[kind]?.cancel(login) }
+            case .hold(let span):
+                hold(open, for: span, at: moment)
+            case .keep(let span):
+                expire(open, at: moment.uptime + span)
+            case .countFailure(let kind):
+                count(kind, of: open, at: moment)
+            case .rememberWrongProof:
+                let print = proofPrint(of: open.withLock { $0.login.request })
+                shard(of: open.subject).state.withLock { state in
+                    state.failures.update(open.subject, stored: open.stored) { $0.remember(wrong: print, at: moment.uptime) }
+                }
+            case .forgive(let kinds):
+                forgive(kinds, open)
+            case .record(let event):
+                record(event, of: open, at: moment)
+            case .resynchronise(let factor, let wait):
+                records.remember(.resynchronisation(factor: factor, wait))
+            case .answer(let reply):
+                answer(reply, to: open)
+            }
+        }
+    }
+
+    func answer(_ reply: LoginAnswer, to open: OpenLogin) {
+        let waiters = open.takeWaiters()
+        let isOver = open.withLock { $0.login.phase == .decided }
+        if isOver { close(open) }
+        if waiters.contains(where: { $0.isHeld }) {
+            held.withLock { held in
+                for waiter in waiters { held[waiter.id] = nil }
+            }
+        }
+        for waiter in waiters { waiter.completion(reply) }
+    }
+
+    // MARK: Codes
+
+    /// The best reading of one text over all of the user's factors. A name that nobody has costs one check too.
+    func read(_ text: String, facts: LoginFacts, allowsRecovery: Bool, at moment: Moment) -> Login.CodeReading {
+        if let keyword = Keyword(text) {
+            let devices = facts.factors.filter { rules.offers[$0.kind]?.keyword == keyword.word }
+            if keyword.index <= devices.count, let offer = rules.offers[devices[keyword.index - 1].kind] {
+                return Login.CodeReading(.keyword(offer.beginning), factor: devices[keyword.index - 1].id)
+            }
+            return Login.CodeReading(.malformed, factor: nil)
+        }
+        var best = Login.CodeReading(.malformed, factor: nil)
+        let candidates = facts.user == nil || facts.factors.isEmpty ? [Self.nobodysFactor] : facts.factors
+        for factor in candidates where factor.kind != .recovery || allowsRecovery {
+            guard let kind = factors[factor.kind], kind.isWellFormed(text, for: factor) else { continue }
+            switch kind.verify(text, for: factor, at: moment) {
+            case .right(let mark):
+                if factor.id == Self.nobodysFactor.id { return Login.CodeReading(.wrong, factor: nil) }
+                return Login.CodeReading(.right(mark), factor: factor.id)
+            case .beyondWindow(let wait):
+                best = Login.CodeReading(.beyondWindow(wait), factor: factor.id)
+            case .wrong:
+                if best.verdict == .malformed { best = Login.CodeReading(.wrong, factor: factor.id) }
+            case .malformed:
+                break
+            }
+        }
+        return best
+    }
+
+    /// Checked in place of the factors of a name that nobody has, so that its answer takes as long.
+    private static let nobodysFactor = Factor(
+        id: -1, kind: .totp, label: "", state: .active, secret: Secret(Array(repeating: 0x5A, count: 20)))
+
+    // MARK: Failures
+
+    private func count(_ kind: FailureRecord.Kind, of open: OpenLogin, at moment: Moment) {
+        let source = kind == .passwordFromSource ? open.withLock { $0.login.request.source.description } : ""
+        let record = shard(of: open.subject).state.withLock { state -> FailureRecord in
+            var counted = FailureRecord(kind: kind, source: source, count: 0, since: moment.wall, level: 0, lockedUntil: nil)
+            state.failures.update(open.subject, stored: open.stored) { known in
+                counted = known.record(kind, source: source, at: moment.wall).counting(at: moment.wall, rules: rules.lockout)
+                known.put(counted)
+            }
+            return counted
+        }
+        if case .user(let id) = open.subject { records.remember(.failure(user: id, record)) }
+    }
+
+    private func forgive(_ kinds: [FailureRecord.Kind], _ open: OpenLogin) {
+        guard case .user(let id) = open.subject else { return }
+        let hadAny = shard(of: open.subject).state.withLock { state in
+            let hadAny = !state.failures.known(open.subject, stored: open.stored).records.isEmpty
+            state.failures.forget(open.subject)
+            return hadAny
+        }
+        if hadAny { records.remember(.forgive(user: id, kinds)) }
+    }
+
+    private func record(_ event: Event, of open: OpenLogin, at moment: Moment) {
+        observe(event)
+        guard event.kind == .loginRejected else { return records.remember(.event(event)) }
+        let shard = shard(of: open.subject)
+        let (isWritten, isFirst) = shard.state.withLock { state in
+            let isWritten = state.tally.count(event, subject: open.subject)
+            defer { state.tallyFlushIsDue = true }
+            return (isWritten, !state.tallyFlushIsDue)
+        }
+        if isFirst {
+            deadlines.schedule(at: moment.uptime + .seconds(60)) { [self] moment in flushTally(of: shard, at: moment) }
+        }
+        if isWritten { records.remember(.event(event)) }
+    }
+
+    private func flushTally(of shard: Shard, at moment: Moment) {
+        let events = shard.state.withLock { state in
+            state.tallyFlushIsDue = false
+            return state.tally.flush(at: moment.wall)
+        }
+        for event in events { records.remember(.event(event)) }
+    }
+
+    /// The node stops: what is counted and not yet written goes to the trail.
+    package func flushTallies() {
+        let moment = now()
+        for shard in shards { flushTally(of: shard, at: moment) }
+    }
+}

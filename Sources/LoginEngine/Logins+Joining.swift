@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// One login, one push: where a request goes that may belong to a login that is open.
+
+internal import Synchronization
+
+extension Logins {
+    private enum Way {
+        /// A login of its own.
+        case alone(SubjectFailures, wasWrong: Bool)
+        /// Waits for the answer of this login.
+        case joined
+        /// Takes an answer that nobody waited for, or hears a denial again.
+        case late(OpenLogin)
+        /// The next packet of a login that asks a phone.
+        case typed(OpenLogin, HandleID)
+        /// Another login waits for a phone.
+        case shutOut(SubjectFailures)
+    }
+
+    func begin(_ attempt: Attempt, key: String, facts: LoginFacts, at moment: Moment) {
+        let request = attempt.request
+        let subject = facts.user.map { FailureSubject.user($0.id) } ?? .nobody(key)
+        let waiter = waiter(of: attempt)
+        var proof: Fingerprint?
+        func sameProof(_ other: Fingerprint) -> Bool {
+            if proof == nil { proof = proofPrint(of: request) }
+            return proof == other
+        }
+        let way = shard(of: subject).state.withLock { state -> Way in
+            let failures = state.failures.known(subject, stored: facts.failures)
+            if let open = state.open[subject], let way = self.way(of: request, waiter, facts, among: open, failures, sameProof, moment) {
+                return way
+            }
+            var wasWrong = false
+            if !failures.wrongProofs.isEmpty {
+                let print = proof ?? proofPrint(of: request)
+                wasWrong = failures.wasWrong(print, within: request.client.settings.retryTime, at: moment.uptime)
+            }
+            return .alone(failures, wasWrong: wasWrong)
+        }
+        switch way {
+        case .joined:
+            return
+        case .late(let open):
+            advance(open, .rejoined(request), at: moment)
+        case .typed(let open, let handle):
+            guard case .plaintext(let text) = request.proof else { return waiter.completion(.none(.abandoned)) }
+            advance(open, .typed(text, handle: handle, request: request), at: moment)
+        case .alone(let failures, let wasWrong):
+            let login = makeLogin(
+                request, key: key, facts: facts, failures: failures, retry: retryPrint(of: request, key: key), wasWrong: wasWrong,
+                at: moment)
+            advance(OpenLogin(login, waiter: waiter, subject: subject), .started, at: moment)
+        case .shutOut(let failures):
+            let login = makeLogin(request, key: key, facts: facts, failures: failures, retry: nil, wasWrong: false, at: moment)
+            advance(OpenLogin(login, waiter: waiter, subject: subject), .anotherIsWaiting, at: moment)
+        }
+    }
+
+    /// Runs under the shard's lock. Nil: none of the open logins concerns this request.
+    private func way(
+        of request: LoginRequest, _ waiter: OpenLogin.Waiter, _ facts: LoginFacts, among open: [OpenLogin], _ failures: SubjectFailures,
+        _ sameProof: (Fingerprint) -> Bool, _ moment: Moment
+    ) -> Way? {
+        for other in open {
+            let print = other.proof.withLock { $0 }
+            let way = other.withLock { state -> Way? in
+                let login = state.login
+                if let row = facts.suspended, row.login == login.id, row.decision == nil, row.handle == login.confirmingHandle {
+                    guard row.client == request.client.id, row.station == request.callingStation, moment.wall <= row.expires else {
+                        return .shutOut(failures)
+                    }
+                    state.waiters.append(waiter)
+                    return .typed(other, row.handle)
+                }
+                let joins = JoiningRule.joins(
+                    request, open: login.request, sameProof: request.handle == nil && print.map(sameProof) ?? false,
+                    isRetransmission: state.waiters.contains { $0.fingerprint == waiter.fingerprint }
+                        || login.request.fingerprint == waiter.fingerprint,
+                    age: moment.uptime - login.began.uptime)
+                switch (login.phase, joins) {
+                case (.checkingPassword, true), (.waiting, true):
+                    state.waiters.append(waiter)
+                    return .joined
+                case (.approvedLate, true), (.denied, true):
+                    state.waiters.append(waiter)
+                    return .late(other)
+                case (.waiting, false):
+                    return .shutOut(failures)
+                default:
+                    return nil
+                }
+            }
+            switch way {
+            case nil:
+                continue
+            case .joined:
+                if other.withLock({ $0.login.phase == .waiting }) { hold(other, for: request.client.settings.holdTime, at: moment) }
+                return .joined
+            case let way:
+                return way
+            }
+        }
+        return nil
+    }
+
+    // MARK: Keyed hashes
+
+    /// Of what was typed and at which client: equal for the same proof, and telling nothing.
+    func proofPrint(of request: LoginRequest) -> Fingerprint {
+        guard case .plaintext(let text) = request.proof else { return request.fingerprint }
+        return seal.digest([Array("proof".utf8), idBytes(request.client.id), text.reveal { $0 }])
+    }
+
+    /// Of all that a new packet must share with the one that was decided; nil where this client may not rejoin, or where the
+    /// request says too little about itself.
+    private func retryPrint(of request: LoginRequest, key: String) -> Fingerprint? {
+        guard request.client.settings.rejoin, let session = request.gatewaySession, case .plaintext(let text) = request.proof else {
+            return nil
+        }
+        guard let place = request.handle ?? request.callingStation else { return nil }
+        return seal.digest([
+            Array("retry".utf8), idBytes(request.client.id), Array(key.utf8), Array(place.utf8), Array(session.utf8), text.reveal { $0 },
+        ])
+    }
+
+    private func idBytes(_ id: Int64) -> [UInt8] {
+        (0..<8).map { UInt8(truncatingIfNeeded: id >> (8 * $0)) }
+    }
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs logins: loads what they judge by, performs what they ask for, joins retries. Decides nothing itself.
+
+internal import Synchronization
+
+/// Every login of this node. Shards by user, each behind a lock; a login that need not wait runs through on the door's thread.
+package final class Logins: LoginJudge, Sendable {
+    let records: any LoginRecords
+    let seal: any HandleSeal
+    let passwords: any PasswordSource
+    let factors: [FactorKind: any SecondFactor]
+    let rules: LoginRules
+    let deadlines: Deadlines
+    let now: @Sendable () -> Moment
+    let observe: @Sendable (Event) -> Void
+    private let randomness: Mutex<any RandomNumberGenerator & Sendable>
+    let shards: [Shard]
+    /// Held answers by waiter, so that a door can give one up.
+    let held = Mutex<[UInt64: OpenLogin]>([:])
+
+    /// Logins that wait for something at the same time; more are shed.
+    package static let mostOpen = 50_000
+    let openCount = Atomic<Int>(0)
+
+    package init(
+        records: any LoginRecords, seal: any HandleSeal, passwords: any PasswordSource, factors: [any SecondFactor],
+        rules: LoginRules = LoginRules(), deadlines: Deadlines, random: any RandomNumberGenerator & Sendable,
+        shards: Int = 16, subjectsRemembered: Int = 65_536, now: @escaping @Sendable () -> Moment,
+        observe: @escaping @Sendable (Event) -> Void = { _ in }
+    ) {
+        self.records = records
+        self.seal = seal
+        self.passwords = passwords
+        self.factors = Dictionary(factors.map { ($0.kind, $0) }) { first, _ in first }
+        var rules = rules
+        for factor in factors {
+            rules.offers[factor.kind] = LoginRules.Offer(beginning: factor.beginning, keyword: factor.keyword)
+        }
+        rules.bindCountsElsewhere = passwords.countsElsewhere
+        self.rules = rules
+        self.deadlines = deadlines
+        self.now = now
+        self.observe = observe
+        randomness = Mutex(random)
+        self.shards = (0..<shards).map { _ in Shard(subjects: max(1, subjectsRemembered / shards)) }
+    }
+
+    /// What is kept of one part of the users.
+    final class Shard: Sendable {
+        let state: Mutex<ShardState>
+
+        init(subjects: Int) {
+            state = Mutex(ShardState(failures: Failures(capacity: subjects), tally: RejectTally(capacity: 1_024)))
+        }
+    }
+
+    struct ShardState {
+        var failures: Failures
+        var tally: RejectTally
+        var tallyFlushIsDue = false
+        /// Logins that wait for a password check, a phone, or a retry to take their answer.
+        var open: [FailureSubject: [OpenLogin]] = [:]
+        /// Uptimes at which factors were started, of the last minute.
+        var starts: [FailureSubject: [Timestamp]] = [:]
+    }
+
+    func shard(of subject: FailureSubject) -> Shard {
+        shards[Int(UInt(bitPattern: subject.hashValue) % UInt(shards.count))]
+    }
+
+    /// Logins that wait, for metrics.
+    package var waitingCount: Int { openCount.load(ordering: .relaxed) }
+
+    // MARK: LoginJudge
+
+    package func attempt(_ attempts: [Attempt]) {
+        let moment = now()
+        var known: [(attempt: Attempt, key: String)] = []
+        known.reserveCapacity(attempts.count)
+        var lookups: [LoginLookup] = []
+        lookups.reserveCapacity(attempts.count)
+        for attempt in attempts {
+            let request = attempt.request
+            guard let key = UserName.key(of: request.name, stripping: request.client.settings.nameStripping) else {
+                rejectNameless(attempt, at: moment)
+                continue
+            }
+            known.append((attempt, key))
+            lookups.append(LoginLookup(nameKey: key, handle: request.handle.flatMap { seal.open($0) }))
+        }
+        guard !known.isEmpty else { return }
+        let facts: [LoginFacts]
+        do throws(NoAnswer) {
+            facts = try records.load(lookups, at: moment.wall)
+        } catch {
+            for (attempt, _) in known { attempt.completion(.none(error)) }
+            return
+        }
+        for (index, (attempt, key)) in known.enumerated() where index < facts.count {
+            begin(attempt, key: key, facts: facts[index], at: moment)
+        }
+    }
+
+    package func abandon(waiter: UInt64) {
+        guard let open = held.withLock({ $0.removeValue(forKey: waiter) }) else { return }
+        let left = open.withLock { state in
+            let left = state.waiters.filter { $0.id == waiter }
+            state.waiters.removeAll { $0.id == waiter }
+            return left
+        }
+        for waiter in left { waiter.completion(.none(.abandoned)) }
+    }
+
+    /// The help desk unlocked a user, or a password or factor was changed: what memory holds of failures is void.
+    package func forgetFailures(ofUser id: Int64) {
+        let subject = FailureSubject.user(id)
+        shard(of: subject).state.withLock { $0.failures.forget(subject) }
+    }
+
+    private func rejectNameless(_ attempt: Attempt, at moment: Moment) {
+        let subject = FailureSubject.nobody("")
+        var login = makeLogin(
+            attempt.request, key: "", facts: LoginFacts(), failures: SubjectFailures(records: []), retry: nil, wasWrong: false, at: moment)
+        let actions = login.reject(.nameMalformed, now: moment)
+        let open = OpenLogin(login, waiter: waiter(of: attempt), subject: subject)
+        perform(actions, of: open, at: moment)
+    }
+
+    // MARK: Randomness
+
+    func makeLogin(
+        _ request: LoginRequest, key: String, facts: LoginFacts, failures: SubjectFailures, retry: Fingerprint?, wasWrong: Bool,
+        at moment: Moment
+    ) -> Login {
+        var random = SharedRandom(source: self)
+        return Login(
+            id: LoginID(Bits128(random: &random)), request: request, nameKey: key, facts: facts, failures: failures, rules: rules,
+            retry: retry, wasWrongJustNow: wasWrong, began: moment)
+    }
+
+    struct SharedRandom: RandomNumberGenerator {
+        let source: Logins
+        mutating func next() -> UInt64 { source.randomness.withLock { $0.next() } }
+    }
+
+    func waiter(of attempt: Attempt) -> OpenLogin.Waiter {
+        OpenLogin.Waiter(id: attempt.waiter, fingerprint: attempt.request.fingerprint, completion: attempt.completion)
+    }
+}

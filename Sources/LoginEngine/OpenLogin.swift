@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// A login between its first packet and its decision, with everybody who waits for the answer.
+
+internal import Synchronization
+
+/// The machine of one login behind its own lock, so that a login that waits holds up nobody else.
+final class OpenLogin: Sendable {
+    let subject: FailureSubject
+    let stored: [FailureRecord]
+    private let state: Mutex<State>
+    /// The keyed hash of its proof, once a retry may have to be compared.
+    let proof = Mutex<Fingerprint?>(nil)
+    private let asking = Atomic<Bool>(false)
+
+    struct State {
+        var login: Login
+        var waiters: [Waiter]
+        /// The factor that was started, while it is open.
+        var started: FactorKind?
+        /// Uptime after which nothing of this login is kept; later deadlines win over earlier ones.
+        var expires: Timestamp?
+        /// Uptime at which held answers are given up; nil while nobody is held.
+        var holdEnds: Timestamp?
+    }
+
+    struct Waiter: Sendable {
+        var id: UInt64
+        var fingerprint: Fingerprint
+        var completion: @Sendable (LoginAnswer) -> Void
+        /// Whether a door may give it up.
+        var isHeld = false
+    }
+
+    init(_ login: Login, waiter: Waiter, subject: FailureSubject) {
+        self.subject = subject
+        stored = login.facts.failures
+        state = Mutex(State(login: login, waiters: [waiter]))
+    }
+
+    func withLock<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
+        state.withLock { body(&$0) }
+    }
+
+    /// Whether a phone is being asked, read under the shard's lock when a rival wants to ask too.
+    var isAsking: Bool { asking.load(ordering: .acquiring) && withLock { $0.login.phase == .waiting || $0.login.isBeforeWaiting } }
+
+    func markAsking() { asking.store(true, ordering: .releasing) }
+
+    /// Takes everybody who waits, to be answered outside the lock.
+    func takeWaiters() -> [Waiter] {
+        state.withLock { state in
+            defer { state.waiters = [] }
+            state.holdEnds = nil
+            return state.waiters
+        }
+    }
+}
+
+/// Who may share one answer: the joining rule, as a pure function of two requests.
+package enum JoiningRule {
+    /// Whether a request may wait for (or take) the answer of a login that is open.
+    ///
+    /// - Parameters:
+    ///   - sameProof: the keyed hash of its proof equals that of the login, whose first factor was verified.
+    ///   - isRetransmission: it is byte by byte a packet that waits already.
+    ///   - age: since the login began.
+    package static func joins(
+        _ request: LoginRequest, open: LoginRequest, sameProof: Bool, isRetransmission: Bool, age: Timestamp.Span
+    ) -> Bool {
+        guard request.client.id == open.client.id else { return false }
+        if isRetransmission { return true }
+        guard sameProof, request.gatewaySession == open.gatewaySession, request.callingStation == open.callingStation else {
+            return false
+        }
+        if request.callingStation != nil { return true }
+        return request.client.settings.rejoin && age <= request.client.settings.retryTime
+    }
+}

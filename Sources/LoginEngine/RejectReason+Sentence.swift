@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the user reads where a client is set to show reasons. The administrator's sentences live in `Administration`.
+
+extension RejectReason {
+    package var userSentence: String {
+        switch self {
+        case .unknownUser, .wrongPassword, .noPassword: "The user name or password is wrong."
+        case .userDisabled: "Your account is disabled. Ask your administrator."
+        case .userPending: "Your account is not active yet. Use the link in your invitation."
+        case .passwordLocked: "Too many wrong passwords. Wait a few minutes and try again."
+        case .factorLocked: "Too many wrong codes. Wait 15 minutes, or use a recovery code."
+        case .wrongCode, .codeMalformed: "The code is wrong. If it keeps being wrong, check the clock of your phone."
+        case .codeAlreadyUsed: "This code was used already. Wait for the next one."
+        case .codeBeyondWindow: "Your token is ahead of us. Log in again with its next code."
+        case .noFactor: "You have no second factor yet. Ask your administrator to enrol you."
+        case .codeMissing: "A code is needed after the password."
+        case .handleUnknown, .handleExpired, .handleSpent, .handleOfAnother, .changedMeanwhile: "This login took too long. Start again."
+        case .anotherLoginWaiting: "Another login of yours is waiting for an answer. Answer or wait, then try again."
+        case .factorDenied: "The login was denied on your phone."
+        case .factorTimedOut: "Nobody answered on your phone in time."
+        case .factorFailed: "Your phone could not be reached. Use a code instead."
+        case .tooManyStarts: "Too many requests to your phone. Wait a minute, or use a code."
+        case .keywordNotAllowed: "This cannot be used here. Enter a code."
+        case .sameWrongProof: "The same wrong answer again. Check what you typed."
+        case .protocolNotSupported: "The gateway sent the password in a way that is not supported."
+        case .sourceUnreachable: "The directory cannot be reached. Try again in a few minutes."
+        case .nameMalformed: "The user name is not valid."
+        }
+    }
+}
