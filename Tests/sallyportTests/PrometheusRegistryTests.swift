@@ -135,3 +135,20 @@ import Testing
         #expect(registry.render().contains("f_total 0\n"))
     }
 }
+
+@Suite struct ProcessFiguresTests {
+    @Test func theFieldsAreFoundBehindAnyName() {
+        let numbers = (4...52).map(String.init).joined(separator: " ")
+        let reading = ProcessFigures.reading(
+            stat: "1 (a) b (c)) S \(numbers)\n", system: "cpu 1\nbtime 1000\n", ticks: 100, pageSize: 4096)
+        #expect(reading == .init(processorSeconds: 0.29, residentBytes: 24 * 4096, startSeconds: 1000.22))
+        #expect(ProcessFigures.reading(stat: "1 (a) S 1", system: "btime 1\n", ticks: 100, pageSize: 4096) == nil)
+    }
+
+    @Test func thisProcessHasFigures() {
+        let page = ProcessFigures.page(version: "1.0")
+        #expect(page.contains("sallyport_build_info{version=\"1.0\"} 1\n"))
+        #expect(page.contains("\nprocess_resident_memory_bytes "))
+        #expect(page.contains("\nprocess_open_fds "))
+    }
+}

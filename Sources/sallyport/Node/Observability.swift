@@ -10,12 +10,19 @@ import Synchronization
 enum Observability {
     /// Call once, before the first logger or metric is made. The registry is what `/metrics` renders.
     static func start(level: Logger.Level, format: Settings.LogFormat, metrics: PrometheusRegistry) {
+        // A log that nobody reads any more is an error of `write`, not the end of the node.
+        signal(SIGPIPE, SIG_IGN)
         let output = LogOutput.standardError
         let style = LogStyle(format: format, environment: ProcessInfo.processInfo.environment, terminal: isatty(STDERR_FILENO) == 1)
         LoggingSystem.bootstrap { label in
             LineLogHandler(label: label, level: level, style: style, output: output)
         }
         MetricsSystem.bootstrap(metrics)
+    }
+
+    /// What `/metrics` shows.
+    static func page(_ metrics: PrometheusRegistry, version: String) -> String {
+        metrics.render() + ProcessFigures.page(version: version)
     }
 }
 
