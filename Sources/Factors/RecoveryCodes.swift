@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Recovery codes: ten, each with 80 random bits, in a format that no other code has; kept as keyed hashes.
 
-internal import Crypto
 package import LoginEngine
 
 /// Makes recovery codes and recognises them. A code is accepted wherever a code is, after a right password, once.
@@ -9,12 +8,12 @@ package struct RecoveryCodes: Sendable {
     /// How many a set has.
     package static let setSize = 10
 
-    /// HMAC-SHA-256 under a key derived from the master key: the hashes alone cannot be searched by guessing.
-    private let key: SymmetricKey
+    /// HMAC-SHA-256 under a key derived from the master key, held by the store: the hashes alone cannot be searched by guessing.
+    private let keyedHash: @Sendable ([UInt8]) -> [UInt8]
 
-    /// - Parameter key: 32 bytes derived from the master key for this purpose alone.
-    package init(key: Secret) {
-        self.key = key.reveal { SymmetricKey(data: $0) }
+    /// - Parameter keyedHash: 32 bytes for the sixteen symbols of a code.
+    package init(keyedHash: @escaping @Sendable ([UInt8]) -> [UInt8]) {
+        self.keyedHash = keyedHash
     }
 
     /// A fresh set as text: `sp-0abc-1def-2ghj-3kmn`, sixteen characters of Crockford's base 32.
@@ -51,7 +50,7 @@ package struct RecoveryCodes: Sendable {
     /// 32 bytes to store and to look up; nil when the text is no recovery code.
     package func hash(_ text: String) -> [UInt8]? {
         guard let symbols = Self.symbols(in: text) else { return nil }
-        return Array(HMAC<SHA256>.authenticationCode(for: Array(symbols.utf8), using: key))
+        return keyedHash(Array(symbols.utf8))
     }
 
     private static let alphabet = Array("0123456789abcdefghjkmnpqrstvwxyz".unicodeScalars)

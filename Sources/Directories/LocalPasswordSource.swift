@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The first factor of Sallyport's own users.
+
+package import LoginEngine
+
+/// Checks argon2id hashes on a pool of its own. A name that nobody has costs the same as a wrong password.
+package final class LocalPasswordSource: PasswordSource {
+    private let pool: BlockingPool
+    /// The hash of a random password, with today's cost.
+    private let nobodysHash: Secret
+
+    /// Blocks for one hash.
+    ///
+    /// - Parameters:
+    ///   - nobodysPassword: random; nobody ever learns it.
+    ///   - salt: `Argon2id.saltLength` random bytes.
+    package init(pool: BlockingPool, cost: Argon2id = Argon2id(), nobodysPassword: Secret, salt: [UInt8]) throws(Argon2Error) {
+        self.pool = pool
+        nobodysHash = try cost.hash(nobodysPassword, salt: salt)
+    }
+
+    package var countsElsewhere: Bool { false }
+
+    package func check(_ password: Secret, of user: User?, completion: @escaping @Sendable (PasswordVerdict) -> Void) {
+        let known = user?.passwordHash
+        let hash = known ?? nobodysHash
+        let isTaken = pool.run {
+            do throws(Argon2Error) {
+                let matches = try Argon2id.verify(password, against: hash)
+                completion(matches && known != nil ? .right : .wrong)
+            } catch {
+                completion(.unreachable("local: \(error)"))
+            }
+        }
+        if !isTaken { completion(.overloaded) }
+    }
+}

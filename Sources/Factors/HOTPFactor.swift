@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counter-based codes of hardware tokens, RFC 4226.
+
+package import LoginEngine
+internal import OTP
+
+package struct HOTPFactor: SecondFactor {
+    /// Counters ahead of the last used one that are taken at once (RFC 4226 §7.2: the look-ahead window).
+    package static let window = 10
+    /// Counters ahead where a right code asks for its successor (RFC 4226 §7.4: resynchronisation).
+    package static let resynchronisationWindow = 50
+    /// How long the successor may take.
+    package static let resynchronisationLife: Timestamp.Span = .minutes(10)
+    /// Used counters that are recognised, so that a retry is told from a wrong code.
+    package static let remembered: Int64 = 2
+
+    package init() {}
+
+    package var kind: FactorKind { .hotp }
+    package var beginning: FactorBeginning { .typed }
+    package var keyword: String? { nil }
+
+    package func isWellFormed(_ text: String, for factor: Factor) -> Bool {
+        OTPCode.normalized(text)?.utf8.count == factor.digits
+    }
+
+    package func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict {
+        guard let code = OTPCode.normalized(text), code.utf8.count == factor.digits else { return .malformed }
+        guard let key = try? factor.secret.reveal({ try OTPKey($0) }),
+            let hotp = try? HOTP(key: key, algorithm: factor.algorithm.otp, digits: factor.digits)
+        else { return .wrong }
+        func right(_ counter: UInt64) -> CodeVerdict { .right(.hotp(factor: factor.id, counter: Int64(counter))) }
+        let next = UInt64(max(0, factor.highestUsed + 1))
+        if let counter = hotp.search(code, from: next, window: Self.window) { return right(counter) }
+        if let wait = factor.resynchronisation, now.wall <= wait.expires, wait.counter >= factor.highestUsed, wait.counter < Int64.max,
+            let counter = hotp.search(code, from: UInt64(wait.counter + 1), window: 1)
+        {
+            return right(counter)
+        }
+        let oldest = UInt64(max(0, factor.highestUsed + 1 - Self.remembered))
+        if oldest < next, let counter = hotp.search(code, from: oldest, window: Int(next - oldest)) { return right(counter) }
+        if let counter = hotp.search(code, from: next + UInt64(Self.window), window: Self.resynchronisationWindow - Self.window) {
+            return .beyondWindow(
+                Factor.Resynchronisation(counter: Int64(counter), expires: now.wall + Self.resynchronisationLife))
+        }
+        return .wrong
+    }
+
+    package func start(_ start: FactorStart, answer: @escaping @Sendable (FactorAnswer) -> Void) {}
+    package func cancel(_ login: LoginID) {}
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Time-based codes of apps and hardware tokens, RFC 6238.
+
+package import LoginEngine
+internal import OTP
+
+package struct TOTPFactor: SecondFactor {
+    /// Steps to either side of the token's learnt clock.
+    package static let window = 1
+
+    package init() {}
+
+    package var kind: FactorKind { .totp }
+    package var beginning: FactorBeginning { .typed }
+    package var keyword: String? { nil }
+
+    package func isWellFormed(_ text: String, for factor: Factor) -> Bool {
+        OTPCode.normalized(text)?.utf8.count == factor.digits
+    }
+
+    package func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict {
+        guard let code = OTPCode.normalized(text), code.utf8.count == factor.digits else { return .malformed }
+        guard let key = try? factor.secret.reveal({ try OTPKey($0) }),
+            let totp = try? TOTP(key: key, algorithm: factor.algorithm.otp, digits: factor.digits, period: factor.period)
+        else { return .wrong }
+        guard let step = totp.match(code, at: now.wall.seconds, window: Self.window, drift: factor.drift) else { return .wrong }
+        return .right(.totp(factor: factor.id, step: step))
+    }
+
+    package func start(_ start: FactorStart, answer: @escaping @Sendable (FactorAnswer) -> Void) {}
+    package func cancel(_ login: LoginID) {}
+}
+
+extension CodeAlgorithm {
+    var otp: OTPAlgorithm {
+        switch self {
+        case .sha1: .sha1
+        case .sha256: .sha256
+        case .sha512: .sha512
+        }
+    }
+}
