@@ -1,6 +1,6 @@
 # `make help` lists the targets. The work is in scripts/, which also run on their own.
 .DEFAULT_GOAL := help
-.PHONY: run test test-all interop bench lint fuzz sanitize generate golden help clean
+.PHONY: run test test-all interop bench lint format fuzz sanitize generate golden help clean
 
 DEMO ?= .sallyport-demo
 FUZZ_SECONDS ?= 60
@@ -31,6 +31,9 @@ bench: ## load the server, and FreeRADIUS in turn; ARGS are for scripts/bench
 lint: ## formatting, layers, source rules, generated files
 	@scripts/install-packages run
 	@scripts/lint
+
+format: ## format the sources in place
+	@swift format --in-place --parallel -r Sources Tests Fuzz Package.swift
 
 fuzz: ## each fuzzer for FUZZ_SECONDS=60; ARGS=FuzzRADIUS runs one
 	@scripts/install-packages run
