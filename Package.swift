@@ -52,12 +52,14 @@ let package = Package(
         .target(name: "LoginEngine", swiftSettings: memorySafe),
         // 2: what the rules are plugged into
         .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
-        .target(name: "Store", dependencies: ["LoginEngine", grdb, crypto, logging], swiftSettings: settings),
+        .target(name: "Store", dependencies: ["LoginEngine", grdb, crypto, logging], exclude: ["Migrations"], swiftSettings: settings),
         .target(name: "Directories", dependencies: ["LoginEngine", "RADIUS", "CArgon2", crypto, logging], swiftSettings: settings),
         .target(name: "Factors", dependencies: ["LoginEngine", "OTP", crypto, logging], swiftSettings: settings),
         // 4: the doors that need nothing of Administration
+        .target(name: "CDatagrams"),
         .target(
-            name: "RADIUSDoor", dependencies: ["LoginEngine", "RADIUS", lifecycle, logging, metrics, crypto], swiftSettings: settings),
+            name: "RADIUSDoor", dependencies: ["LoginEngine", "RADIUS", "CDatagrams", lifecycle, logging, coreMetrics, crypto],
+            swiftSettings: settings),
         // tests
         .target(name: "TestSupport", dependencies: ["LoginEngine"], path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(

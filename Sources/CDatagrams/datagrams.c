@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+// recvmmsg and sendmmsg with packet information; every length is checked here.
+
+#define _GNU_SOURCE
+#include "CDatagrams.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SEND_AT_ONCE = 64, LARGEST_BATCH = 256 };
+
+typedef union {
+    struct cmsghdr header;
+    char v4[CMSG_SPACE(sizeof(struct in_pktinfo))];
+    char v6[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+} packet_information;
+
+struct datagram_batch {
+    unsigned capacity;
+    size_t largest;
+    struct mmsghdr *messages;
+    struct iovec *pieces;
+    struct sockaddr_in6 *peers;
+    packet_information *information;
+    uint8_t *bytes;
+};
+
+static uint64_t word_at(const uint8_t *bytes) {
+    uint64_t word = 0;
+    for (int index = 0; index < 8; index++) word = word << 8 | bytes[index];
+    return word;
+}
+
+static void put_word(uint8_t *bytes, uint64_t word) {
+    for (int index = 7; index >= 0; index--, word >>= 8) bytes[index] = (uint8_t)word;
+}
+
+static datagram_address address_of_v4(struct in_addr address) {
+    return (datagram_address){0, UINT64_C(0xFFFF00000000) | ntohl(address.s_addr)};
+}
+
+static datagram_address address_of_v6(const struct in6_addr *address) {
+    return (datagram_address){word_at(address->s6_addr), word_at(address->s6_addr + 8)};
+}
+
+static struct in_addr v4_of(datagram_address address) {
+    return (struct in_addr){htonl((uint32_t)address.low)};
+}
+
+static struct in6_addr v6_of(datagram_address address) {
+    struct in6_addr result;
+    put_word(result.s6_addr, address.high);
+    put_word(result.s6_addr + 8, address.low);
+    return result;
+}
+
+datagram_batch *datagram_batch_create(unsigned capacity, size_t largest) {
+    if (capacity == 0 || capacity > LARGEST_BATCH || largest == 0 || largest > 65536) return NULL;
+    datagram_batch *batch = calloc(1, sizeof *batch);
+    if (!batch) return NULL;
+    batch->capacity = capacity;
+    batch->largest = largest;
+    batch->messages = calloc(capacity, sizeof *batch->messages);
+    batch->pieces = calloc(capacity, sizeof *batch->pieces);
+    batch->peers = calloc(capacity, sizeof *batch->peers);
+    batch->information = calloc(capacity, sizeof *batch->information);
+    batch->bytes = malloc(capacity * largest);
+    if (!batch->messages || !batch->pieces || !batch->peers || !batch->information || !batch->bytes) {
+        datagram_batch_free(batch);
+        return NULL;
+    }
+    for (unsigned index = 0; index < capacity; index++) {
+        batch->pieces[index] = (struct iovec){batch->bytes + index * largest, largest};
+        struct msghdr *header = &batch->messages[index].msg_hdr;
+        header->msg_iov = &batch->pieces[index];
+        header->msg_iovlen = 1;
+        header->msg_name = &batch->peers[index];
+        header->msg_control = &batch->information[index];
+    }
+    return batch;
+}
+
+void datagram_batch_free(datagram_batch *batch) {
+    free(batch->messages);
+    free(batch->pieces);
+    free(batch->peers);
+    free(batch->information);
+    free(batch->bytes);
+    free(batch);
+}
+
+int datagram_batch_receive(datagram_batch *batch, int socket) {
+    for (unsigned index = 0; index < batch->capacity; index++) {
+        struct msghdr *header = &batch->messages[index].msg_hdr;
+        header->msg_namelen = sizeof(struct sockaddr_in6);
+        header->msg_controllen = sizeof(packet_information);
+        header->msg_flags = 0;
+    }
+    int count = recvmmsg(socket, batch->messages, batch->capacity, MSG_WAITFORONE, NULL);
+    return count < 0 ? -errno : count;
+}
+
+const uint8_t *datagram_batch_bytes(const datagram_batch *batch, int index) {
+    return batch->pieces[index].iov_base;
+}
+
+size_t datagram_batch_length(const datagram_batch *batch, int index) {
+    size_t length = batch->messages[index].msg_len;
+    return length < batch->largest ? length : batch->largest;
+}
+
+bool datagram_batch_truncated(const datagram_batch *batch, int index) {
+    return batch->messages[index].msg_hdr.msg_flags & MSG_TRUNC;
+}
+
+datagram_route datagram_batch_route(const datagram_batch *batch, int index) {
+    datagram_route route = {0};
+    struct msghdr *header = &batch->messages[index].msg_hdr;
+    const struct sockaddr_in6 *peer = &batch->peers[index];
+    if (header->msg_namelen >= sizeof(struct sockaddr_in) && peer->sin6_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, peer, sizeof v4);
+        route.peer = address_of_v4(v4.sin_addr);
+        route.port = ntohs(v4.sin_port);
+    } else if (header->msg_namelen >= sizeof *peer && peer->sin6_family == AF_INET6) {
+        route.peer = address_of_v6(&peer->sin6_addr);
+        route.port = ntohs(peer->sin6_port);
+        route.scope = peer->sin6_scope_id;
+    }
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
+        if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO
+            && part->cmsg_len >= CMSG_LEN(sizeof(struct in_pktinfo))) {
+            struct in_pktinfo information;
+            memcpy(&information, CMSG_DATA(part), sizeof information);
+            route.local = address_of_v4(information.ipi_spec_dst);
+        } else if (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_PKTINFO
+            && part->cmsg_len >= CMSG_LEN(sizeof(struct in6_pktinfo))) {
+            struct in6_pktinfo information;
+            memcpy(&information, CMSG_DATA(part), sizeof information);
+            // A multicast address cannot be sent from; the kernel then chooses.
+            if (!IN6_IS_ADDR_MULTICAST(&information.ipi6_addr)) route.local = address_of_v6(&information.ipi6_addr);
+        }
+    }
+    return route;
+}
+
+int datagrams_send(int socket, bool is_v6, const uint8_t *bytes, const datagram_reply *replies, size_t count) {
+    struct mmsghdr messages[SEND_AT_ONCE];
+    struct iovec pieces[SEND_AT_ONCE];
+    struct sockaddr_in6 peers[SEND_AT_ONCE];
+    packet_information information[SEND_AT_ONCE];
+    if (count > SEND_AT_ONCE) count = SEND_AT_ONCE;
+    memset(messages, 0, count * sizeof *messages);
+    memset(peers, 0, count * sizeof *peers);
+    memset(information, 0, count * sizeof *information);
+    for (size_t index = 0; index < count; index++) {
+        const datagram_route *route = &replies[index].route;
+        struct msghdr *header = &messages[index].msg_hdr;
+        pieces[index] = (struct iovec){(void *)(bytes + replies[index].offset), replies[index].length};
+        header->msg_iov = &pieces[index];
+        header->msg_iovlen = 1;
+        header->msg_name = &peers[index];
+        bool has_local = route->local.high | route->local.low;
+        if (has_local) header->msg_control = &information[index];
+        struct cmsghdr *part = &information[index].header;
+        if (is_v6) {
+            peers[index].sin6_family = AF_INET6;
+            peers[index].sin6_addr = v6_of(route->peer);
+            peers[index].sin6_port = htons(route->port);
+            peers[index].sin6_scope_id = route->scope;
+            header->msg_namelen = sizeof(struct sockaddr_in6);
+            if (has_local) {
+                struct in6_pktinfo from = {.ipi6_addr = v6_of(route->local), .ipi6_ifindex = route->scope};
+                part->cmsg_level = IPPROTO_IPV6;
+                part->cmsg_type = IPV6_PKTINFO;
+                part->cmsg_len = CMSG_LEN(sizeof from);
+                memcpy(CMSG_DATA(part), &from, sizeof from);
+                header->msg_controllen = CMSG_SPACE(sizeof from);
+            }
+        } else {
+            struct sockaddr_in *peer = (struct sockaddr_in *)&peers[index];
+            peer->sin_family = AF_INET;
+            peer->sin_addr = v4_of(route->peer);
+            peer->sin_port = htons(route->port);
+            header->msg_namelen = sizeof *peer;
+            if (has_local) {
+                struct in_pktinfo from = {.ipi_spec_dst = v4_of(route->local)};
+                part->cmsg_level = IPPROTO_IP;
+                part->cmsg_type = IP_PKTINFO;
+                part->cmsg_len = CMSG_LEN(sizeof from);
+                memcpy(CMSG_DATA(part), &from, sizeof from);
+                header->msg_controllen = CMSG_SPACE(sizeof from);
+            }
+        }
+    }
+    int sent = sendmmsg(socket, messages, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent < 0 ? -errno : sent;
+}
+
+int datagrams_open(datagram_address address, bool is_v6, uint16_t *port) {
+    int opened = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (opened < 0) return -errno;
+    const int on = 1;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } name;
+    memset(&name, 0, sizeof name);
+    socklen_t length;
+    int failed;
+    if (is_v6) {
+        bool is_wildcard = !(address.high | address.low);
+        name.v6.sin6_family = AF_INET6;
+        name.v6.sin6_addr = v6_of(address);
+        name.v6.sin6_port = htons(*port);
+        length = sizeof name.v6;
+        failed = setsockopt(opened, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on)
+            || (is_wildcard && setsockopt(opened, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on));
+    } else {
+        name.v4.sin_family = AF_INET;
+        name.v4.sin_addr = v4_of(address);
+        name.v4.sin_port = htons(*port);
+        length = sizeof name.v4;
+        failed = !name.v4.sin_addr.s_addr && setsockopt(opened, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
+    }
+    if (failed || bind(opened, &name.any, length) || getsockname(opened, &name.any, &length)) {
+        int error = errno;
+        close(opened);
+        return -error;
+    }
+    *port = ntohs(is_v6 ? name.v6.sin6_port : name.v4.sin_port);
+    return opened;
+}
+
+int datagrams_grow_buffer(int socket, int bytes) {
+    // SO_RCVBUFFORCE goes over net.core.rmem_max, with CAP_NET_ADMIN.
+    if (setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes))
+        setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    int granted = 0;
+    socklen_t length = sizeof granted;
+    getsockopt(socket, SOL_SOCKET, SO_RCVBUF, &granted, &length);
+    // The kernel doubles what is asked for its own bookkeeping (socket(7)).
+    return granted / 2;
+}
+
+int datagrams_set_receive_timeout(int socket, unsigned milliseconds) {
+    struct timeval time = {.tv_sec = milliseconds / 1000, .tv_usec = (suseconds_t)(milliseconds % 1000) * 1000};
+    return setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time) ? -errno : 0;
+}
+
+void datagrams_stop_receiving(int socket) {
+    // Says ENOTCONN on an unconnected socket and wakes its readers all the same (Linux, inet_shutdown).
+    shutdown(socket, SHUT_RD);
+}
+
+void datagrams_close(int socket) {
+    close(socket);
+}
+
+bool datagrams_wait_writable(int socket, int milliseconds) {
+    struct pollfd wanted = {.fd = socket, .events = POLLOUT};
+    return poll(&wanted, 1, milliseconds) > 0;
+}
+
+struct datagram_latch {
+    sem_t semaphore;
+};
+
+datagram_latch *datagram_latch_create(void) {
+    datagram_latch *latch = calloc(1, sizeof *latch);
+    if (latch && sem_init(&latch->semaphore, 0, 0)) {
+        free(latch);
+        return NULL;
+    }
+    return latch;
+}
+
+void datagram_latch_free(datagram_latch *latch) {
+    sem_destroy(&latch->semaphore);
+    free(latch);
+}
+
+void datagram_latch_release(datagram_latch *latch) {
+    sem_post(&latch->semaphore);
+}
+
+bool datagram_latch_wait(datagram_latch *latch, unsigned milliseconds) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += milliseconds / 1000;
+    until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec += 1;
+    }
+    int failed;
+    do {
+        failed = sem_clockwait(&latch->semaphore, CLOCK_MONOTONIC, &until);
+    } while (failed && errno == EINTR);
+    return !failed;
+}
+
+static _Thread_local uintptr_t thread_role;
+
+uintptr_t datagram_thread_role(void) {
+    return thread_role;
+}
+
+void datagram_set_thread_role(uintptr_t role) {
+    thread_role = role;
+}
+
+typedef struct {
+    void (*body)(void *);
+    void *context;
+} thread_start;
+
+static void *run_thread(void *argument) {
+    thread_start start = *(thread_start *)argument;
+    free(argument);
+    start.body(start.context);
+    return NULL;
+}
+
+int datagram_thread_start(const char *name, void (*body)(void *), void *context) {
+    thread_start *start = malloc(sizeof *start);
+    if (!start) return ENOMEM;
+    *start = (thread_start){body, context};
+    pthread_t thread;
+    int error = pthread_create(&thread, NULL, run_thread, start);
+    if (error) {
+        free(start);
+        return error;
+    }
+    // 15 characters and the end (pthread_setname_np(3)).
+    char shortened[16];
+    strncpy(shortened, name, sizeof shortened - 1);
+    shortened[sizeof shortened - 1] = 0;
+    pthread_setname_np(thread, shortened);
+    pthread_detach(thread);
+    return 0;
+}

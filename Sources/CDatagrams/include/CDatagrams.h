@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Many datagrams a system call: recvmmsg and sendmmsg with the addresses they came to, which Glibc's module map leaves out.
+
+#ifndef C_DATAGRAMS_H
+#define C_DATAGRAMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// Addresses are 16 bytes in network order; IPv4 is mapped (RFC 4291 §2.5.5.2).
+typedef struct {
+    uint64_t high;
+    uint64_t low;
+} datagram_address;
+
+/// Where a datagram came from and to; a reply goes back the same way.
+typedef struct {
+    datagram_address peer;
+    /// All zero when the socket does not report it.
+    datagram_address local;
+    /// The interface of a link-local peer, else 0.
+    uint32_t scope;
+    uint16_t port;
+} datagram_route;
+
+typedef struct {
+    datagram_route route;
+    /// Where the bytes lie in the area given to `datagrams_send`.
+    size_t offset;
+    size_t length;
+} datagram_reply;
+
+/// Buffers for one reading thread.
+typedef struct datagram_batch datagram_batch;
+
+/// Null without memory.
+datagram_batch *_Nullable datagram_batch_create(unsigned capacity, size_t largest);
+void datagram_batch_free(datagram_batch *_Nonnull batch);
+
+/// Waits for the first datagram and takes what else is there. Returns how many, or a negative errno.
+int datagram_batch_receive(datagram_batch *_Nonnull batch, int socket);
+const uint8_t *_Nonnull datagram_batch_bytes(const datagram_batch *_Nonnull batch, int index);
+size_t datagram_batch_length(const datagram_batch *_Nonnull batch, int index);
+/// Whether the datagram was longer than its buffer.
+bool datagram_batch_truncated(const datagram_batch *_Nonnull batch, int index);
+datagram_route datagram_batch_route(const datagram_batch *_Nonnull batch, int index);
+
+/// Sends without waiting. Returns how many were taken (at most 64 a call), or a negative errno when the first was refused.
+int datagrams_send(int socket, bool is_v6, const uint8_t *_Nonnull bytes, const datagram_reply *_Nonnull replies, size_t count);
+
+/// Opens and binds. Returns the socket, or a negative errno; `*port` is the bound port afterwards.
+int datagrams_open(datagram_address address, bool is_v6, uint16_t *_Nonnull port);
+/// Asks for a receive buffer, over the system's limit where allowed; returns the bytes granted.
+int datagrams_grow_buffer(int socket, int bytes);
+/// Lets a blocked `datagram_batch_receive` return from time to time.
+int datagrams_set_receive_timeout(int socket, unsigned milliseconds);
+/// Wakes a blocked `datagram_batch_receive` for good; sending still works.
+void datagrams_stop_receiving(int socket);
+void datagrams_close(int socket);
+/// Waits until the socket takes more; false after the time.
+bool datagrams_wait_writable(int socket, int milliseconds);
+
+/// A latch that one thread waits on: counting semaphore with a time limit.
+typedef struct datagram_latch datagram_latch;
+datagram_latch *_Nullable datagram_latch_create(void);
+void datagram_latch_free(datagram_latch *_Nonnull latch);
+void datagram_latch_release(datagram_latch *_Nonnull latch);
+/// False after the time.
+bool datagram_latch_wait(datagram_latch *_Nonnull latch, unsigned milliseconds);
+
+/// What this thread does with replies: 0 sends them, others gather them; set by the door alone.
+uintptr_t datagram_thread_role(void);
+void datagram_set_thread_role(uintptr_t role);
+
+/// Starts a detached thread. Returns an errno or 0.
+int datagram_thread_start(const char *_Nonnull name, void (*_Nonnull body)(void *_Nonnull), void *_Nonnull context);
+
+#endif

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// Access-Request → LoginRequest: who asks, who logs in, with what proof (RFC 2865 §4.1).
+
+import LoginEngine
+import RADIUS
+
+/// What an Access-Request, already checked to be genuine as far as that can be told, asks.
+struct AccessRequest {
+    let login: LoginRequest
+    /// The password came out as bytes that nobody types, and no Message-Authenticator proves that the secret is the same.
+    let secretLooksWrong: Bool
+
+    /// - Returns: nil for a request with nothing to judge: no password, no State, no EAP (RFC 2865 §4.1, RFC 3579 §3.3).
+    init?(_ packet: Packet, of entry: ClientEntry, from source: NetworkAddress) {
+        guard let (proof, secretLooksWrong) = Self.proof(packet, secret: entry.secret) else { return nil }
+        let (name, nameProblem) = Self.name(packet)
+        self.secretLooksWrong = secretLooksWrong
+        login = LoginRequest(
+            door: .radius, client: entry.client, name: name, proof: nameProblem.map { .unsupported($0) } ?? proof,
+            handle: packet.octets(.state).map { String(decoding: $0, as: UTF8.self) },
+            callingStation: Self.callingStation(packet), gatewaySession: Self.gatewaySession(packet), source: source,
+            fingerprint: Fingerprint(ofDatagram: packet.bytes))
+    }
+
+    /// RFC 2865 §5.1 asks for User-Name only where it is available, so a request without one is no malformed packet: it is
+    /// answered with a reject that the trail explains, because silence would make the gateway try every server it has.
+    /// The same goes for a name that is not UTF-8; it is never repaired into one that somebody could have.
+    private static func name(_ packet: Packet) -> (name: String, problem: String?) {
+        guard let attribute = packet.first(.userName) else { return ("", "no User-Name") }
+        let bytes = packet.value(of: attribute)
+        if let name = String(validating: bytes, as: UTF8.self) { return (name, nil) }
+        return (String(decoding: bytes, as: UTF8.self), "User-Name that is not UTF-8")
+    }
+
+    private static func proof(_ packet: Packet, secret: SharedSecret) -> (PasswordProof, secretLooksWrong: Bool)? {
+        if packet.contains(.eapMessage) { return (.unsupported("EAP"), false) }
+        let hasPassword = packet.contains(.userPassword)
+        if packet.contains(.chapPassword) {
+            // RFC 2865 §4.1: not both. Which of them was meant nobody can tell.
+            return (.unsupported(hasPassword ? "two kinds of password" : "CHAP"), false)
+        }
+        if packet.contains(.vendorSpecific) {
+            if packet.first(vendor: microsoft, type: msCHAP2Response) != nil { return (.unsupported("MS-CHAPv2"), false) }
+            if packet.first(vendor: microsoft, type: msCHAPResponse) != nil { return (.unsupported("MS-CHAP"), false) }
+        }
+        if hasPassword {
+            guard let password = try? packet.password(secret: secret) else { return nil }
+            let looksWrong = !packet.contains(.messageAuthenticator) && !looksTyped(password)
+            return (.plaintext(Secret(password)), looksWrong)
+        }
+        // RFC 2865 §4.1 lets State stand alone: an answer to a challenge in which nothing was typed.
+        return packet.contains(.state) ? (.plaintext(Secret([])), false) : nil
+    }
+
+    /// RFC 2548 §2.1: Microsoft's enterprise number and its attributes.
+    private static let microsoft: UInt32 = 311
+    private static let msCHAPResponse: UInt8 = 1
+    private static let msCHAP2Response: UInt8 = 25
+
+    /// Bytes unhidden with another secret are random: hardly ever UTF-8 without control characters.
+    static func looksTyped(_ password: [UInt8]) -> Bool {
+        guard !password.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return false }
+        return password.allSatisfy { $0 < 0x80 } || String(validating: password, as: UTF8.self) != nil
+    }
+
+    /// Nil when it cannot be compared safely: a station only ever adds strictness, so none is the safe reading.
+    private static func callingStation(_ packet: Packet) -> String? {
+        guard let attribute = packet.first(.callingStationID) else { return nil }
+        return station(packet.value(of: attribute))
+    }
+
+    static func station(_ bytes: ArraySlice<UInt8>) -> String? {
+        guard let text = String(validating: withoutPort(bytes), as: UTF8.self) else { return nil }
+        let trimmed = text.utf8.first == 0x20 || text.utf8.last == 0x20 ? text.trimmingBlanks() : text
+        guard !trimmed.isEmpty, !trimmed.unicodeScalars.contains(where: { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) })
+        else { return nil }
+        return trimmed
+    }
+
+    /// strongSwan writes `192.0.2.7[4500]`; the port changes with every retry behind NAT and says nothing about the user.
+    private static func withoutPort(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        guard bytes.last == UInt8(ascii: "]"), let open = bytes.lastIndex(of: UInt8(ascii: "[")) else { return bytes }
+        let port = bytes[(open + 1)...].dropLast()
+        let isPort = (1...5).contains(port.count) && port.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        return isPort ? bytes[..<open] : bytes
+    }
+
+    /// NAS-Port and Acct-Session-Id as one text that no other pair has: what follows the digits says how the rest is written.
+    private static func gatewaySession(_ packet: Packet) -> String? {
+        let port = packet.integer(.nasPort)
+        let session = packet.first(.acctSessionID)
+        guard port != nil || session != nil else { return nil }
+        let portText = port.map { String($0) } ?? ""
+        guard let session else { return portText }
+        let bytes = packet.value(of: session)
+        if let text = String(validating: bytes, as: UTF8.self) { return "\(portText)/\(text)" }
+        return "\(portText)#" + bytes.map { String($0, radix: 16) }.joined(separator: ".")
+    }
+}
+
+extension String {
+    fileprivate func trimmingBlanks() -> String {
+        var rest = self[...]
+        while rest.first == " " { rest.removeFirst() }
+        while rest.last == " " { rest.removeLast() }
+        return String(rest)
+    }
+}

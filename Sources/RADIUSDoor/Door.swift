@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// What all listeners share: the clients, the judge, the counters, and what is said in the log.
+
+internal import Logging
+import LoginEngine
+import RADIUS
+internal import Synchronization
+
+final class Door: Sendable {
+    let judge: any LoginJudge
+    let now: @Sendable () -> Moment
+    let counters = DoorCounters()
+    let logger: Logger
+    private let clients: Mutex<ClientTable>
+    private let pinRule = Mutex(PinRule())
+    private let dropLog = Mutex(DropLog())
+    private let onPin: @Sendable (ClientPin) -> Void
+
+    init(
+        clients: ClientTable, judge: any LoginJudge, logger: Logger, now: @escaping @Sendable () -> Moment,
+        onPin: @escaping @Sendable (ClientPin) -> Void
+    ) {
+        self.clients = Mutex(clients)
+        self.judge = judge
+        self.logger = logger
+        self.now = now
+        self.onPin = onPin
+    }
+
+    var table: ClientTable { clients.withLock { $0 } }
+
+    func replaceClients(_ table: ClientTable) {
+        clients.withLock { $0 = table }
+    }
+
+    func notePin(_ source: ClientPin, hasMessageAuthenticator: Bool, at now: Timestamp) {
+        if pinRule.withLock({ $0.note(source, hasMessageAuthenticator: hasMessageAuthenticator, at: now) }) { onPin(source) }
+    }
+
+    /// Counts, and explains once a minute.
+    func drop(
+        _ reason: DropReason, from source: NetworkAddress, of client: ClientEntry? = nil, detail: PacketError? = nil, at now: Timestamp
+    ) {
+        counters.drop(reason)
+        // A pin belongs to one address, so the command that undoes it must be seen for each.
+        let subject: DropLog.Subject =
+            if let client, reason != .pinnedWithoutMessageAuthenticator { .client(client.client.id) } else { .source(source) }
+        explain(subject, cause: reason.rawValue, from: source, of: client, at: now) {
+            reason.explanation(client: client?.client.name, source: source, detail: detail)
+        }
+    }
+
+    /// Not a drop: the login goes on and will most likely be rejected.
+    func hintAtSecret(from source: NetworkAddress, of client: ClientEntry, at now: Timestamp) {
+        explain(.client(client.client.id), cause: "secret_looks_wrong", from: source, of: client, at: now) {
+            "the shared secret probably differs: a password came out as bytes that nobody types; enter the same secret on the gateway and"
+                + " by sallyport client set \(client.client.name) --secret-stdin"
+        }
+    }
+
+    private func explain(
+        _ subject: DropLog.Subject, cause: String, from source: NetworkAddress, of client: ClientEntry?, at now: Timestamp,
+        words: () -> String?
+    ) {
+        switch dropLog.withLock({ $0.admit(subject, cause: cause, at: now) }) {
+        case .keepBack:
+            break
+        case .write(let keptBack):
+            guard let words = words() else { return }
+            var metadata: Logger.Metadata = ["source": "\(source)", "cause": "\(cause)"]
+            if let client { metadata["client"] = "\(client.client.name)" }
+            if keptBack > 0 { metadata["more_since_last"] = "\(keptBack)" }
+            logger.warning("\(words)", metadata: metadata)
+        case .writeSummary(let keptBack):
+            logger.warning(
+                "packets are dropped for more sources and causes than are logged one by one; /metrics counts all by cause",
+                metadata: ["kept_back": "\(keptBack)", "cause": "\(cause)"])
+        }
+    }
+}

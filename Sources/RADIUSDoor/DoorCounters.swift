@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the door counts, for `/metrics` and for whoever asks the service.
+
+internal import CoreMetrics
+import LoginEngine
+package import RADIUS
+internal import Synchronization
+
+/// One reading of all counters.
+package struct RADIUSStatistics: Sendable, Equatable {
+    /// Datagrams read.
+    package var requests = 0
+    /// Retransmissions of a request that was being decided: swallowed.
+    package var duplicatesInProgress = 0
+    /// Retransmissions of an answered request: answered with the same bytes.
+    package var duplicatesAnswered = 0
+    /// Replies handed to the socket, retransmissions among them, by code.
+    package var replies: [Code: Int] = [:]
+    package var dropped: [DropReason: Int] = [:]
+    /// Requests being decided now.
+    package var pending = 0
+}
+
+/// A number that only grows, here and in the metrics system.
+final class Tally: Sendable {
+    private let value = Atomic<Int>(0)
+    private let counter: Counter
+
+    init(_ label: String, _ dimensions: [(String, String)] = []) {
+        counter = Counter(label: label, dimensions: dimensions)
+    }
+
+    var count: Int { value.load(ordering: .relaxed) }
+
+    func add(_ amount: Int = 1) {
+        value.wrappingAdd(amount, ordering: .relaxed)
+        counter.increment(by: amount)
+    }
+}
+
+final class DoorCounters: Sendable {
+    let requests = Tally("sallyport_radius_requests_total")
+    let duplicatesInProgress = Tally("sallyport_radius_duplicates_total", [("state", "in_progress")])
+    let duplicatesAnswered = Tally("sallyport_radius_duplicates_total", [("state", "answered")])
+    /// From reading a request to its reply; of a full batch every eighth is timed.
+    private let answerTime = Timer(label: "sallyport_radius_answer_seconds")
+    private let accepts = Tally("sallyport_radius_replies_total", [("code", "Access-Accept")])
+    private let rejects = Tally("sallyport_radius_replies_total", [("code", "Access-Reject")])
+    private let challenges = Tally("sallyport_radius_replies_total", [("code", "Access-Challenge")])
+    private let drops: [DropReason: Tally]
+
+    init() {
+        drops = Dictionary(
+            uniqueKeysWithValues: DropReason.allCases.map {
+                ($0, Tally("sallyport_radius_dropped_total", [("cause", $0.rawValue)]))
+            })
+    }
+
+    func drop(_ reason: DropReason, _ amount: Int = 1) {
+        drops[reason]?.add(amount)
+    }
+
+    func answered(in span: Timestamp.Span) {
+        answerTime.recordMicroseconds(span.microseconds)
+    }
+
+    /// - Parameter code: the first byte of the reply.
+    func reply(_ code: UInt8) {
+        switch Code(rawValue: code) {
+        case .accessAccept: accepts.add()
+        case .accessReject: rejects.add()
+        case .accessChallenge: challenges.add()
+        default: break
+        }
+    }
+
+    func statistics(pending: Int) -> RADIUSStatistics {
+        var statistics = RADIUSStatistics()
+        statistics.requests = requests.count
+        statistics.duplicatesInProgress = duplicatesInProgress.count
+        statistics.duplicatesAnswered = duplicatesAnswered.count
+        for (code, tally) in [(Code.accessAccept, accepts), (.accessReject, rejects), (.accessChallenge, challenges)]
+        where tally.count > 0 {
+            statistics.replies[code] = tally.count
+        }
+        statistics.dropped = drops.mapValues(\.count).filter { $0.value > 0 }
+        statistics.pending = pending
+        return statistics
+    }
+}

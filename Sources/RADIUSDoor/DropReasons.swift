@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Why a datagram gets no answer, as a stable word for counters and as a sentence that names the remedy.
+
+package import LoginEngine
+package import RADIUS
+
+/// The raw value is the `cause` of `sallyport_radius_dropped_total`; it never changes its meaning.
+package enum DropReason: String, Sendable, CaseIterable {
+    // Who asks
+    case unknownClient = "unknown_client"
+    case clientDisabled = "client_disabled"
+    // No packet: the words of `PacketError.cause`
+    case oversized = "oversized"
+    case tooShort = "too_short"
+    case tooLong = "too_long"
+    case lengthFieldTooSmall = "length_field_too_small"
+    case lengthFieldBeyondDatagram = "length_field_beyond_datagram"
+    case unknownCode = "unknown_code"
+    case attributeTruncated = "attribute_truncated"
+    case attributeLengthTooSmall = "attribute_length_too_small"
+    case tooManyAttributes = "too_many_attributes"
+    case attributeRepeated = "attribute_repeated"
+    case userPasswordLength = "user_password_length"
+    case chapPasswordLength = "chap_password_length"
+    case nasIPAddressLength = "nas_ip_address_length"
+    case nasIPv6AddressLength = "nas_ipv6_address_length"
+    case stateLength = "state_length"
+    case messageAuthenticatorLength = "message_authenticator_length"
+    case malformed = "malformed"
+    // A packet that is not asked for here
+    case accountingRequest = "accounting_request"
+    case unexpectedCode = "unexpected_code"
+    // Not proven to be genuine
+    case wrongMessageAuthenticator = "wrong_message_authenticator"
+    case missingMessageAuthenticator = "missing_message_authenticator"
+    case pinnedWithoutMessageAuthenticator = "pinned_without_message_authenticator"
+    case proxyStateWithoutMessageAuthenticator = "proxy_state_without_message_authenticator"
+    case eapWithoutMessageAuthenticator = "eap_without_message_authenticator"
+    case statusWithoutMessageAuthenticator = "status_without_message_authenticator"
+    // A request that asks nothing
+    case noProof = "no_proof"
+    // No answer could be given
+    case overloaded = "overloaded"
+    case databaseUnavailable = "database_unavailable"
+    case abandoned = "abandoned"
+    case replyTooLong = "reply_too_long"
+    case sendFailed = "send_failed"
+
+    package init(_ error: PacketError) {
+        self = DropReason(rawValue: error.cause) ?? .malformed
+    }
+
+    package init(_ cause: NoAnswer) {
+        switch cause {
+        case .overloaded: self = .overloaded
+        case .databaseUnavailable: self = .databaseUnavailable
+        case .abandoned: self = .abandoned
+        }
+    }
+}
+
+extension DropReason {
+    /// One sentence for the log: what is wrong, and what to do. Nil where there is nothing to do.
+    ///
+    /// - Parameter detail: what the decoder found.
+    package func explanation(client: String?, source: NetworkAddress, detail: PacketError? = nil) -> String? {
+        let name = client ?? "NAME"
+        switch self {
+        case .unknownClient:
+            return "unknown client \(source): no answer is given; to add it: sallyport client add NAME --address \(source) --secret-stdin"
+        case .clientDisabled:
+            return "client \(name) is disabled: no answer is given; to enable it: sallyport client enable \(name)"
+        case .oversized:
+            return "a datagram is longer than the 4096 bytes of RFC 2865 §3; look at what \(source) sends to this port"
+        case .accountingRequest:
+            return "accounting arrives on the authentication port; turn accounting off on the gateway or send it to port 1813 of an"
+                + " accounting server"
+        case .unexpectedCode:
+            return "a packet is neither Access-Request nor Status-Server; check which server and port the gateway uses for it"
+        case .wrongMessageAuthenticator:
+            return "the shared secret differs: Message-Authenticator is wrong; enter the same secret on the gateway and by"
+                + " sallyport client set \(name) --secret-stdin"
+        case .missingMessageAuthenticator:
+            return "no Message-Authenticator: BlastRADIUS protection (CVE-2024-3596); update the gateway or allow it for this client:"
+                + " sallyport client set \(name) --message-authenticator allow"
+        case .pinnedWithoutMessageAuthenticator:
+            return "no Message-Authenticator from \(source), which always sent one: someone else may send in its name; if the gateway was"
+                + " replaced or set back: sallyport client unpin \(name) --address \(source)"
+        case .proxyStateWithoutMessageAuthenticator:
+            return "Proxy-State without Message-Authenticator: anyone on the way could turn the answer round (BlastRADIUS, CVE-2024-3596);"
+                + " make the proxy in front of this server add Message-Authenticator, or update it"
+        case .eapWithoutMessageAuthenticator:
+            return "EAP-Message without Message-Authenticator: RFC 3579 §3.1 has it dropped; update the gateway"
+        case .statusWithoutMessageAuthenticator:
+            return "Status-Server without Message-Authenticator: RFC 5997 §3 has it dropped; update the gateway or turn its check off"
+        case .noProof:
+            return "an Access-Request with neither User-Password nor State (RFC 2865 §4.1); set the gateway to PAP"
+        case .overloaded:
+            return "overloaded: requests are dropped, because their answers would come too late; see the queues in /metrics"
+        case .databaseUnavailable:
+            return "the database cannot be read or written: no answer is given; see /readyz"
+        case .replyTooLong:
+            return "the answer does not fit into 4096 bytes beside the request's Proxy-State; shorten what the proxies add"
+        case .sendFailed:
+            return "an answer could not be sent to \(source); check routes and firewall of this machine"
+        case .abandoned:
+            return nil
+        default:
+            // A malformed packet: the decoder's own sentence says what, the client says where to look.
+            return "malformed packet: \(detail?.description ?? rawValue) Check the gateway's software and what lies between"
+        }
+    }
+}

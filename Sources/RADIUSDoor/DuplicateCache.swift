@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which requests are being decided or were just answered, so that a retransmission is not a second login (RFC 5080 §2.2.2).
+
+package import LoginEngine
+import RADIUS
+
+package struct DuplicateLimits: Sendable {
+    /// Kept in all, per listener. A source port has 256 identifiers.
+    package var entries = 65_536
+    /// Still being decided; more are shed.
+    package var pending = 32_768
+    /// How long an answer is kept; RFC 5080 §2.2.2 wants 5 to 30 seconds.
+    package var keep = Timestamp.Span.seconds(10)
+
+    package init() {}
+}
+
+/// What makes two requests of one listener the same, together with the Request Authenticator.
+struct RequestKey: Hashable {
+    var address: NetworkAddress
+    var port: UInt16
+    var identifier: UInt8
+
+    static func == (left: RequestKey, right: RequestKey) -> Bool {
+        left.address.bits == right.address.bits && left.tail == right.tail
+    }
+
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(UInt64(truncatingIfNeeded: address.bits))
+        hasher.combine(UInt64(truncatingIfNeeded: address.bits >> 64) ^ UInt64(tail) << 40)
+    }
+
+    private var tail: UInt32 { UInt32(port) << 8 | UInt32(identifier) }
+}
+
+/// The cache of one listener. Never allocates for a packet but to grow up to its limits.
+struct DuplicateCache {
+    /// Names an entry to the one who will answer it.
+    struct Ticket: Equatable {
+        let slot: Int32
+        let waiter: UInt64
+    }
+
+    enum Admission: Equatable {
+        /// To be decided; `abandoned` waited for the request that this one replaces.
+        case fresh(Ticket, abandoned: UInt64?)
+        /// The answer will come once.
+        case inProgress
+        /// The same bytes again.
+        case answered([UInt8])
+        case overloaded
+    }
+
+    private enum Standing { case free, pending, answered }
+
+    private struct Slot {
+        var key: RequestKey
+        var authenticator: Authenticator
+        var waiter: UInt64
+        var reply: [UInt8] = []
+        var expires = Timestamp(microseconds: 0)
+        var standing = Standing.pending
+        /// Neighbours in the order of answering, which is the order of expiry; `newer` also chains the free ones.
+        var older: Int32 = -1
+        var newer: Int32 = -1
+    }
+
+    let limits: DuplicateLimits
+    private var places: [RequestKey: Int32] = [:]
+    private var slots: [Slot] = []
+    private var oldest: Int32 = -1
+    private var newest: Int32 = -1
+    private var free: Int32 = -1
+    private var lastWaiter: UInt64
+    private(set) var pendingCount = 0
+
+    /// - Parameter firstWaiter: waiters are numbered from here, so that listeners never share a number.
+    init(limits: DuplicateLimits = DuplicateLimits(), firstWaiter: UInt64 = 0) {
+        self.limits = limits
+        lastWaiter = firstWaiter
+    }
+
+    var count: Int { places.count }
+
+    mutating func admit(_ key: RequestKey, _ authenticator: Authenticator, at now: Timestamp) -> Admission {
+        expire(at: now)
+        let place = places[key]
+        if let place, slots[Int(place)].authenticator == authenticator {
+            let slot = slots[Int(place)]
+            return slot.standing == .pending ? .inProgress : .answered(slot.reply)
+        }
+        if let place, slots[Int(place)].standing == .pending {
+            // The identifier was reused: the gateway has given up on the request before.
+            let abandoned = slots[Int(place)].waiter
+            return .fresh(occupy(place, key, authenticator), abandoned: abandoned)
+        }
+        guard pendingCount < limits.pending else { return .overloaded }
+        if let place {
+            unlink(place)
+            pendingCount += 1
+            return .fresh(occupy(place, key, authenticator), abandoned: nil)
+        }
+        guard let place = takeFree() else { return .overloaded }
+        places[key] = place
+        pendingCount += 1
+        return .fresh(occupy(place, key, authenticator), abandoned: nil)
+    }
+
+    /// Keeps the answer for retransmissions. False when nobody waits any more: the answer must not be sent.
+    mutating func answer(_ ticket: Ticket, with reply: [UInt8], at now: Timestamp) -> Bool {
+        guard isPending(ticket) else { return false }
+        let index = Int(ticket.slot)
+        slots[index].reply = reply
+        slots[index].standing = .answered
+        slots[index].expires = now + limits.keep
+        slots[index].older = newest
+        slots[index].newer = -1
+        if newest >= 0 { slots[Int(newest)].newer = ticket.slot } else { oldest = ticket.slot }
+        newest = ticket.slot
+        pendingCount -= 1
+        return true
+    }
+
+    /// No answer was given: a retransmission is decided anew. False when nobody waited any more.
+    @discardableResult
+    mutating func forget(_ ticket: Ticket) -> Bool {
+        guard isPending(ticket) else { return false }
+        pendingCount -= 1
+        release(ticket.slot)
+        return true
+    }
+
+    /// Drops the answers whose time is over.
+    mutating func expire(at now: Timestamp) {
+        while oldest >= 0, slots[Int(oldest)].expires <= now { evictOldest() }
+    }
+
+    private func isPending(_ ticket: Ticket) -> Bool {
+        let slot = slots[Int(ticket.slot)]
+        return slot.standing == .pending && slot.waiter == ticket.waiter
+    }
+
+    private mutating func occupy(_ place: Int32, _ key: RequestKey, _ authenticator: Authenticator) -> Ticket {
+        lastWaiter += 1
+        slots[Int(place)] = Slot(key: key, authenticator: authenticator, waiter: lastWaiter)
+        return Ticket(slot: place, waiter: lastWaiter)
+    }
+
+    private mutating func takeFree() -> Int32? {
+        if free < 0, slots.count >= limits.entries {
+            guard oldest >= 0 else { return nil }
+            evictOldest()
+        }
+        if free >= 0 {
+            let place = free
+            free = slots[Int(place)].newer
+            return place
+        }
+        let blank = RequestKey(address: NetworkAddress(bits: 0), port: 0, identifier: 0)
+        slots.append(Slot(key: blank, authenticator: Authenticator(high: 0, low: 0), waiter: 0))
+        return Int32(slots.count - 1)
+    }
+
+    private mutating func evictOldest() {
+        let place = oldest
+        unlink(place)
+        release(place)
+    }
+
+    private mutating func unlink(_ place: Int32) {
+        let (older, newer) = (slots[Int(place)].older, slots[Int(place)].newer)
+        if older >= 0 { slots[Int(older)].newer = newer } else { oldest = newer }
+        if newer >= 0 { slots[Int(newer)].older = older } else { newest = older }
+    }
+
+    private mutating func release(_ place: Int32) {
+        places[slots[Int(place)].key] = nil
+        slots[Int(place)].reply = []
+        slots[Int(place)].standing = .free
+        slots[Int(place)].newer = free
+        free = place
+    }
+}

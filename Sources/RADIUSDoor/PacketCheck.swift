@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whether a decoded packet may be looked at: its code, and its Message-Authenticator by the client's rule.
+
+import LoginEngine
+import RADIUS
+
+struct PacketCheck {
+    /// Nil: go on.
+    var drop: DropReason?
+    /// What `PinRule` is to note: whether a right Message-Authenticator was there; nil for packets that do not count.
+    var countsForPin: Bool?
+
+    /// The NAS-Identifier of the built-in test client: it always signs, so its requests say nothing about the gateway.
+    static let testClient = Array("sallyport-login".utf8)
+
+    init(_ packet: Packet, of entry: ClientEntry, from source: NetworkAddress) {
+        switch packet.code {
+        case .accessRequest, .statusServer: break
+        case .accountingRequest:
+            drop = .accountingRequest
+            return
+        default:
+            drop = .unexpectedCode
+            return
+        }
+        let facts = RequestFacts(packet, secret: entry.secret)
+        let mode = entry.messageAuthenticatorMode(for: source)
+        drop =
+            switch BlastRADIUSVerdict.judge(facts, mode: mode) {
+            case .accept: nil
+            case .wrongMessageAuthenticator: .wrongMessageAuthenticator
+            case .proxyStateWithoutMessageAuthenticator: .proxyStateWithoutMessageAuthenticator
+            case .eapWithoutMessageAuthenticator: .eapWithoutMessageAuthenticator
+            case .missingMessageAuthenticator:
+                if facts.isStatusServer {
+                    .statusWithoutMessageAuthenticator
+                } else {
+                    mode == .auto(pinned: true) ? .pinnedWithoutMessageAuthenticator : .missingMessageAuthenticator
+                }
+            }
+        if mode == .auto(pinned: false), !facts.isStatusServer, !facts.hasEAPMessage, facts.messageAuthenticator != .wrong,
+            !Self.isTestClient(packet)
+        {
+            countsForPin = facts.messageAuthenticator == .right
+        }
+    }
+
+    private static func isTestClient(_ packet: Packet) -> Bool {
+        guard let name = packet.first(.nasIdentifier), name.range.count == testClient.count else { return false }
+        return packet.value(of: name).elementsEqual(testClient)
+    }
+}

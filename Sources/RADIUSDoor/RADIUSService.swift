@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// The RADIUS door: starts the listeners, keeps them until shutdown, drains and closes them.
+
+internal import CDatagrams
+package import Logging
+package import LoginEngine
+internal import ServiceLifecycle
+internal import Synchronization
+
+package struct RADIUSSettings: Sendable {
+    package var listen: [UDPEndpoint]
+    /// Bytes asked of the kernel for each listener: what a burst may wait in while a batch is judged.
+    package var receiveBuffer = 4 << 20
+    /// How long shutdown waits for logins that are being decided.
+    package var drainTime = Timestamp.Span.seconds(10)
+    package var duplicates = DuplicateLimits()
+
+    package init(listen: [UDPEndpoint]) {
+        self.listen = listen
+    }
+}
+
+package final class RADIUSService: Service, Sendable {
+    private let settings: RADIUSSettings
+    private let door: Door
+    private let state = Mutex(State())
+
+    private struct State {
+        var listeners: [UDPListener] = []
+        var isStarted = false
+        var reading = 0
+        var failure: RADIUSServiceError?
+        var atEnd: CheckedContinuation<Void, Never>?
+    }
+
+    /// - Parameters:
+    ///   - now: read once a batch and once an answer.
+    ///   - onPin: runs on a reading thread, so it must only queue; the pin is to be stored and the table replaced.
+    package init(
+        settings: RADIUSSettings, clients: ClientTable, judge: any LoginJudge, logger: Logger,
+        now: @escaping @Sendable () -> Moment, onPin: @escaping @Sendable (ClientPin) -> Void
+    ) {
+        self.settings = settings
+        door = Door(clients: clients, judge: judge, logger: logger, now: now, onPin: onPin)
+    }
+
+    /// Where it listens, in the order of the settings; ports are the bound ones. Empty before `start`.
+    package var boundAddresses: [UDPEndpoint] { listeners.map(\.endpoint) }
+
+    package var statistics: RADIUSStatistics {
+        door.counters.statistics(pending: listeners.reduce(0) { $0 + $1.pendingCount })
+    }
+
+    private var listeners: [UDPListener] { state.withLock { $0.listeners } }
+
+    /// The next batch of each listener is judged by this table.
+    package func replaceClients(_ table: ClientTable) {
+        door.replaceClients(table)
+    }
+
+    /// Binds every address and starts to read; all or none. A second call does nothing.
+    package func start() throws(RADIUSServiceError) {
+        let isFirst = state.withLock { state in
+            defer { state.isStarted = true }
+            return !state.isStarted
+        }
+        guard isFirst else { return }
+        var opened: [UDPListener] = []
+        for (index, endpoint) in settings.listen.enumerated() {
+            let socket = try UDPSocket(endpoint)
+            grow(socket)
+            opened.append(try UDPListener(socket: socket, index: index, limits: settings.duplicates, door: door))
+        }
+        state.withLock { $0.listeners = opened }
+        for listener in opened {
+            do throws(RADIUSServiceError) {
+                try startReading(listener)
+            } catch {
+                stop(drain: .seconds(0))
+                throw error
+            }
+        }
+    }
+
+    /// Sends what completions on this thread have queued.
+    ///
+    /// For a thread that runs completions in groups, such as the one writer: it calls this after each group. From its first
+    /// call on, replies completed on it are gathered until the next; on other threads each is sent at once.
+    package func flush() {
+        ThreadRole.becomeGroupWriter()
+        for listener in listeners { listener.flush() }
+    }
+
+    /// Serves until graceful shutdown or cancellation: then nothing new is read, outstanding answers are waited for (not when
+    /// cancelled), and the sockets are closed before it returns.
+    package func run() async throws {
+        try start()
+        await withTaskCancellationHandler {
+            await withGracefulShutdownHandler {
+                await untilEnd()
+            } onGracefulShutdown: {
+                self.stop(drain: self.settings.drainTime)
+            }
+        } onCancel: {
+            stop(drain: .seconds(0))
+        }
+        if let failure = state.withLock({ $0.failure }) { throw failure }
+    }
+
+    /// Stops reading; `run` returns when outstanding answers are sent or the time is over.
+    package func stop(drain: Timestamp.Span) {
+        for listener in listeners { listener.stop(drain: drain) }
+    }
+
+    private func untilEnd() async {
+        await withCheckedContinuation { continuation in
+            let isOver = state.withLock { state in
+                if state.reading == 0 { return true }
+                state.atEnd = continuation
+                return false
+            }
+            if isOver { continuation.resume() }
+        }
+    }
+
+    private func grow(_ socket: UDPSocket) {
+        let granted = socket.growBuffer(to: settings.receiveBuffer)
+        guard granted < settings.receiveBuffer else { return }
+        door.logger.notice(
+            "the kernel grants a smaller receive buffer than asked for, bursts may be lost; to raise it: sysctl -w net.core.rmem_max=\(settings.receiveBuffer)",
+            metadata: ["listener": "\(socket.endpoint)", "granted": "\(granted)", "asked": "\(settings.receiveBuffer)"])
+    }
+
+    private func startReading(_ listener: UDPListener) throws(RADIUSServiceError) {
+        state.withLock { $0.reading += 1 }
+        let start = ThreadStart { [weak self] in
+            let failure = Self.read(listener)
+            listener.drainAndClose()
+            self?.ended(failure)
+        }
+        let context = Unmanaged.passRetained(start)
+        let error = datagram_thread_start(
+            "radius-\(listener.endpoint.port)", { Unmanaged<ThreadStart>.fromOpaque($0).takeRetainedValue().body() },
+            context.toOpaque())
+        guard error == 0 else {
+            context.release()
+            state.withLock { $0.reading -= 1 }
+            throw .cannotStartThread(listener.endpoint, reason: RADIUSServiceError.words(for: error))
+        }
+        door.logger.info("listening for RADIUS over UDP", metadata: ["listener": "\(listener.endpoint)"])
+    }
+
+    private static func read(_ listener: UDPListener) -> RADIUSServiceError? {
+        guard let socket = listener.socket, let reader = UDPReader(listener, socket) else {
+            return .cannotRead(listener.endpoint, reason: "no memory for its buffers")
+        }
+        return reader.run()
+    }
+
+    /// One listener is closed. One that broke takes the others with it: half a service would look healthy to its gateways.
+    private func ended(_ failure: RADIUSServiceError?) {
+        if let failure {
+            state.withLock { $0.failure = $0.failure ?? failure }
+            stop(drain: settings.drainTime)
+        }
+        let atEnd = state.withLock { state in
+            state.reading -= 1
+            guard state.reading == 0 else { return nil as CheckedContinuation<Void, Never>? }
+            defer { state.atEnd = nil }
+            return state.atEnd
+        }
+        atEnd?.resume()
+    }
+}
+
+private final class ThreadStart: Sendable {
+    let body: @Sendable () -> Void
+
+    init(body: @escaping @Sendable () -> Void) {
+        self.body = body
+    }
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// One bound address: what is pending there, and how its answers leave. Its reading thread is `UDPReader`.
+
+internal import CDatagrams
+internal import Glibc
+internal import Logging
+import LoginEngine
+import RADIUS
+internal import Synchronization
+
+final class UDPListener: Sendable {
+    let endpoint: UDPEndpoint
+    let door: Door
+    private let state: Mutex<State>
+    private let stopping = Atomic<Bool>(false)
+    private let drainMilliseconds = Atomic<UInt32>(0)
+    private let latch: Latch
+
+    private struct State {
+        var duplicates: DuplicateCache
+        var outbox = Outbox()
+        /// An emptied outbox, so that its memory is used again.
+        var spare = Outbox()
+        /// Nil after the end: what is answered later is dropped.
+        var socket: UDPSocket?
+        var isDraining = false
+
+        var isIdleAtEnd: Bool { isDraining && duplicates.pendingCount == 0 }
+    }
+
+    init(socket: UDPSocket, index: Int, limits: DuplicateLimits, door: Door) throws(RADIUSServiceError) {
+        endpoint = socket.endpoint
+        self.door = door
+        guard let latch = Latch() else { throw .cannotStartThread(socket.endpoint, reason: "no memory") }
+        self.latch = latch
+        let duplicates = DuplicateCache(limits: limits, firstWaiter: UInt64(index) << 48)
+        state = Mutex(State(duplicates: duplicates, socket: socket))
+    }
+
+    var pendingCount: Int { state.withLock { $0.duplicates.pendingCount } }
+    var socket: UDPSocket? { state.withLock { $0.socket } }
+    var isStopping: Bool { stopping.load(ordering: .acquiring) }
+
+    // MARK: Requests
+
+    func admit(_ key: RequestKey, _ authenticator: Authenticator, by route: datagram_route, at now: Timestamp) -> DuplicateCache.Admission {
+        state.withLock { state in
+            let admission = state.duplicates.admit(key, authenticator, at: now)
+            if case .answered(let reply) = admission { state.outbox.add(reply, by: route) }
+            return admission
+        }
+    }
+
+    func forget(_ ticket: DuplicateCache.Ticket) {
+        let isIdle = state.withLock { state in
+            state.duplicates.forget(ticket)
+            return state.isIdleAtEnd
+        }
+        if isIdle { latch.release() }
+    }
+
+    func expire(at now: Timestamp) {
+        state.withLock { $0.duplicates.expire(at: now) }
+    }
+
+    // MARK: Answers
+
+    /// A request that is being decided.
+    struct Waiting {
+        let packet: Packet
+        let entry: ClientEntry
+        let route: datagram_route
+        let ticket: DuplicateCache.Ticket
+        /// Nil: not timed.
+        let read: Timestamp?
+    }
+
+    /// Runs once for each request that was handed to the judge, on any thread.
+    func complete(_ waiting: Waiting, _ answer: LoginAnswer) {
+        guard case .none(let cause) = answer else {
+            guard let reply = answer.reply(to: waiting.packet, secret: waiting.entry.secret) else {
+                giveUp(waiting, .replyTooLong)
+                return
+            }
+            finish(waiting, reply)
+            return
+        }
+        giveUp(waiting, DropReason(cause))
+    }
+
+    private func finish(_ waiting: Waiting, _ reply: [UInt8]) {
+        let now = door.now().uptime
+        let (isWanted, isIdle) = state.withLock { state in
+            let isWanted = state.duplicates.answer(waiting.ticket, with: reply, at: now)
+            if isWanted { state.outbox.add(reply, by: waiting.route) }
+            return (isWanted, state.isIdleAtEnd)
+        }
+        guard isWanted else {
+            door.counters.drop(.abandoned)
+            return
+        }
+        if let read = waiting.read { door.counters.answered(in: now - read) }
+        if !ThreadRole.gathers(for: self) { flush() }
+        if isIdle { latch.release() }
+    }
+
+    private func giveUp(_ waiting: Waiting, _ reason: DropReason) {
+        forget(waiting.ticket)
+        door.drop(reason, from: NetworkAddress(waiting.route.peer), of: waiting.entry, at: door.now().uptime)
+    }
+
+    /// Queues a reply that no login waits for; the reading thread flushes.
+    func queue(_ reply: [UInt8], by route: datagram_route) {
+        state.withLock { $0.outbox.add(reply, by: route) }
+    }
+
+    /// Sends what is queued.
+    func flush() {
+        let (taken, socket) = state.withLock { state -> (Outbox?, UDPSocket?) in
+            guard !state.outbox.isEmpty else { return (nil, nil) }
+            let full = state.outbox
+            state.outbox = state.spare
+            state.spare = Outbox()
+            return (full, state.socket)
+        }
+        guard var outbox = taken else { return }
+        guard let socket else {
+            door.counters.drop(.sendFailed, outbox.count)
+            return
+        }
+        for reply in outbox.replies { door.counters.reply(outbox.bytes[reply.offset]) }
+        socket.send(outbox) { failure in
+            door.drop(.sendFailed, from: NetworkAddress(failure.route.peer), at: door.now().uptime)
+        }
+        outbox.empty()
+        state.withLock { $0.spare = outbox }
+    }
+
+    // MARK: The end
+
+    /// Wakes the reading thread, which then waits as long as told for outstanding answers and closes.
+    func stop(drain: Timestamp.Span) {
+        drainMilliseconds.store(UInt32(clamping: drain.microseconds / 1000), ordering: .relaxed)
+        stopping.store(true, ordering: .releasing)
+        socket?.stopReceiving()
+        // A second call may shorten the wait.
+        if drain <= .seconds(0) { latch.release() }
+    }
+
+    /// The last thing the reading thread does.
+    func drainAndClose() {
+        let isIdle = state.withLock { state in
+            state.isDraining = true
+            return state.isIdleAtEnd
+        }
+        let patience = drainMilliseconds.load(ordering: .relaxed)
+        if !isIdle, patience > 0 { latch.wait(milliseconds: patience) }
+        flush()
+        let left = state.withLock { state in
+            state.socket = nil
+            return state.duplicates.pendingCount
+        }
+        if left > 0 {
+            door.logger.warning(
+                "stopped before every login was answered; the gateways will ask the next server",
+                metadata: ["unanswered": "\(left)", "listener": "\(endpoint)"])
+        }
+    }
+}
+
+/// Lets the reading thread sleep until the last answer or the end of patience.
+private final class Latch: Sendable {
+    nonisolated(unsafe) private let latch: OpaquePointer
+
+    init?() {
+        guard let latch = datagram_latch_create() else { return nil }
+        self.latch = latch
+    }
+
+    deinit {
+        datagram_latch_free(latch)
+    }
+
+    func release() {
+        datagram_latch_release(latch)
+    }
+
+    func wait(milliseconds: UInt32) {
+        _ = datagram_latch_wait(latch, milliseconds)
+    }
+}
+
+/// Whether replies completed on this thread wait for a flush that is sure to come.
+enum ThreadRole {
+    /// The thread flushes every listener after each group of completions.
+    private static let groups = UInt.max
+
+    static func gathers(for listener: UDPListener) -> Bool {
+        let role = datagram_thread_role()
+        return role == groups || role == identity(listener)
+    }
+
+    /// This is the listener's reading thread: it flushes at the end of each batch.
+    static func becomeReader(of listener: UDPListener) {
+        datagram_set_thread_role(identity(listener))
+    }
+
+    static func becomeGroupWriter() {
+        if datagram_thread_role() == 0 { datagram_set_thread_role(groups) }
+    }
+
+    private static func identity(_ listener: UDPListener) -> UInt {
+        UInt(bitPattern: ObjectIdentifier(listener).hashValue)
+    }
+}
