@@ -14,6 +14,7 @@ public struct HOTP: Sendable {
     public let algorithm: OTPAlgorithm
     public let digits: Int
     private let modulus: UInt32
+    private let hmac: KeyedHMAC
 
     /// - Parameter digits: 6, 7 or 8.
     /// - Throws: `digits`.
@@ -22,6 +23,7 @@ public struct HOTP: Sendable {
         self.key = key
         self.algorithm = algorithm
         self.digits = digits
+        hmac = KeyedHMAC(key, algorithm)
         modulus = [1_000_000, 10_000_000, 100_000_000][digits - Self.digitCounts.lowerBound]
     }
 
@@ -51,20 +53,48 @@ public struct HOTP: Sendable {
         value(counter: counter) ^ wanted == 0
     }
 
+    /// Dynamic truncation (RFC 4226 §5.3): 31 bits from where the last four bits point.
     private func value(counter: UInt64) -> UInt32 {
-        let message = (0..<8).map { UInt8(truncatingIfNeeded: counter >> UInt64(56 - 8 * $0)) }
-        return switch algorithm {
-        case .sha1: truncated(HMAC<Insecure.SHA1>.authenticationCode(for: message, using: key.symmetricKey))
-        case .sha256: truncated(HMAC<SHA256>.authenticationCode(for: message, using: key.symmetricKey))
-        case .sha512: truncated(HMAC<SHA512>.authenticationCode(for: message, using: key.symmetricKey))
+        let code = hmac.code(for: counter)
+        let offset = Int(code[code.count - 1] & 15)
+        let word = code[offset..<offset + 4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        return (word & 0x7fff_ffff) % modulus
+    }
+}
+
+extension HOTP: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    public var description: String { "HOTP(\(algorithm.rawValue), \(digits) digits, key redacted)" }
+    public var debugDescription: String { description }
+    public var customMirror: Mirror { Mirror(self, children: ["digits": digits, "key": key]) }
+}
+
+/// An HMAC that has taken its key: continuing a copy costs half of starting anew, and a window is several codes.
+private enum KeyedHMAC: Sendable {
+    case sha1(HMAC<Insecure.SHA1>)
+    case sha256(HMAC<SHA256>)
+    case sha512(HMAC<SHA512>)
+
+    init(_ key: OTPKey, _ algorithm: OTPAlgorithm) {
+        switch algorithm {
+        case .sha1: self = .sha1(HMAC(key: key.symmetricKey))
+        case .sha256: self = .sha256(HMAC(key: key.symmetricKey))
+        case .sha512: self = .sha512(HMAC(key: key.symmetricKey))
         }
     }
 
-    /// Dynamic truncation (RFC 4226 §5.3): 31 bits from where the last four bits point.
-    private func truncated(_ code: HashedAuthenticationCode<some HashFunction>) -> UInt32 {
-        let bytes = Array(code)
-        let offset = Int(bytes[bytes.count - 1] & 15)
-        let word = bytes[offset..<offset + 4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-        return (word & 0x7fff_ffff) % modulus
+    /// The HMAC of a counter as eight bytes, first byte most significant (RFC 4226 §5.1).
+    func code(for counter: UInt64) -> [UInt8] {
+        let message = (0..<8).map { UInt8(truncatingIfNeeded: counter >> UInt64(56 - 8 * $0)) }
+        switch self {
+        case .sha1(let hmac): return finish(hmac, message)
+        case .sha256(let hmac): return finish(hmac, message)
+        case .sha512(let hmac): return finish(hmac, message)
+        }
+    }
+
+    private func finish(_ hmac: HMAC<some HashFunction>, _ message: [UInt8]) -> [UInt8] {
+        var hmac = hmac
+        hmac.update(data: message)
+        return Array(hmac.finalize())
     }
 }
