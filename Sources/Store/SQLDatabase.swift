@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam between the store and a database: statements in, rows out, made of values.
+// Synchronous, because both callers are threads of our own that batch; a task hop costs more than a query.
+
+package protocol SQLDatabase: Sendable {
+    /// Reads in one consistent view, on the caller's thread; never waits for a writer.
+    /// - Returns: one value per statement, in order.
+    func read(_ statements: [Statement]) throws(DatabaseError) -> [Rows]
+
+    /// Writes many units in one durable transaction. One caller at a time.
+    ///
+    /// A unit whose guard is refused, or whose statement fails, leaves no trace; the others are written.
+    /// - Parameter closing: computes the statements that end the transaction from the units' outcomes. It may run twice, when the
+    ///   transaction had to be begun again, so it must not remember anything before `write` has returned.
+    /// - Throws: when nothing was written.
+    func write(_ units: [Unit], closing: ([UnitOutcome]) -> [Statement]) throws(DatabaseError) -> [UnitOutcome]
+
+    /// Runs statements that belong to no unit (a migration), in one transaction.
+    func execute(script: String, then statements: [Statement]) throws(DatabaseError)
+
+    func close()
+}
+
+/// What becomes true as a whole, or not at all.
+package struct Unit: Sendable {
+    /// A statement that never raises, and how many rows it must return or change.
+    package struct Guard: Sendable {
+        package var statement: Statement
+        package var rows: Int
+
+        package init(_ statement: Statement, rows: Int = 1) {
+            self.statement = statement
+            self.rows = rows
+        }
+    }
+
+    /// In order; those that only read come first, since a refusal after a writing one has to be rolled back.
+    package var guarded: [Guard]
+    /// Pure: what follows from the guards' rows.
+    package var then: (@Sendable ([Rows]) -> [Statement])?
+
+    package init(guarded: [Guard] = [], then: (@Sendable ([Rows]) -> [Statement])? = nil) {
+        self.guarded = guarded
+        self.then = then
+    }
+
+    package init(_ statements: [Statement]) {
+        self.init(then: { _ in statements })
+    }
+}
+
+package enum UnitOutcome: Sendable {
+    /// The rows of the guards, then of what followed.
+    case done([Rows])
+    /// The guard with this index did not have its rows.
+    case refused(Int)
+    case failed(DatabaseError)
+
+    package var isDone: Bool {
+        if case .done = self { true } else { false }
+    }
+}
