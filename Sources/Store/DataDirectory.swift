@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// The directory that holds database and key: made private, owned by whoever works on it, and held by one process at a time.
+
+internal import Foundation
+internal import Synchronization
+
+package final class DataDirectory: Sendable {
+    package let path: String
+    private let lock: Mutex<Int32>
+
+    /// Makes the directory when it is not there (mode 0700) and takes its lock.
+    package static func open(_ path: String, creating: Bool = true) throws(StoreError) -> DataDirectory {
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        if creating { try make(path) }
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw unusable(path, "cannot be read") }
+        guard status.st_mode & S_IFMT == S_IFDIR else {
+            throw StoreError(.directoryUnusable, "is not a directory", at: path, remedy: "Name another data directory.")
+        }
+        guard status.st_uid == geteuid() else {
+            throw StoreError(
+                .wrongOwner, "belongs to user \(name(of: status.st_uid)), and this is user \(name(of: geteuid()))", at: path,
+                remedy: "Run the command as its owner: sudo -u \(name(of: status.st_uid)) sallyport …")
+        }
+        if status.st_mode & 0o077 != 0, chmod(path, 0o700) != 0 { throw unusable(path, "cannot be made private") }
+        let descriptor = Glibc.open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw unusable(path + "/lock", "cannot be opened") }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            let holder = readHolder(descriptor)
+            Glibc.close(descriptor)
+            throw StoreError(
+                .locked, "another process\(holder.map { " (pid \($0))" } ?? "") works on this data directory", at: path,
+                remedy: "Stop it first, or let the command talk to the running node.")
+        }
+        let holder = Array("\(getpid())\n".utf8)
+        _ = ftruncate(descriptor, 0)
+        _ = holder.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+        return DataDirectory(path, lock: descriptor)
+    }
+
+    private init(_ path: String, lock descriptor: Int32) {
+        self.path = path
+        lock = Mutex(descriptor)
+    }
+
+    deinit { close() }
+
+    /// Gives the lock back.
+    package func close() {
+        lock.withLock { descriptor in
+            guard descriptor >= 0 else { return }
+            _ = ftruncate(descriptor, 0)
+            Glibc.close(descriptor)
+            descriptor = -1
+        }
+    }
+
+    package var databasePath: String { path + "/sallyport.sqlite" }
+    package var keyPath: String { path + "/master.key" }
+
+    /// Whether no node has worked here yet.
+    package var isEmpty: Bool { access(databasePath, F_OK) != 0 && access(keyPath, F_OK) != 0 }
+
+    /// Whether `serve --demo` made it; a plain `serve` then refuses it.
+    package var isDemo: Bool { access(path + "/demo", F_OK) == 0 }
+
+    package func markAsDemo() throws(StoreError) {
+        let descriptor = Glibc.open(path + "/demo", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw Self.unusable(path + "/demo", "cannot be written") }
+        Glibc.close(descriptor)
+        Self.synchronise(directory: path)
+    }
+
+    private static func make(_ path: String) throws(StoreError) {
+        var prefix = ""
+        let parts = path.split(separator: "/", omittingEmptySubsequences: true)
+        for (index, part) in parts.enumerated() {
+            prefix += (index == 0 && !path.hasPrefix("/") ? "" : "/") + part
+            // Parents as the umask says, the directory itself private.
+            if mkdir(prefix, index == parts.count - 1 ? 0o700 : 0o755) != 0, errno != EEXIST, errno != EISDIR {
+                throw unusable(prefix, "cannot be made")
+            }
+        }
+    }
+
+    private static func unusable(_ path: String, _ what: String) -> StoreError {
+        StoreError(
+            .directoryUnusable, "\(what): \(String(cString: strerror(errno)))", at: path,
+            remedy: "Give this user the right to it, or name another directory with --data-dir.")
+    }
+
+    private static func readHolder(_ descriptor: Int32) -> Int32? {
+        var bytes = [UInt8](repeating: 0, count: 16)
+        let count = bytes.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress, $0.count, 0) }
+        guard count > 0 else { return nil }
+        return Int32(String(decoding: bytes.prefix(count), as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
+    }
+
+    private static func name(of user: uid_t) -> String {
+        guard let entry = getpwuid(user), let name = entry.pointee.pw_name else { return "\(user)" }
+        return String(cString: name)
+    }
+
+    /// A new file is there after a power cut only when its directory was written too.
+    static func synchronise(directory path: String) {
+        let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        fsync(descriptor)
+        Glibc.close(descriptor)
+    }
+}

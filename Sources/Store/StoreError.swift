@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// What went wrong in the store, in words for whoever has to put it right: what, where, and what to do.
+
+package struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
+    package enum Code: String, Sendable, CaseIterable {
+        case notFound = "not-found"
+        case nameTaken = "name-taken"
+        case notAllowed = "not-allowed"
+        /// A value that cannot be stored.
+        case invalid
+        case unavailable
+        case overloaded
+        /// Another node works on the data directory.
+        case locked
+        case wrongOwner = "wrong-owner"
+        case directoryUnusable = "directory-unusable"
+        case wrongKey = "wrong-key"
+        case keyMissing = "key-missing"
+        case keyUnsafe = "key-unsafe"
+        case newerSchema = "newer-schema"
+        case changedMigration = "changed-migration"
+        case damaged
+    }
+
+    package var code: Code
+    package var what: String
+    /// A path, a row, a name; empty where it is clear.
+    package var place: String
+    package var remedy: String
+
+    package init(_ code: Code, _ what: String, at place: String = "", remedy: String = "") {
+        self.code = code
+        self.what = what
+        self.place = place
+        self.remedy = remedy
+    }
+
+    /// Whether the node cannot start until somebody changes its configuration (exit code 78).
+    package var isConfiguration: Bool {
+        switch code {
+        case .wrongOwner, .directoryUnusable, .wrongKey, .keyMissing, .keyUnsafe, .newerSchema, .changedMigration: true
+        default: false
+        }
+    }
+
+    package var description: String {
+        var text = place.isEmpty ? what : "\(place): \(what)"
+        if !remedy.isEmpty { text += ". \(remedy)" }
+        return text
+    }
+
+    init(_ error: DatabaseError) {
+        switch error.kind {
+        case .damaged:
+            self.init(.damaged, "the database is damaged (\(error.message))", remedy: "Stop the node and restore a backup.")
+        case .full:
+            self.init(
+                .unavailable, "the disk is full", remedy: "Free space on the file system of the data directory; no restart is needed.")
+        case .closed:
+            self.init(.unavailable, "the database was closed")
+        default:
+            self.init(.unavailable, "the database did not answer (\(error))", remedy: "See the node's log; no restart is needed.")
+        }
+    }
+}
