@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads the whole trail and says which lines were changed, removed, reordered or cut off.
+// A whole database that was put back to an older state is in itself consistent: only an anchor kept elsewhere shows that.
+
+package import LoginEngine
+
+package struct ChainFinding: Sendable, Equatable, CustomStringConvertible {
+    package enum Kind: String, Sendable, CaseIterable {
+        /// A line, or what its group says about it, is not what was written.
+        case changed
+        case removed
+        case reordered
+        /// Lines at the end are missing.
+        case cut
+        /// The group was not written with this database's key.
+        case forged
+        /// The record of the chain's end is not what was written.
+        case head
+        /// The personal fields beside a line are not those it commits to.
+        case personal
+    }
+
+    package var kind: Kind
+    /// The first and the last line that it is about.
+    package var lines: ClosedRange<Int64>
+    package var text: String
+
+    package var seq: Int64 { lines.lowerBound }
+
+    package var description: String {
+        let place = lines.count == 1 ? "line \(lines.lowerBound)" : "lines \(lines.lowerBound) to \(lines.upperBound)"
+        return "\(place): \(text)"
+    }
+}
+
+package struct ChainReport: Sendable {
+    package var groups = 0
+    package var events = 0
+    /// Events whose personal fields were erased.
+    package var erased = 0
+    package var findings: [ChainFinding] = []
+    /// More were found than are listed.
+    package var isCutShort = false
+    package var head: EventChain.Head
+    package var first: Timestamp?
+    package var last: Timestamp?
+
+    package var isIntact: Bool { findings.isEmpty }
+}
+
+extension Records {
+    /// Streams the trail, a few groups at a time, in views that are each consistent; lines written meanwhile belong to it or not.
+    /// - Parameter progress: called now and then with the last line that was looked at.
+    package func verifyChain(progress: (Int64) -> Void = { _ in }) throws(StoreError) -> ChainReport {
+        do throws(DatabaseError) {
+            var check = ChainCheck(signing: chain.signing)
+            // The head first: what is written after it does not matter.
+            try check.begin(try database.read([Statement(.readHead)])[0].first)
+            var from: Int64 = .min
+            while true {
+                let results = try database.read([
+                    Statement(.groupsAbove, [.integer(from), .integer(64)]), Statement(.personalAbove, [.integer(from), .integer(64)]),
+                ])
+                if results[0].isEmpty { break }
+                var personal: [Int64: [UInt8]] = [:]
+                for row in results[1] { personal[try row.integer(0)] = try row.blob(1) }
+                for row in results[0] {
+                    from = try row.integer(0)
+                    check.take(try EventGroup(row), personal: personal[from])
+                }
+                progress(from)
+            }
+            try check.end(try database.read([Statement(.readHead)])[0].first)
+            return check.report
+        } catch {
+            throw StoreError(error)
+        }
+    }
+}
+
+/// The pure part: takes groups in order.
+struct ChainCheck {
+    static let mostFindings = 1000
+
+    private let signing: ChainSigning
+    private var expected: Int64 = 1
+    private var previous = EventChain.origin
+    private var recorded: EventChain.Head?
+    private(set) var report = ChainReport(head: EventChain.Head(seq: 0, hash: EventChain.origin))
+
+    init(signing: ChainSigning) {
+        self.signing = signing
+    }
+
+    mutating func begin(_ row: Row?) throws(DatabaseError) {
+        guard let row else { return }
+        let head = EventChain.Head(seq: try row.integer(0), hash: try row.blob(1))
+        recorded = head
+        report.head = head
+        if signing.mac(of: head) != (try row.blob(2)) {
+            find(.head, head.seq...head.seq, "the record of the chain's end was not written with this database's key")
+        }
+    }
+
+    private mutating func find(_ kind: ChainFinding.Kind, _ lines: ClosedRange<Int64>, _ text: String) {
+        guard report.findings.count < Self.mostFindings else {
+            report.isCutShort = true
+            return
+        }
+        report.findings.append(ChainFinding(kind: kind, lines: lines, text: text))
+    }
+
+    mutating func take(_ group: EventGroup, personal: [UInt8]?) {
+        report.groups += 1
+        let before = report.findings.count
+        if group.first > expected {
+            find(.removed, expected...group.first - 1, "removed")
+        } else if group.first < expected {
+            find(.reordered, group.first...group.first, "stands where another line ended")
+        } else if group.previous != previous {
+            find(.changed, group.first...group.first, "its group does not follow the line before it")
+        }
+        let lines = (try? group.lines()) ?? []
+        var hash = group.previous
+        var commitments: [(seq: Int64, role: PersonalEntry.Role, value: [UInt8])] = []
+        var isWhole = !lines.isEmpty
+        if lines.isEmpty { find(.changed, group.first...max(group.first, group.first &+ group.count &- 1), "the group cannot be read") }
+        for (offset, line) in lines.enumerated() {
+            let seq = group.first &+ Int64(offset)
+            hash = EventChain.hash(line.bytes, after: hash)
+            let decoded = try? EventCodec.decode(line.bytes)
+            if isWhole, !hash.prefix(EventChain.checkSize).elementsEqual(line.check) {
+                find(.changed, seq...seq, "changed")
+                // The checks of what follows in the group say nothing any more.
+                isWhole = false
+            }
+            guard let decoded else {
+                if isWhole { find(.changed, seq...seq, "cannot be read") }
+                continue
+            }
+            if decoded.seq != seq { find(.reordered, seq...seq, "line \(decoded.seq) stands in its place") }
+            report.events += 1
+            report.first = min(report.first ?? decoded.event.at, decoded.event.at)
+            report.last = max(report.last ?? decoded.event.at, decoded.event.at)
+            if let value = decoded.subjectCommitment { commitments.append((seq, .subject, value)) }
+            if let value = decoded.actorCommitment { commitments.append((seq, .actor, value)) }
+        }
+        let last = max(group.first, group.first &+ Int64(max(lines.count, 1)) - 1)
+        if Int64(lines.count) != group.count, !lines.isEmpty {
+            find(.changed, group.first...last, "the group says that it has \(group.count) lines, and has \(lines.count)")
+        }
+        if isWhole, hash != group.head { find(.changed, last...last, "is not what the group ends with") }
+        if signing.mac(of: group) != group.mac, report.findings.count == before {
+            find(.forged, group.first...last, "not written with this database's key, or its record was changed")
+        }
+        check(commitments, against: personal, of: group, last: last)
+        expected = max(expected, last == .max ? last : last + 1)
+        previous = isWhole ? hash : group.head
+    }
+
+    private mutating func check(
+        _ commitments: [(seq: Int64, role: PersonalEntry.Role, value: [UInt8])], against bytes: [UInt8]?, of group: EventGroup, last: Int64
+    ) {
+        var entries: [PersonalEntry] = []
+        do throws(DecodingError) {
+            entries = try PersonalCodec.decode((bytes ?? [])[...], first: group.first)
+        } catch {
+            find(.personal, group.first...last, "the personal fields of the group cannot be read")
+            return
+        }
+        var erased: Set<Int64> = []
+        for commitment in commitments {
+            let kept = entries.filter { $0.seq == commitment.seq && $0.role == commitment.role }
+            if kept.isEmpty { erased.insert(commitment.seq) }
+            for entry in kept where EventCodec.commitment(of: entry.fields, salt: entry.salt) != commitment.value {
+                find(.personal, entry.seq...entry.seq, "its personal fields were changed")
+            }
+        }
+        report.erased += erased.count
+        for entry in entries where !commitments.contains(where: { $0.seq == entry.seq && $0.role == entry.role }) {
+            find(.personal, entry.seq...entry.seq, "personal fields were added to it")
+        }
+    }
+
+    /// - Parameter row: the head record as it is after the last group was read.
+    mutating func end(_ row: Row?) throws(DatabaseError) {
+        let last = expected - 1
+        guard let recorded, let row else {
+            if last > 0 { find(.head, last...last, "the record of the chain's end is missing") }
+            return
+        }
+        let now = try row.integer(0)
+        if now < last { find(.head, now...now, "the record of the chain's end was turned back; there are lines up to \(last)") }
+        if recorded.seq >= expected {
+            find(.cut, expected...recorded.seq, "missing at the end")
+        } else if recorded.seq == expected - 1, recorded.hash != previous {
+            find(.head, recorded.seq...recorded.seq, "the record of the chain's end names another line")
+        }
+    }
+}
+
+extension SQL {
+    fileprivate static let personalAbove = SQL(
+        """
+        SELECT p.first_seq, p.body FROM event_personal p WHERE p.first_seq > ?1 AND p.first_seq <= coalesce((
+            SELECT max(g.first_seq) FROM (SELECT first_seq FROM event_group WHERE first_seq > ?1 ORDER BY first_seq LIMIT ?2) g), ?1)
+        """)
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// The audit trail as a hash chain: one packed row per commit, with a MAC that only the holder of the master key can make.
+
+internal import Crypto
+internal import LoginEngine
+internal import Synchronization
+
+package final class EventChain: Sendable {
+    /// The last line that is written.
+    package struct Head: Sendable, Equatable {
+        package var seq: Int64
+        package var hash: [UInt8]
+    }
+
+    /// A group that is computed, and becomes true when the transaction that it is part of does.
+    struct Link: Sendable {
+        var statements: [Statement]
+        var head: Head
+    }
+
+    static let checkSize = 8
+    static let origin = [UInt8](repeating: 0, count: 32)
+
+    let signing: ChainSigning
+    private let current: Mutex<Head>
+
+    package init(signing: ChainSigning, head: Head) {
+        self.signing = signing
+        current = Mutex(head)
+    }
+
+    package var head: Head { current.withLock { $0 } }
+
+    /// Computes the row of one group; remembers nothing.
+    func link(_ events: [Event]) -> Link {
+        var head = self.head
+        guard !events.isEmpty else { return Link(statements: [], head: head) }
+        let previous = head.hash
+        let first = head.seq + 1
+        var body = ByteWriter()
+        body.reserve(events.count * 224)
+        var personal: [PersonalEntry] = []
+        let salts = RandomBytes.make(events.count * 2 * EventCodec.saltSize)
+        var nextSalt = 0
+        var (earliest, latest) = (events[0].at, events[0].at)
+        for event in events {
+            head.seq += 1
+            func commit(_ fields: PersonalFields, _ role: PersonalEntry.Role) -> [UInt8]? {
+                if fields.fields.isEmpty { return nil }
+                let salt = Array(salts[nextSalt..<nextSalt + EventCodec.saltSize])
+                nextSalt += EventCodec.saltSize
+                let bytes = EventCodec.encode(fields)
+                personal.append(PersonalEntry(seq: head.seq, role: role, salt: salt, fields: bytes))
+                return EventCodec.commitment(of: bytes, salt: salt)
+            }
+            let bytes = EventCodec.encode(
+                event, seq: head.seq, subject: commit(event.subject, .subject), actor: commit(event.actor, .actor))
+            head.hash = Self.hash(bytes, after: head.hash)
+            body.blob(bytes)
+            // Tells which line of the group was changed; the MAC tells that one was.
+            body.raw(head.hash.prefix(Self.checkSize))
+            earliest = min(earliest, event.at)
+            latest = max(latest, event.at)
+        }
+        let group = EventGroup(
+            first: first, count: Int64(events.count), earliest: earliest, latest: latest, previous: previous, head: head.hash, mac: [],
+            body: body.bytes)
+        var statements = [
+            Statement(
+                .insertGroup,
+                [
+                    .integer(first), .integer(group.count), .integer(earliest.microseconds), .integer(latest.microseconds),
+                    .blob(previous), .blob(head.hash), .blob(signing.mac(of: group)), .blob(group.body),
+                ])
+        ]
+        if !personal.isEmpty {
+            statements.append(Statement(.insertPersonal, [.integer(first), .blob(PersonalCodec.encode(personal, first: first))]))
+        }
+        statements.append(
+            Statement(.setHead, [.integer(head.seq), .blob(head.hash), .blob(signing.mac(of: head))]))
+        return Link(statements: statements, head: head)
+    }
+
+    /// The transaction of `link` is durable.
+    func adopt(_ link: Link) {
+        current.withLock { $0 = link.head }
+    }
+
+    static func hash(_ event: some Collection<UInt8>, after previous: [UInt8]) -> [UInt8] {
+        var hash = SHA256()
+        hash.update(data: previous)
+        hash.update(data: Array(event))
+        return Array(hash.finalize())
+    }
+
+    /// Takes up the chain where it was left.
+    ///
+    /// When its head record is missing, forged or behind the last group, one number is left out, so that `verify` tells it for ever.
+    static func resume(_ database: any SQLDatabase, signing: ChainSigning) throws(DatabaseError) -> EventChain {
+        let results = try database.read([Statement(.readHead), Statement(.readLastGroup)])
+        var last = Head(seq: 0, hash: origin)
+        if let row = results[1].first {
+            last = Head(seq: try row.integer(0) + max(try row.integer(1), 1) - 1, hash: try row.blob(2))
+        }
+        guard let row = results[0].first else {
+            if last.seq > 0 { last.seq += 1 }
+            return EventChain(signing: signing, head: last)
+        }
+        var head = Head(seq: try row.integer(0), hash: try row.blob(1))
+        if signing.mac(of: head) != (try row.blob(2)) || head.seq < last.seq || (head.seq == last.seq && head.hash != last.hash) {
+            head.seq = max(head.seq, last.seq) + 1
+        }
+        return EventChain(signing: signing, head: head)
+    }
+}
+
+/// One row of `event_group`.
+struct EventGroup: Sendable {
+    var first: Int64
+    var count: Int64
+    var earliest: Timestamp
+    var latest: Timestamp
+    var previous: [UInt8]
+    var head: [UInt8]
+    var mac: [UInt8]
+    var body: [UInt8]
+
+    init(first: Int64, count: Int64, earliest: Timestamp, latest: Timestamp, previous: [UInt8], head: [UInt8], mac: [UInt8], body: [UInt8])
+    {
+        self.first = first
+        self.count = count
+        self.earliest = earliest
+        self.latest = latest
+        self.previous = previous
+        self.head = head
+        self.mac = mac
+        self.body = body
+    }
+
+    init(_ row: Row) throws(DatabaseError) {
+        self.init(
+            first: try row.integer(0), count: try row.integer(1), earliest: Timestamp(microseconds: try row.integer(2)),
+            latest: Timestamp(microseconds: try row.integer(3)), previous: try row.blob(4), head: try row.blob(5), mac: try row.blob(6),
+            body: try row.blob(7))
+    }
+
+    /// A line of the body: its bytes and the check beside it.
+    struct Line {
+        var bytes: ArraySlice<UInt8>
+        var check: ArraySlice<UInt8>
+    }
+
+    func lines() throws(DecodingError) -> [Line] {
+        var reader = ByteReader(body[...])
+        var lines: [Line] = []
+        while reader.remaining > 0 {
+            lines.append(Line(bytes: try reader.blob(), check: try reader.raw(EventChain.checkSize)))
+        }
+        return lines
+    }
+}
+
+/// The two MACs of a chain, keyed once, bound to the chain's own random name.
+package struct ChainSigning: Sendable {
+    private let group: HMAC<SHA256>
+    private let headOfChain: HMAC<SHA256>
+
+    package init(key: MasterKey, chain: [UInt8]) {
+        var group = HMAC<SHA256>(key: key.subkey("event group"))
+        group.update(data: chain)
+        self.group = group
+        var head = HMAC<SHA256>(key: key.subkey("chain head"))
+        head.update(data: chain)
+        headOfChain = head
+    }
+
+    func mac(of group: EventGroup) -> [UInt8] {
+        var message = ByteWriter()
+        message.reserve(160)
+        for value in [group.first, group.count, group.earliest.microseconds, group.latest.microseconds] {
+            message.word(UInt64(bitPattern: value))
+        }
+        message.blob(group.previous)
+        message.blob(group.head)
+        message.raw(Array(SHA256.hash(data: group.body)))
+        var mac = self.group
+        mac.update(data: message.bytes)
+        return Array(mac.finalize())
+    }
+
+    func mac(of head: EventChain.Head) -> [UInt8] {
+        var message = ByteWriter()
+        message.word(UInt64(bitPattern: head.seq))
+        message.blob(head.hash)
+        var mac = headOfChain
+        mac.update(data: message.bytes)
+        return Array(mac.finalize())
+    }
+}
+
+extension SQL {
+    fileprivate static let insertGroup = SQL(
+        """
+        INSERT INTO event_group (first_seq, count, at_first, at_last, previous_hash, head_hash, mac, body)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        """)
+    fileprivate static let insertPersonal = SQL("INSERT INTO event_personal (first_seq, body) VALUES (?1, ?2)")
+    fileprivate static let setHead = SQL(
+        """
+        INSERT INTO chain_head (id, seq, hash, mac) VALUES (1, ?1, ?2, ?3)
+        ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, mac = excluded.mac
+        """)
+    static let readHead = SQL("SELECT seq, hash, mac FROM chain_head WHERE id = 1")
+    fileprivate static let readLastGroup = SQL("SELECT first_seq, count, head_hash FROM event_group ORDER BY first_seq DESC LIMIT 1")
+}
