@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one writer: takes what waits, commits it in one durable transaction with its events, then wakes everybody in it.
+
+internal import Dispatch
+internal import Foundation
+internal import LoginEngine
+internal import Synchronization
+
+package final class GroupCommit: Sendable {
+    package struct Limits: Sendable {
+        /// Units in one transaction.
+        package var group = 256
+        /// Units that may wait; beyond it a submission fails at once.
+        package var waiting = 8192
+        /// Afterthoughts that may wait; beyond it they are counted and lost.
+        package var afterthoughts = 8192
+
+        package init() {}
+    }
+
+    /// Counters since the start, and the queue as it is.
+    package struct Statistics: Sendable, Equatable {
+        package var groups = 0
+        package var units = 0
+        package var events = 0
+        package var refused = 0
+        package var failed = 0
+        package var overloaded = 0
+        package var afterthoughtsLost = 0
+        package var largestGroup = 0
+        package var failedGroups = 0
+        /// Of all transactions together.
+        package var microsecondsWriting = 0
+        package var waiting = 0
+        package var afterthoughtsWaiting = 0
+        /// Why the last group failed; nil once one succeeded.
+        package var lastError: String?
+    }
+
+    enum Outcome: Sendable {
+        case written(UnitOutcome)
+        case failed(NoAnswer)
+    }
+
+    /// What is appended to the trail when the unit is done.
+    enum Trail: Sendable {
+        case none
+        case event(Event)
+        case made(@Sendable ([Rows]) -> [Event])
+    }
+
+    struct Submission: Sendable {
+        /// The UTC day of the marks in it; nil when it has none.
+        var day: Int64?
+        /// Built when its group is, since the slot of its marks is known only then.
+        var unit: @Sendable (_ slot: Int64) -> Unit
+        var trail: Trail
+        var completion: @Sendable (Outcome) -> Void
+    }
+
+    fileprivate struct Queue {
+        var waiting: [Submission] = []
+        var afterthoughts: [Submission] = []
+        var jobs: [@Sendable () -> Void] = []
+        var isSleeping = false
+        var isClosing = false
+        var statistics = Statistics()
+
+        var isEmpty: Bool { waiting.isEmpty && afterthoughts.isEmpty && jobs.isEmpty }
+    }
+
+    private let database: any SQLDatabase
+    private let chain: EventChain
+    private let slots: MarkSlots
+    private let limits: Limits
+    private let queue = Mutex(Queue())
+    private let hooks = Mutex<[@Sendable () -> Void]>([])
+    private let idleWork = Mutex<(@Sendable () -> Bool)?>(nil)
+    private let wake = DispatchSemaphore(value: 0)
+    private let ended = DispatchSemaphore(value: 0)
+    private let hasThread: Bool
+
+    /// - Parameter hasThread: false where a test drives it by `commitNow`.
+    init(database: any SQLDatabase, chain: EventChain, slots: MarkSlots, limits: Limits, hasThread: Bool) {
+        self.database = database
+        self.chain = chain
+        self.slots = slots
+        self.limits = limits
+        self.hasThread = hasThread
+    }
+
+    func start() {
+        guard hasThread else { return }
+        let thread = Thread { [self] in
+            work()
+            ended.signal()
+        }
+        thread.name = "sallyport.writer"
+        thread.stackSize = 1 << 20
+        thread.start()
+    }
+
+    /// Runs once after each group, on the writer's thread, when all completions of the group have run.
+    package func afterGroup(_ hook: @escaping @Sendable () -> Void) {
+        hooks.withLock { $0.append(hook) }
+    }
+
+    package var statistics: Statistics {
+        queue.withLock { queue in
+            var statistics = queue.statistics
+            statistics.waiting = queue.waiting.count
+            statistics.afterthoughtsWaiting = queue.afterthoughts.count
+            return statistics
+        }
+    }
+
+    // MARK: Submitting
+
+    func submit(_ submission: Submission) {
+        let (isTaken, mustWake) = queue.withLock { queue in
+            guard queue.waiting.count < limits.waiting, !queue.isClosing else {
+                queue.statistics.overloaded += 1
+                return (false, false)
+            }
+            queue.waiting.append(submission)
+            return (true, queue.rouse())
+        }
+        if mustWake { wake.signal() }
+        if !isTaken { submission.completion(.failed(.overloaded)) }
+    }
+
+    /// Queues what nobody waits for.
+    func remember(_ submission: Submission) {
+        let mustWake = queue.withLock { queue in
+            guard queue.afterthoughts.count < limits.afterthoughts, !queue.isClosing else {
+                queue.statistics.afterthoughtsLost += 1
+                return false
+            }
+            queue.afterthoughts.append(submission)
+            return queue.rouse()
+        }
+        if mustWake { wake.signal() }
+    }
+
+    /// Runs `job` on the writer's thread between two groups; it may write to the database itself.
+    func perform(_ job: @escaping @Sendable () -> Void) -> Bool {
+        let (isTaken, mustWake) = queue.withLock { queue in
+            if queue.isClosing { return (false, false) }
+            queue.jobs.append(job)
+            return (true, queue.rouse())
+        }
+        if mustWake { wake.signal() }
+        return isTaken
+    }
+
+    func whenIdle(_ work: @escaping @Sendable () -> Bool) {
+        idleWork.withLock { $0 = work }
+    }
+
+    // MARK: Writing
+
+    private func work() {
+        var sinceIdle = 0
+        while true {
+            let count = commitNow()
+            sinceIdle += 1
+            // Under steady load nothing is ever idle; what is left lying must not grow without bound.
+            if count == 0 || sinceIdle >= 64 {
+                sinceIdle = 0
+                if idleWork.withLock({ $0 })?() == true { continue }
+            }
+            if count > 0 { continue }
+            let (mustEnd, maySleep) = queue.withLock { queue in
+                if !queue.isEmpty { return (false, false) }
+                if queue.isClosing { return (true, false) }
+                queue.isSleeping = true
+                return (false, true)
+            }
+            if mustEnd { return }
+            if maySleep { wake.wait() }
+        }
+    }
+
+    /// Commits what waits, up to one group, on the caller's thread. The writer's thread calls nothing else.
+    /// - Returns: how many units, afterthoughts and jobs it took.
+    @discardableResult
+    package func commitNow() -> Int {
+        let (group, jobs) = queue.withLock { $0.take(limits.group) }
+        for job in jobs { job() }
+        guard !group.isEmpty else { return jobs.count }
+        let began = DispatchTime.now().uptimeNanoseconds
+        var events = 0
+        let outcomes: [Outcome]
+        var problem: DatabaseError?
+        do throws(DatabaseError) {
+            let day = group.lazy.compactMap(\.day).max()
+            let slot = try day.map { day throws(DatabaseError) in try slots.slot(for: day) } ?? slots.current
+            let units = group.map { $0.unit(slot) }
+            var link: EventChain.Link?
+            let written = try database.write(units) { outcomes in
+                let lines = Self.trail(of: group, outcomes)
+                events = lines.count
+                let new = chain.link(lines)
+                link = new
+                return new.statements
+            }
+            if let link { chain.adopt(link) }
+            if day != nil { slots.used(slot) }
+            outcomes = written.map { .written($0) }
+        } catch {
+            problem = error
+            outcomes = Array(repeating: .failed(.databaseUnavailable), count: group.count)
+        }
+        let took = Int(DispatchTime.now().uptimeNanoseconds - began) / 1000
+        queue.withLock { $0.statistics.count(outcomes, events: events, problem: problem, microseconds: took) }
+        for (submission, outcome) in zip(group, outcomes) { submission.completion(outcome) }
+        for hook in hooks.withLock({ $0 }) { hook() }
+        return group.count + jobs.count
+    }
+
+    private static func trail(of group: [Submission], _ outcomes: [UnitOutcome]) -> [Event] {
+        var events: [Event] = []
+        events.reserveCapacity(group.count)
+        for (submission, outcome) in zip(group, outcomes) {
+            guard case .done(let rows) = outcome else { continue }
+            switch submission.trail {
+            case .none: break
+            case .event(let event): events.append(event)
+            case .made(let make): events += make(rows)
+            }
+        }
+        return events
+    }
+
+    /// Writes what waits, then takes nothing more.
+    package func close() {
+        let mustWake = queue.withLock { queue in
+            queue.isClosing = true
+            return queue.rouse()
+        }
+        guard hasThread else {
+            while commitNow() > 0 {}
+            return
+        }
+        if mustWake { wake.signal() }
+        ended.wait()
+        // A second call must not wait for ever.
+        ended.signal()
+    }
+}
+
+extension GroupCommit.Queue {
+    /// Whether the writer has to be woken.
+    fileprivate mutating func rouse() -> Bool {
+        defer { isSleeping = false }
+        return isSleeping
+    }
+
+    fileprivate mutating func take(_ limit: Int) -> (group: [GroupCommit.Submission], jobs: [@Sendable () -> Void]) {
+        let due = jobs
+        jobs = []
+        var group: [GroupCommit.Submission]
+        if waiting.count <= limit {
+            group = waiting
+            waiting = []
+            waiting.reserveCapacity(group.count)
+        } else {
+            group = Array(waiting.prefix(limit))
+            waiting.removeFirst(limit)
+        }
+        let room = min(afterthoughts.count, limit)
+        if room > 0 {
+            group += afterthoughts.prefix(room)
+            afterthoughts.removeFirst(room)
+        }
+        return (group, due)
+    }
+}
+
+extension GroupCommit.Statistics {
+    fileprivate mutating func count(
+        _ outcomes: [GroupCommit.Outcome], events: Int, problem: DatabaseError?, microseconds: Int
+    ) {
+        groups += 1
+        units += outcomes.count
+        largestGroup = max(largestGroup, outcomes.count)
+        microsecondsWriting += microseconds
+        lastError = problem?.description
+        if problem != nil {
+            failedGroups += 1
+            failed += outcomes.count
+            return
+        }
+        self.events += events
+        for case .written(let outcome) in outcomes {
+            switch outcome {
+            case .done: break
+            case .refused: refused += 1
+            case .failed: failed += 1
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// factor and recovery_code as administrators change them; logins only add marks (MarkTable).
+
+package import LoginEngine
+
+package struct NewFactor: Sendable {
+    package var user: Int64
+    package var kind: FactorKind
+    package var label: String
+    package var state: FactorState = .active
+    /// Empty for kinds that have none.
+    package var secret: Secret
+    package var algorithm: CodeAlgorithm = .sha1
+    package var digits = 6
+    package var period = 30
+    /// HOTP: the first counter that is accepted.
+    package var firstCounter: Int64 = 0
+    package var created: Timestamp
+
+    package init(user: Int64, kind: FactorKind, label: String, secret: Secret, created: Timestamp) {
+        self.user = user
+        self.kind = kind
+        self.label = label
+        self.secret = secret
+        self.created = created
+    }
+}
+
+/// A factor as lists show it: everything but its secret.
+package struct FactorRecord: Sendable, Equatable {
+    package var id: Int64
+    package var user: Int64
+    package var kind: FactorKind
+    package var label: String
+    package var state: FactorState
+    package var algorithm: CodeAlgorithm
+    package var digits: Int
+    package var period: Int
+    package var created: Timestamp
+    package var lastUsed: Timestamp?
+    /// −1 when none was used.
+    package var highestUsed: Int64
+    package var drift: Int
+}
+
+extension Records {
+    package func addFactor(_ factor: NewFactor, event: Event) async throws(StoreError) -> Int64 {
+        let sealing = self.sealing
+        let unit = Unit(
+            guarded: [
+                Unit.Guard(Statement(.userIsThere, [.integer(factor.user)])),
+                Unit.Guard(
+                    Statement(
+                        .insertFactor,
+                        [
+                            .integer(factor.user), .text(factor.kind.rawValue), .text(factor.label), .text(factor.state.rawValue),
+                            .text(factor.algorithm.rawValue), .integer(Int64(factor.digits)), .integer(Int64(factor.period)),
+                            .integer(factor.firstCounter - 1), .integer(factor.created.microseconds),
+                        ])),
+            ],
+            then: { rows in
+                guard !factor.secret.isEmpty, let id = try? rows[1].first?.integer(0) else { return [Statement(.raiseRevision)] }
+                let sealed = sealing.seal(factor.secret, at: .factorSecret(id))
+                return [Statement(.setFactorSecret, [.integer(id), .blob(sealed)]), Statement(.raiseRevision)]
+            })
+        let rows = try await change(unit, refusals: [Self.noUser]) { _ in [event.about(user: factor.user)] }
+        do throws(DatabaseError) { return try rows[1][0].integer(0) } catch { throw StoreError(error) }
+    }
+
+    package func setFactorState(_ state: FactorState, ofFactor factor: Int64, event: Event) async throws(StoreError) {
+        try await changeFactor(Statement(.setFactorState, [.integer(factor), .text(state.rawValue)]), event)
+    }
+
+    package func setFactorLabel(_ label: String, ofFactor factor: Int64, event: Event) async throws(StoreError) {
+        try await changeFactor(Statement(.setFactorLabel, [.integer(factor), .text(label)]), event)
+    }
+
+    package func removeFactor(_ factor: Int64, event: Event) async throws(StoreError) {
+        try await changeFactor(Statement(.deleteFactor, [.integer(factor)]), event)
+    }
+
+    private func changeFactor(_ statement: Statement, _ event: Event) async throws(StoreError) {
+        let unit = Unit(guarded: [Unit.Guard(statement)], then: { _ in [Statement(.raiseRevision)] })
+        try await change(unit, refusals: [StoreError(.notFound, "there is no such factor")]) { rows in
+            [event.about(user: try? rows[0].first?.integer(0))]
+        }
+    }
+
+    /// Makes the codes of a user's recovery factor these, and the factor when there is none; every older code is void.
+    /// - Returns: the factor's id.
+    @discardableResult
+    package func replaceRecoveryCodes(ofUser user: Int64, hashes: [[UInt8]], at: Timestamp, event: Event) async throws(StoreError) -> Int64
+    {
+        let factor = SQLValue.integer(user)
+        let unit = Unit(
+            guarded: [
+                Unit.Guard(Statement(.userIsThere, [factor])),
+                Unit.Guard(Statement(.countRecoveryFactors, [factor])),
+            ],
+            then: { rows in
+                var statements: [Statement] = []
+                if (try? rows[1].first?.integer(0)) == 0 {
+                    statements.append(Statement(.insertRecoveryFactor, [factor, .integer(at.microseconds)]))
+                }
+                statements.append(Statement(.activateRecoveryFactor, [factor]))
+                statements.append(Statement(.dropRecoveryCodes, [factor]))
+                statements += hashes.map { Statement(.insertRecoveryCode, [factor, .blob($0)]) }
+                return statements + [Statement(.raiseRevision), Statement(.findRecoveryFactor, [factor])]
+            })
+        let rows = try await change(unit, refusals: [Self.noUser]) { _ in [event.about(user: user)] }
+        do throws(DatabaseError) {
+            guard let row = rows.last?.first else { throw DatabaseError(.damaged, "the recovery factor is not there") }
+            return try row.integer(0)
+        } catch {
+            throw StoreError(error)
+        }
+    }
+
+    package func recoveryCodesLeft(ofUser user: Int64) throws(StoreError) -> Int {
+        try read([Statement(.countRecoveryCodes, [.integer(user)])]) { results throws(DatabaseError) in Int(try results[0][0].integer(0)) }
+    }
+
+    package func factors(ofUser user: Int64) throws(StoreError) -> [FactorRecord] {
+        try factors(user: user, id: nil)
+    }
+
+    package func factor(_ id: Int64) throws(StoreError) -> FactorRecord? {
+        try factors(user: nil, id: id).first
+    }
+
+    /// For showing an enrolment once more; a view of it is an event of the caller's.
+    package func factorSecret(_ id: Int64) throws(StoreError) -> Secret? {
+        try read([Statement(.factorSecret, [.integer(id)])]) { results throws(DatabaseError) in
+            try secret(try results[0].first?.blobIfAny(0), at: .factorSecret(id))
+        }
+    }
+
+    private func factors(user: Int64?, id: Int64?) throws(StoreError) -> [FactorRecord] {
+        try read([Statement(.factors, [.integer(user), .integer(id)])]) { results throws(DatabaseError) in
+            var factors: [FactorRecord] = []
+            for row in results[0] {
+                guard let kind = FactorKind(rawValue: try row.text(2)) else { throw .unexpectedValue(2) }
+                guard let state = FactorState(rawValue: try row.text(4)) else { throw .unexpectedValue(4) }
+                guard let algorithm = CodeAlgorithm(rawValue: try row.text(5)) else { throw .unexpectedValue(5) }
+                let folded = try row.integer(10)
+                let used = [try row.integerIfAny(9), try row.integerIfAny(13), try row.integerIfAny(14)].compactMap(\.self).max()
+                factors.append(
+                    FactorRecord(
+                        id: try row.integer(0), user: try row.integer(1), kind: kind, label: try row.text(3), state: state,
+                        algorithm: algorithm, digits: Int(try row.integer(6)), period: Int(try row.integer(7)),
+                        created: Timestamp(microseconds: try row.integer(8)), lastUsed: used.map { Timestamp(microseconds: $0) },
+                        highestUsed: max(folded, try row.integerIfAny(12) ?? folded), drift: Int(try row.integer(11))))
+            }
+            return factors
+        }
+    }
+}
+
+extension SealedPlace {
+    static func factorSecret(_ factor: Int64) -> SealedPlace { SealedPlace(table: "factor", row: factor, column: "secret") }
+}
+
+extension SQL {
+    fileprivate static let insertFactor = SQL(
+        """
+        INSERT INTO factor ("user", kind, label, state, algorithm, digits, period, folded, drift, created)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9) RETURNING id
+        """)
+    fileprivate static let setFactorSecret = SQL("UPDATE factor SET secret = ?2 WHERE id = ?1")
+    fileprivate static let setFactorState = SQL("UPDATE factor SET state = ?2 WHERE id = ?1 RETURNING \"user\"")
+    fileprivate static let setFactorLabel = SQL("UPDATE factor SET label = ?2 WHERE id = ?1 RETURNING \"user\"")
+    fileprivate static let deleteFactor = SQL("DELETE FROM factor WHERE id = ?1 RETURNING \"user\"")
+    fileprivate static let factorSecret = SQL("SELECT secret FROM factor WHERE id = ?1")
+    fileprivate static let countRecoveryFactors = SQL("SELECT count(*) FROM factor WHERE \"user\" = ?1 AND kind = 'recovery'")
+    fileprivate static let findRecoveryFactor = SQL("SELECT id FROM factor WHERE \"user\" = ?1 AND kind = 'recovery' ORDER BY id LIMIT 1")
+    fileprivate static let insertRecoveryFactor = SQL(
+        """
+        INSERT INTO factor ("user", kind, label, state, algorithm, digits, period, folded, drift, created)
+        VALUES (?1, 'recovery', 'recovery codes', 'active', 'sha1', 0, 0, -1, 0, ?2)
+        """)
+    fileprivate static let activateRecoveryFactor = SQL("UPDATE factor SET state = 'active' WHERE \"user\" = ?1 AND kind = 'recovery'")
+    fileprivate static let dropRecoveryCodes = SQL(
+        "DELETE FROM recovery_code WHERE factor IN (SELECT id FROM factor WHERE \"user\" = ?1 AND kind = 'recovery')")
+    fileprivate static let insertRecoveryCode = SQL(
+        """
+        INSERT INTO recovery_code (factor, hash)
+        SELECT id, ?2 FROM factor WHERE "user" = ?1 AND kind = 'recovery' ORDER BY id LIMIT 1
+        """)
+    fileprivate static let countRecoveryCodes = SQL(
+        """
+        SELECT count(*) FROM recovery_code c JOIN factor f ON f.id = c.factor
+        WHERE f."user" = ?1 AND f.kind = 'recovery' AND c.used_at IS NULL
+        """)
+    /// By user ?1 or by id ?2. Live marks of every slot count; there are few of them for one factor, and nobody is waiting.
+    fileprivate static let factors = SQL(
+        """
+        SELECT f.id, f."user", f.kind, f.label, f.state, f.algorithm, f.digits, f.period, f.created, f.last_used, f.folded, f.drift,
+            max(m.step), max(m.at), (SELECT max(c.used_at) FROM recovery_code c WHERE c.factor = f.id)
+        FROM factor f LEFT JOIN used m ON m.factor = f.id AND m.slot IN (SELECT s.slot FROM (SELECT DISTINCT slot FROM used) s)
+        WHERE f."user" = ?1 OR f.id = ?2 GROUP BY f.id ORDER BY f.id
+        """)
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// login_handle: logins that wait for their next packet; and the one statement that a login is judged by.
+
+internal import LoginEngine
+
+extension Records {
+    static func suspended(_ handle: HandleID, _ row: Row) throws(DatabaseError) -> SuspendedLogin {
+        guard let first = SuspendedLogin.FirstFactor(rawValue: UInt8(clamping: try row.integer(5))) else { throw .unexpectedValue(5) }
+        return SuspendedLogin(
+            handle: handle, login: LoginID(try bits(row, 0)), client: try row.integer(1), user: try row.integerIfAny(2),
+            nameKey: try row.text(3), station: try row.textIfAny(4), firstFactor: first,
+            issued: Timestamp(microseconds: try row.integer(6)), expires: Timestamp(microseconds: try row.integer(7)),
+            decision: row.isNull(9) ? nil : try decision(row, from: 8))
+    }
+
+    /// Five columns: login, at, accept, request, retry. Nil where no decision was made yet.
+    static func decision(_ row: Row, from column: Int) throws(DatabaseError) -> RecordedDecision? {
+        guard !row.isNull(column) else { return nil }
+        return RecordedDecision(
+            login: LoginID(try bits(row, column)), isAccept: try row.flag(column + 2),
+            at: Timestamp(microseconds: try row.integer(column + 1)), request: Fingerprint(try bits(row, column + 3)),
+            retry: row.isNull(column + 4) ? nil : Fingerprint(try bits(row, column + 4)))
+    }
+
+    static func bits(_ row: Row, _ column: Int) throws(DatabaseError) -> Bits128 {
+        guard let bits = Bits128(try row.blob(column)) else { throw .unexpectedValue(column) }
+        return bits
+    }
+}
+
+extension SQL {
+    /// The user by any of the names, each active factor in a row of its own, with the highest live mark: the latest slot that has one.
+    static let userForLogin = SQL(
+        """
+        SELECT u.id, u.name, u.status, u.password_hash, EXISTS (SELECT 1 FROM failure x WHERE x."user" = u.id),
+            f.id, f.kind, f.label, f.secret, f.algorithm, f.digits, f.period, f.folded, f.drift,
+            coalesce(
+                (SELECT m.step FROM used m WHERE m.slot = ?2 AND m.factor = f.id ORDER BY m.step DESC LIMIT 1),
+                (SELECT m.step FROM used m WHERE m.slot = ?2 - 1 AND m.factor = f.id ORDER BY m.step DESC LIMIT 1),
+                (SELECT m.step FROM used m WHERE m.slot = ?2 - 2 AND m.factor = f.id ORDER BY m.step DESC LIMIT 1)),
+            CASE WHEN f.kind = 'totp' THEN coalesce(
+                (SELECT m.at FROM used m WHERE m.slot = ?2 AND m.factor = f.id ORDER BY m.step DESC LIMIT 1),
+                (SELECT m.at FROM used m WHERE m.slot = ?2 - 1 AND m.factor = f.id ORDER BY m.step DESC LIMIT 1),
+                (SELECT m.at FROM used m WHERE m.slot = ?2 - 2 AND m.factor = f.id ORDER BY m.step DESC LIMIT 1)) END,
+            r.counter, r.expires
+        FROM user_name n
+        JOIN "user" u ON u.id = n."user"
+        LEFT JOIN factor f ON f."user" = u.id AND f.state = 'active'
+        LEFT JOIN factor_resync r ON r.factor = f.id
+        WHERE n.name_key = ?1 ORDER BY f.id
+        """)
+    static let userActive = SQL("SELECT 1 FROM \"user\" WHERE id = ?1 AND status = 'active'")
+    static let handleRow = SQL(
+        """
+        SELECT login, client, "user", name_key, station, first_factor, issued, expires, decided_login, decided_at, accept, request, retry
+        FROM login_handle WHERE handle = ?1
+        """)
+    static let handleUnused = SQL("SELECT 1 FROM login_handle WHERE handle = ?1 AND decided_at IS NULL")
+    static let consumeHandle = SQL(
+        "UPDATE login_handle SET decided_login = ?2, decided_at = ?3, accept = ?4, request = ?5, retry = ?6 WHERE handle = ?1")
+    static let insertHandle = SQL(
+        """
+        INSERT INTO login_handle (handle, login, client, "user", name_key, station, first_factor, issued, expires)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING
+        """)
+    /// A used handle is kept as long as an unused one, so that a retry finds its decision.
+    static let dropHandles = SQL("DELETE FROM login_handle WHERE expires < ?1")
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// user and user_name: people, and every name they are found by.
+
+package import LoginEngine
+
+package struct UserAlias: Sendable, Equatable {
+    package var name: String
+    /// `UserName.key` of it.
+    package var key: String
+
+    package init(name: String, key: String) {
+        self.name = name
+        self.key = key
+    }
+}
+
+package struct NewUser: Sendable {
+    package var name: String
+    package var key: String
+    package var status: UserStatus = .active
+    package var passwordHash: Secret?
+    package var email: String?
+    package var phone: String?
+    package var timeZone: String?
+    package var aliases: [UserAlias] = []
+    /// Ids of groups.
+    package var groups: [Int64] = []
+    package var created: Timestamp
+
+    package init(name: String, key: String, created: Timestamp) {
+        self.name = name
+        self.key = key
+        self.created = created
+    }
+}
+
+package struct UserRecord: Sendable, Equatable {
+    package var id: Int64
+    package var name: String
+    package var key: String
+    package var status: UserStatus
+    package var hasPassword: Bool
+    package var email: String?
+    package var phone: String?
+    package var timeZone: String?
+    package var aliases: [UserAlias]
+    package var created: Timestamp
+}
+
+package struct UserFilter: Sendable {
+    /// Part of a name, an alias or an e-mail, in any case.
+    package var text: String?
+    package var status: UserStatus?
+    /// Direct members of this group.
+    package var group: Int64?
+    package var withoutFactor = false
+
+    package init() {}
+}
+
+extension Records {
+    package func addUser(_ user: NewUser, event: Event) async throws(StoreError) -> Int64 {
+        let names = [UserAlias(name: user.name, key: user.key)] + user.aliases
+        let taken = Self.nameTaken(names)
+        // Every name is looked at before anything is written, so that a refusal leaves nothing behind.
+        var guards = names.map { Unit.Guard(Statement(.findName, [.text($0.key)]), rows: 0) }
+        guards += user.groups.map { Unit.Guard(Statement(.findGroup, [.integer($0)])) }
+        guards.append(
+            Unit.Guard(
+                Statement(
+                    .insertUser,
+                    [
+                        .text(user.name), .text(user.key), .text(user.status.rawValue), .text(user.email), .text(user.phone),
+                        .text(user.timeZone), .integer(user.created.microseconds),
+                    ])))
+        let sealing = self.sealing
+        let unit = Unit(guarded: guards) { rows in
+            guard let id = try? rows.last?.first?.integer(0) else { return [] }
+            var statements = names.enumerated().map { Self.insert($1, of: id, isAlias: $0 > 0) }
+            if let hash = user.passwordHash {
+                statements.append(Statement(.setPassword, [.integer(id), .blob(sealing.seal(hash, at: .passwordHash(id)))]))
+            }
+            statements += user.groups.map { Statement(.insertMembership, [.integer($0), .integer(id)]) }
+            return statements + [Statement(.raiseRevision)]
+        }
+        let position = guards.count - 1
+        let rows = try await change(unit, refusals: taken + user.groups.map { Self.noGroup($0) } + [taken[0]]) { rows in
+            [event.about(user: try? rows[position].first?.integer(0))]
+        }
+        do throws(DatabaseError) { return try rows[position][0].integer(0) } catch { throw StoreError(error) }
+    }
+
+    /// Replaces name, key, status, e-mail, phone and time zone of the row with this id.
+    package func updateUser(_ user: UserRecord, event: Event) async throws(StoreError) {
+        let id = SQLValue.integer(user.id)
+        let unit = Unit(
+            guarded: [
+                Unit.Guard(Statement(.userIsThere, [id])),
+                Unit.Guard(Statement(.findOtherName, [.text(user.key), id]), rows: 0),
+            ],
+            then: { _ in
+                [
+                    Statement(.dropLoginName, [id]),
+                    Statement(.dropName, [.text(user.key), id]),
+                    Statement(
+                        .updateUser,
+                        [
+                            id, .text(user.name), .text(user.key), .text(user.status.rawValue), .text(user.email), .text(user.phone),
+                            .text(user.timeZone),
+                        ]),
+                    Self.insert(UserAlias(name: user.name, key: user.key), of: user.id, isAlias: false),
+                    Statement(.raiseRevision),
+                ]
+            })
+        let taken = Self.nameTaken([UserAlias(name: user.name, key: user.key)])
+        try await change(unit, refusals: [Self.noUser] + taken) { _ in [event.about(user: user.id)] }
+    }
+
+    package func setAliases(_ aliases: [UserAlias], ofUser user: Int64, event: Event) async throws(StoreError) {
+        let id = SQLValue.integer(user)
+        var guards = [Unit.Guard(Statement(.userIsThere, [id]))]
+        guards += aliases.map { Unit.Guard(Statement(.findTakenName, [.text($0.key), id]), rows: 0) }
+        let unit = Unit(guarded: guards) { _ in
+            [Statement(.dropAliases, [id])] + aliases.map { Self.insert($0, of: user, isAlias: true) } + [Statement(.raiseRevision)]
+        }
+        try await change(unit, refusals: [Self.noUser] + Self.nameTaken(aliases)) { _ in [event.about(user: user)] }
+    }
+
+    package func setPasswordHash(_ hash: Secret?, ofUser user: Int64, event: Event) async throws(StoreError) {
+        let sealed = hash.map { sealing.seal($0, at: .passwordHash(user)) }
+        try await changeUser(Statement(.setPassword, [.integer(user), .blob(sealed)]), user, event)
+    }
+
+    package func setStatus(_ status: UserStatus, ofUser user: Int64, event: Event) async throws(StoreError) {
+        try await changeUser(Statement(.setStatus, [.integer(user), .text(status.rawValue)]), user, event)
+    }
+
+    package func removeUser(_ user: Int64, event: Event) async throws(StoreError) {
+        try await changeUser(Statement(.deleteUser, [.integer(user)]), user, event)
+    }
+
+    private func changeUser(_ statement: Statement, _ user: Int64, _ event: Event) async throws(StoreError) {
+        let unit = Unit(guarded: [Unit.Guard(statement)], then: { _ in [Statement(.raiseRevision)] })
+        try await change(unit, refusals: [Self.noUser]) { _ in [event.about(user: user)] }
+    }
+
+    static let noUser = StoreError(.notFound, "there is no such user")
+
+    private static func nameTaken(_ names: [UserAlias]) -> [StoreError] {
+        names.map { StoreError(.nameTaken, "the name is taken", at: $0.name, remedy: "Choose another one, or change the user who has it.") }
+    }
+
+    private static func insert(_ name: UserAlias, of user: Int64, isAlias: Bool) -> Statement {
+        Statement(.insertName, [.text(name.key), .integer(user), .text(name.name), .flag(isAlias)])
+    }
+
+    // MARK: Reading
+
+    package func user(key: String) throws(StoreError) -> UserRecord? {
+        try users(where: "u.id = (SELECT n.\"user\" FROM user_name n WHERE n.name_key = ?1)", [.text(key)], limit: 1).first
+    }
+
+    package func user(id: Int64) throws(StoreError) -> UserRecord? {
+        try users(where: "u.id = ?1", [.integer(id)], limit: 1).first
+    }
+
+    package func userCount() throws(StoreError) -> Int {
+        try read([Statement(.countUsers)]) { results throws(DatabaseError) in Int(try results[0][0].integer(0)) }
+    }
+
+    /// By key, a page at a time: `after` is the key of the last one seen.
+    package func users(_ filter: UserFilter, after key: String? = nil, limit: Int) throws(StoreError) -> [UserRecord] {
+        var conditions: [String] = []
+        var values: [SQLValue] = []
+        func bind(_ value: SQLValue) -> String {
+            values.append(value)
+            return "?\(values.count)"
+        }
+        if let key { conditions.append("u.name_key > \(bind(.text(key)))") }
+        if let status = filter.status { conditions.append("u.status = \(bind(.text(status.rawValue)))") }
+        if let group = filter.group {
+            conditions.append("EXISTS (SELECT 1 FROM membership m WHERE m.\"group\" = \(bind(.integer(group))) AND m.\"user\" = u.id)")
+        }
+        if filter.withoutFactor {
+            conditions.append("NOT EXISTS (SELECT 1 FROM factor f WHERE f.\"user\" = u.id AND f.state = 'active' AND f.kind <> 'recovery')")
+        }
+        if let text = filter.text {
+            var pattern = ""
+            for character in text.lowercased() { pattern += "%_\\".contains(character) ? "\\\(character)" : String(character) }
+            let bound = bind(.text("%\(pattern)%"))
+            conditions.append(
+                """
+                (lower(u.email) LIKE \(bound) ESCAPE '\\' OR EXISTS (
+                    SELECT 1 FROM user_name n WHERE n."user" = u.id AND n.name_key LIKE \(bound) ESCAPE '\\'))
+                """)
+        }
+        return try users(where: conditions.isEmpty ? "1 = 1" : conditions.joined(separator: " AND "), values, limit: limit)
+    }
+
+    private func users(where condition: String, _ values: [SQLValue], limit: Int) throws(StoreError) -> [UserRecord] {
+        let columns = "u.id, u.name, u.name_key, u.status, u.password_hash IS NOT NULL, u.email, u.phone, u.time_zone, u.created"
+        let page = "FROM \"user\" u WHERE \(condition) ORDER BY u.name_key LIMIT \(max(0, limit))"
+        let names = """
+            SELECT n."user", n.name, n.name_key FROM user_name n
+            WHERE n.is_alias <> 0 AND n."user" IN (SELECT u.id \(page)) ORDER BY n."user", n.name_key
+            """
+        let statements = [
+            Statement(SQL(composed: "SELECT \(columns) \(page)"), values), Statement(SQL(composed: names), values),
+        ]
+        return try read(statements) { results throws(DatabaseError) in
+            var aliases: [Int64: [UserAlias]] = [:]
+            for row in results[1] {
+                aliases[try row.integer(0), default: []].append(UserAlias(name: try row.text(1), key: try row.text(2)))
+            }
+            var users: [UserRecord] = []
+            for row in results[0] {
+                guard let status = UserStatus(rawValue: try row.text(3)) else { throw .unexpectedValue(3) }
+                let id = try row.integer(0)
+                users.append(
+                    UserRecord(
+                        id: id, name: try row.text(1), key: try row.text(2), status: status, hasPassword: try row.flag(4),
+                        email: try row.textIfAny(5), phone: try row.textIfAny(6), timeZone: try row.textIfAny(7),
+                        aliases: aliases[id] ?? [], created: Timestamp(microseconds: try row.integer(8))))
+            }
+            return users
+        }
+    }
+}
+
+extension SealedPlace {
+    static func passwordHash(_ user: Int64) -> SealedPlace { SealedPlace(table: "user", row: user, column: "password_hash") }
+}
+
+extension SQL {
+    static let userIsThere = SQL("SELECT 1 FROM \"user\" WHERE id = ?1")
+    fileprivate static let findName = SQL("SELECT 1 FROM user_name WHERE name_key = ?1")
+    fileprivate static let findOtherName = SQL("SELECT 1 FROM user_name WHERE name_key = ?1 AND \"user\" <> ?2")
+    /// Of another user, or this one's login name.
+    fileprivate static let findTakenName = SQL("SELECT 1 FROM user_name WHERE name_key = ?1 AND (\"user\" <> ?2 OR is_alias = 0)")
+    fileprivate static let insertUser = SQL(
+        """
+        INSERT INTO "user" (name, name_key, status, email, phone, time_zone, created)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING RETURNING id
+        """)
+    fileprivate static let insertName = SQL("INSERT INTO user_name (name_key, \"user\", name, is_alias) VALUES (?1, ?2, ?3, ?4)")
+    fileprivate static let dropLoginName = SQL("DELETE FROM user_name WHERE \"user\" = ?1 AND is_alias = 0")
+    fileprivate static let dropName = SQL("DELETE FROM user_name WHERE name_key = ?1 AND \"user\" = ?2")
+    fileprivate static let dropAliases = SQL("DELETE FROM user_name WHERE \"user\" = ?1 AND is_alias <> 0")
+    fileprivate static let updateUser = SQL(
+        "UPDATE \"user\" SET name = ?2, name_key = ?3, status = ?4, email = ?5, phone = ?6, time_zone = ?7 WHERE id = ?1")
+    fileprivate static let setPassword = SQL("UPDATE \"user\" SET password_hash = ?2 WHERE id = ?1")
+    fileprivate static let setStatus = SQL("UPDATE \"user\" SET status = ?2 WHERE id = ?1")
+    fileprivate static let deleteUser = SQL("DELETE FROM \"user\" WHERE id = ?1")
+    fileprivate static let countUsers = SQL("SELECT count(*) FROM \"user\"")
+}
