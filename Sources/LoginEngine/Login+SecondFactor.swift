@@ -142,12 +142,17 @@ extension Login {
             return accept(marks: [], now: now)
         case (.denied, .rejoined):
             return [.answer(.reject(id, message: message(for: .factorDenied)))]
+        case (.denied, .typed(_, let handle, let request)):
+            // A denial ends the login, whatever is typed behind it.
+            self.handle = handle
+            self.request = request
+            return reject(.factorDenied, now: now)
         case (_, .typed(let text, let handle, let request)):
             self.handle = handle
             self.request = request
             if !text.isEmpty { return readWhileWaiting(text) }
             return phase == .approvedLate ? accept(marks: [], now: now) : [.hold(client.settings.holdTime)]
-        case (_, .codesRead(let readings)):
+        case (.waiting, .codesRead(let readings)), (.approvedLate, .codesRead(let readings)):
             // A code typed while a phone is asked wins, or ends the login.
             return [.cancelFactor] + codeRead(readings.first ?? CodeReading(.malformed, factor: nil), now: now)
         default:
@@ -206,6 +211,7 @@ extension Login {
                 return decide(recorded.isAccept ? .accept(recorded.login) : .reject(recorded.login, message: Prompt.rejected))
             }
             let isRecovery = factor(factorInUse)?.kind == .recovery
+            usedBefore = recorded
             return reject(isRecovery ? .wrongCode : .codeAlreadyUsed, now: now)
         case (_, .handleSpent(let recorded)):
             handle = nil
@@ -234,6 +240,10 @@ extension Login {
     func event(_ kind: EventKind, reason: RejectReason?, now: Moment) -> Event {
         var details = [Event.Detail("client", client.name)]
         if let factor = factor(factorInUse) { details.append(Event.Detail("factor", factor.kind.rawValue)) }
+        if let usedBefore {
+            details.append(Event.Detail("used-by", usedBefore.login.description))
+            details.append(Event.Detail("used-at", usedBefore.at.iso8601))
+        }
         if !steps.isEmpty { details.append(Event.Detail("steps", steps.text)) }
         var person = [PersonalFields.Field("name", request.name)]
         if let station = request.callingStation { person.append(PersonalFields.Field("station", station)) }

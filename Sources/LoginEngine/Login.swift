@@ -25,6 +25,8 @@ package struct Login: Sendable {
     /// The challenge that goes out while a phone is asked (`WaitingShape.confirm`).
     var confirming: Challenge?
     var steps = Steps()
+    /// The decision that used the code up before.
+    var usedBefore: RecordedDecision?
     /// The factor that is being answered, as the trail shows it.
     var factorInUse: Int64?
 

@@ -117,6 +117,13 @@ package final class Logins: LoginJudge, Sendable {
         shard(of: subject).state.withLock { $0.failures.forget(subject) }
     }
 
+    /// As after a restart: only what was written is known.
+    package func forgetMemoryOfFailures() {
+        for shard in shards {
+            shard.state.withLock { $0.failures = Failures(capacity: $0.failures.capacity) }
+        }
+    }
+
     private func rejectNameless(_ attempt: Attempt, at moment: Moment) {
         let subject = FailureSubject.nobody("")
         var login = makeLogin(

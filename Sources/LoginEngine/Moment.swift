@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Time as a value: decisions are handed a moment, they never read a clock.
 
+internal import Foundation
+
 /// A wall-clock time in microseconds since 1970-01-01T00:00:00Z.
 package struct Timestamp: Hashable, Comparable, Sendable {
     package var microseconds: Int64
@@ -16,6 +18,11 @@ package struct Timestamp: Hashable, Comparable, Sendable {
     /// Whole seconds since 1970, rounded towards the past.
     package var seconds: Int64 {
         microseconds >= 0 ? microseconds / 1_000_000 : (microseconds - 999_999) / 1_000_000
+    }
+
+    /// `2026-01-01T00:00:00Z`
+    package var iso8601: String {
+        Date(timeIntervalSince1970: TimeInterval(seconds)).ISO8601Format()
     }
 
     package static func < (left: Timestamp, right: Timestamp) -> Bool {

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+// First and second factors whose answers a test gives.
+
+package import LoginEngine
+internal import Synchronization
+
+/// Passwords as a table; checks wait until the test lets them go, when it wants to.
+package final class ScriptedPasswords: PasswordSource {
+    private struct State {
+        var waiting: [@Sendable () -> Void] = []
+        var checks: [String] = []
+        var holdsBack = false
+    }
+
+    private let state = Mutex(State())
+    private let passwords: [Int64: String]
+    package let countsElsewhere: Bool
+
+    package init(_ passwords: [Int64: String], countsElsewhere: Bool = false) {
+        self.passwords = passwords
+        self.countsElsewhere = countsElsewhere
+    }
+
+    /// Names of those who were checked, `nobody` for names that nobody has: one entry per bind.
+    package var checks: [String] { state.withLock { $0.checks } }
+
+    package func holdBack(_ holds: Bool) {
+        let waiting = state.withLock { state in
+            defer { if !holds { state.waiting = [] } }
+            state.holdsBack = holds
+            return holds ? [] : state.waiting
+        }
+        for go in waiting { go() }
+    }
+
+    package func check(_ password: Secret, of user: User?, completion: @escaping @Sendable (PasswordVerdict) -> Void) {
+        let isRight = user.map { passwords[$0.id].map { Secret(utf8: $0) } == password } ?? false
+        let isHeldBack = state.withLock { state in
+            state.checks.append(user?.name ?? "nobody")
+            if state.holdsBack { state.waiting.append { completion(isRight ? .right : .wrong) } }
+            return state.holdsBack
+        }
+        if !isHeldBack { completion(isRight ? .right : .wrong) }
+    }
+}
+
+/// Codes that are right are in a table: code → step.
+package struct ScriptedCodes: SecondFactor {
+    package let kind: FactorKind
+    private let codes: [String: Int64]
+
+    package init(kind: FactorKind = .totp, _ codes: [String: Int64]) {
+        self.kind = kind
+        self.codes = codes
+    }
+
+    package var beginning: FactorBeginning { .typed }
+    package var keyword: String? { nil }
+
+    package func isWellFormed(_ text: String, for factor: Factor) -> Bool {
+        text.utf8.count == 6 && text.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+    }
+
+    package func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict {
+        codes[text].map { .right(.totp(factor: factor.id, step: $0)) } ?? .wrong
+    }
+
+    package func start(_ start: FactorStart, answer: @escaping @Sendable (FactorAnswer) -> Void) {}
+    package func cancel(_ login: LoginID) {}
+}
+
+/// A phone: remembers what was asked, answers when the test says so.
+package final class ScriptedPhone: SecondFactor {
+    private struct State {
+        var asked: [(login: LoginID, answer: @Sendable (FactorAnswer) -> Void)] = []
+        var cancelled: [LoginID] = []
+        var startCount = 0
+    }
+
+    private let state = Mutex(State())
+    private let life: Timestamp.Span
+
+    package init(life: Timestamp.Span = .seconds(60)) {
+        self.life = life
+    }
+
+    package var kind: FactorKind { .push }
+    package var beginning: FactorBeginning { .waits(life) }
+    package var keyword: String? { "push" }
+    package var startCount: Int { state.withLock { $0.startCount } }
+    package var cancelled: [LoginID] { state.withLock { $0.cancelled } }
+
+    package func isWellFormed(_ text: String, for factor: Factor) -> Bool { false }
+    package func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict { .malformed }
+
+    package func start(_ start: FactorStart, answer: @escaping @Sendable (FactorAnswer) -> Void) {
+        state.withLock { state in
+            state.startCount += 1
+            state.asked.append((start.login, answer))
+        }
+    }
+
+    package func cancel(_ login: LoginID) {
+        state.withLock { $0.cancelled.append(login) }
+    }
+
+    /// Answers the push that was asked last.
+    package func answer(_ reply: FactorAnswer) {
+        let answer = state.withLock { $0.asked.popLast()?.answer }
+        answer?(reply)
+    }
+}
