@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+// Databases and data directories of one test each; they go when the test does.
+
+import Foundation
+import LoginEngine
+import Synchronization
+import Testing
+
+@testable import Store
+
+final class TemporaryFolder: Sendable {
+    let path: String
+
+    init() {
+        path = FileManager.default.temporaryDirectory.appendingPathComponent("sallyport-\(UUID().uuidString)").path
+        try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+/// Every backend that passes for a `SQLDatabase`.
+enum TestDatabases: String, CaseIterable, CustomTestStringConvertible {
+    case sqlite
+
+    static var all: [TestDatabases] { allCases }
+    var testDescription: String { rawValue }
+
+    func open(in folder: TemporaryFolder, probe: (@Sendable (String) throws(DatabaseError) -> Void)? = nil) throws -> any SQLDatabase {
+        switch self {
+        case .sqlite:
+            var options = SQLiteDatabase.Options()
+            options.probe = probe
+            return try SQLiteDatabase(path: folder.path + "/sallyport.sqlite", options: options)
+        }
+    }
+}
+
+/// Collects what completions say, from any thread.
+final class Collected<Value: Sendable>: Sendable {
+    private let values = Mutex<[Value]>([])
+
+    func add(_ value: Value) { values.withLock { $0.append(value) } }
+    var all: [Value] { values.withLock { $0 } }
+}
+
+let start = Timestamp(seconds: 1_767_225_600)
+
+/// One user with a TOTP, a HOTP and a recovery factor, in records whose writer the test drives.
+final class Fixture {
+    let folder: TemporaryFolder
+    var records: Records
+    var user: Int64 = 0
+    var totp: Int64 = 0
+    var hotp: Int64 = 0
+    var recovery: Int64 = 0
+    var recoveryHash: [UInt8] = []
+    var key: MasterKeySource { .file(folder.path + "/master.key") }
+
+    init() async throws {
+        folder = TemporaryFolder()
+        records = try Records(
+            try TestDatabases.sqlite.open(in: folder), key: .file(folder.path + "/master.key"), at: start, options: Records.Options())
+        var alice = NewUser(name: "Alice", key: "alice", created: start)
+        alice.passwordHash = Secret(utf8: "$argon2id$hash")
+        alice.aliases = [UserAlias(name: "alice@example.org", key: "alice@example.org")]
+        user = try await records.addUser(alice, event: Event(.userAdded, at: start, subject: PersonalFields([.init("name", "Alice")])))
+        let secret = Secret(utf8: "12345678901234567890")
+        totp = try await records.addFactor(
+            NewFactor(user: user, kind: .totp, label: "phone", secret: secret, created: start), event: Event(.factorAdded, at: start))
+        hotp = try await records.addFactor(
+            NewFactor(user: user, kind: .hotp, label: "token", secret: secret, created: start), event: Event(.factorAdded, at: start))
+        recoveryHash = records.recoveryHash(Array("ABCD".utf8))
+        recovery = try await records.replaceRecoveryCodes(
+            ofUser: user, hashes: [recoveryHash, records.recoveryHash([2])], at: start, event: Event(.recoveryCodesMade, at: start))
+        try reopen()
+    }
+
+    deinit { records.close() }
+
+    /// As after a restart; `probe` sees each statement of the writer.
+    func reopen(
+        at now: Timestamp = start, limits: GroupCommit.Limits = GroupCommit.Limits(),
+        probe: (@Sendable (String) throws(DatabaseError) -> Void)? = nil
+    ) throws {
+        records.close()
+        var options = Records.Options()
+        options.runsWriter = false
+        options.limits = limits
+        records = try Records(try TestDatabases.sqlite.open(in: folder, probe: probe), key: key, at: now, options: options)
+    }
+
+    func settlement(_ marks: [Mark], at: Timestamp = start, handle: HandleID? = nil, login: UInt64 = 1, accept: Bool = true) -> Settlement {
+        let id = LoginID(Bits128(high: 7, low: login))
+        return Settlement(
+            decision: RecordedDecision(
+                login: id, isAccept: accept, at: at, request: Fingerprint(Bits128(high: 9, low: login)),
+                retry: Fingerprint(Bits128(high: 10, low: login))),
+            user: user, marks: marks, handle: handle,
+            event: Event(
+                accept ? .loginAccepted : .loginRejected, at: at, login: id, user: user, client: 3,
+                subject: PersonalFields([.init("name", "Alice"), .init("station", "198.51.100.7")])))
+    }
+
+    /// Settles in the groups given, and returns the outcomes in order.
+    func settle(_ groups: [[Settlement]]) -> [SettlementOutcome] {
+        let outcomes = Collected<SettlementOutcome>()
+        for group in groups {
+            for settlement in group { records.settle(settlement) { outcomes.add($0) } }
+            records.writer.commitNow()
+        }
+        return outcomes.all
+    }
+
+    func settle(_ settlements: Settlement...) -> [SettlementOutcome] { settle([settlements]) }
+
+    func facts(at now: Timestamp = start, handle: HandleID? = nil) throws -> LoginFacts {
+        try records.load([LoginLookup(nameKey: "alice", handle: handle)], at: now)[0]
+    }
+
+    /// Pumps the writer until an administrative change is done.
+    func change<Result: Sendable>(_ body: @escaping @Sendable (Records) async throws -> Result) async throws -> Result {
+        let records = self.records
+        let task = Task { try await body(records) }
+        let done = Task { () -> Result in
+            defer { task.cancel() }
+            return try await task.value
+        }
+        let isDone = Collected<Bool>()
+        Task {
+            _ = try? await done.value
+            isDone.add(true)
+        }
+        while isDone.all.isEmpty {
+            records.writer.commitNow()
+            await Task.yield()
+        }
+        return try await done.value
+    }
+
+    /// Changes rows behind the store's back.
+    func tamper(_ sql: String, _ values: [SQLValue] = []) throws {
+        let outcomes = try records.database.write([Unit([Statement(SQL(composed: sql), values)])]) { _ in [] }
+        #expect(outcomes[0].isDone)
+    }
+
+    func query(_ sql: String, _ values: [SQLValue] = []) throws -> Rows {
+        try records.database.read([Statement(SQL(composed: sql), values)])[0]
+    }
+}
+
+func copyFile(_ from: String, _ to: String) throws {
+    try FileManager.default.copyItem(atPath: from, toPath: to)
+}
