@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// One line of the trail as it is shown, listed and exported.
+
+internal import LoginEngine
+internal import Store
+
+package struct EventView: Codable, Sendable, Equatable {
+    /// Its place in the chain.
+    package var sequence: Int64
+    package var at: Instant
+    /// `login-accepted`
+    package var kind: String
+    package var login: String?
+    /// The login name as typed, or as it was at the time.
+    package var user: String?
+    package var client: String?
+    /// The address that the request came from.
+    package var source: String?
+    package var station: String?
+    package var reason: String?
+    /// Who did it, for changes.
+    package var actor: String?
+    package var details: [Detail]
+    /// Whether the personal fields were erased.
+    package var isErased: Bool
+    /// The same in a few words.
+    package var text: String
+
+    package struct Detail: Codable, Sendable, Equatable {
+        package var name: String
+        package var value: String
+    }
+}
+
+/// Names of rows, looked up once per answer.
+final class EventNames {
+    private let records: Records
+    private var users: [Int64: String?] = [:]
+    private var clients: [Int64: String?] = [:]
+
+    init(_ records: Records) {
+        self.records = records
+    }
+
+    func user(_ id: Int64) -> String? {
+        if let known = users[id] { return known }
+        let name = (try? records.user(id: id))?.name
+        users[id] = .some(name)
+        return name
+    }
+
+    func client(_ id: Int64) -> String? {
+        if let known = clients[id] { return known }
+        let name = (try? records.client(id: id))?.name
+        clients[id] = .some(name)
+        return name
+    }
+}
+
+extension EventView {
+    static let loginKinds: Set<EventKind> = [.loginAccepted, .loginRejected, .loginsRejected]
+
+    init(_ record: EventRecord, names: EventNames) {
+        let event = record.event
+        sequence = record.seq
+        at = Instant(event.at)
+        kind = event.kind.word
+        login = event.login?.description
+        user = event.subject["name"] ?? (record.isErased ? nil : event.user.flatMap { names.user($0) })
+        client = event["client"] ?? event.client.flatMap { names.client($0) }
+        source = event.source?.description
+        station = event.subject["station"]
+        reason = event.reason
+        actor = event.actor["actor"]
+        details = event.details.filter { $0.name != "client" }.map { Detail(name: $0.name, value: $0.value) }
+        isErased = record.isErased
+        text = event.summary
+    }
+}
+
+extension EventKind {
+    /// Stable: what `--kind` takes and exports hold.
+    package var word: String {
+        switch self {
+        case .loginAccepted: "login-accepted"
+        case .loginChallenged: "login-challenged"
+        case .loginRejected: "login-rejected"
+        case .loginsRejected: "logins-rejected"
+        case .userAdded: "user-added"
+        case .userChanged: "user-changed"
+        case .userRemoved: "user-removed"
+        case .userUnlocked: "user-unlocked"
+        case .groupAdded: "group-added"
+        case .groupChanged: "group-changed"
+        case .groupRemoved: "group-removed"
+        case .clientAdded: "client-added"
+        case .clientChanged: "client-changed"
+        case .clientRemoved: "client-removed"
+        case .clientPinned: "client-pinned"
+        case .clientUnpinned: "client-unpinned"
+        case .factorAdded: "factor-added"
+        case .factorChanged: "factor-changed"
+        case .factorRemoved: "factor-removed"
+        case .recoveryCodesMade: "recovery-codes-made"
+        case .nodeStarted: "node-started"
+        case .nodeStopped: "node-stopped"
+        }
+    }
+}
+
+extension Event {
+    /// What happened, without who and where: `accepted with totp`, `refused: code already used`, `disabled`.
+    var summary: String {
+        let reason = self.reason.map { $0.replacing("-", with: " ") } ?? "no reason given"
+        func detail(_ name: String, _ prefix: String = "") -> String { self[name].flatMap { $0.isEmpty ? nil : prefix + $0 } ?? "" }
+        switch kind {
+        case .loginAccepted: return "accepted" + detail("factor", " with ")
+        case .loginChallenged: return "asked for the code"
+        case .loginRejected: return "refused: \(reason)"
+        case .loginsRejected: return "refused \(self["count"] ?? "many") more times: \(reason)"
+        case .userAdded: return "user added"
+        case .userChanged: return "user changed" + detail("change", ": ")
+        case .userRemoved: return "user removed"
+        case .userUnlocked: return "unlocked"
+        case .groupAdded: return "group added" + detail("group", ": ")
+        case .groupChanged: return "group " + detail("group") + detail("change", ": ")
+        case .groupRemoved: return "group removed" + detail("group", ": ")
+        case .clientAdded: return "client added" + detail("addresses", ": ")
+        case .clientChanged: return "client changed" + detail("change", ": ")
+        case .clientRemoved: return "client removed"
+        case .clientPinned: return "Message-Authenticator required from now on" + detail("address", " of ")
+        case .clientUnpinned: return "Message-Authenticator no longer required" + detail("source", " of ")
+        case .factorAdded: return "factor added: " + detail("factor") + labelled
+        case .factorChanged: return "factor " + detail("factor") + labelled + detail("change", ": ")
+        case .factorRemoved: return "factor removed: " + detail("factor") + labelled
+        case .recoveryCodesMade: return "recovery codes made"
+        case .nodeStarted: return "node started" + detail("version", ": ")
+        case .nodeStopped: return "node stopped"
+        }
+    }
+
+    private var labelled: String {
+        guard let label = self["label"], label != self["factor"] else { return "" }
+        return " \"\(label)\""
+    }
+}

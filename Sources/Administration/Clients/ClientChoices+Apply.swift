@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// From what was chosen to a client's settings, with everything that does not fit refused by name.
+
+internal import LoginEngine
+
+extension ClientChoices {
+    func apply(to settings: ClientSettings) throws(Refusal) -> ClientSettings {
+        var new = settings
+        if let addresses { new.addresses = try ranges(addresses) }
+        if let secret { new.secret = secret.secret }
+        if let profile, profile != "generic" {
+            throw Refusal(.invalid, "No profile `\(Valid.shown(profile))`.", remedy: "This version knows `generic`.", place: "profile")
+        }
+        new.messageAuthenticator = try choice(messageAuthenticator, "message-authenticator") ?? new.messageAuthenticator
+        new.requirement = try choice(requirement, "require") ?? new.requirement
+        new.asking = try choice(asking, "ask") ?? new.asking
+        new.nameStripping = try choice(nameStripping, "strip") ?? new.nameStripping
+        if let separator { new.separator = try character(separator) }
+        new.fixedLengthTail = fixedLengthTail ?? new.fixedLengthTail
+        new.concealFactor = concealFactor ?? new.concealFactor
+        new.helpfulMessages = helpfulMessages ?? new.helpfulMessages
+        if let retryTimeout { new.retryTimeout = try Valid.number(retryTimeout, in: 1...60, "retry-timeout", unit: " seconds") }
+        if let retryTries { new.retryTries = try Valid.number(retryTries, in: 1...10, "retry-tries") }
+        new.rejoin = rejoin ?? new.rejoin
+        new.automaticPush = automaticPush ?? new.automaticPush
+        new.isEnabled = isEnabled ?? new.isEnabled
+        try check(new)
+        return new
+    }
+
+    private func ranges(_ texts: [String]) throws(Refusal) -> [AddressRange] {
+        guard !texts.isEmpty else {
+            throw Refusal(.invalid, "A client needs an address.", remedy: "Give --address 192.0.2.7 or --address 10.20.0.0/16.", place: "address")
+        }
+        var ranges: [AddressRange] = []
+        for text in texts {
+            let range = try Valid.address(Valid.trimmed(text))
+            if !ranges.contains(range) { ranges.append(range) }
+        }
+        return ranges
+    }
+
+    private func choice<Choice: RawRepresentable<String> & CaseIterable>(_ text: String?, _ field: String) throws(Refusal) -> Choice? {
+        guard let text else { return nil }
+        if let choice = Choice(rawValue: text) { return choice }
+        let all = Choice.allCases.map(\.rawValue)
+        let near = NearNames.nearest(to: text, among: all)
+        throw Refusal(
+            .invalid, "`\(Valid.shown(text))` is none of \(Words.list(all, "and")).", remedy: near.isEmpty ? nil : NearNames.question(near), place: field)
+    }
+
+    private func character(_ text: String) throws(Refusal) -> Character? {
+        if text == "none" { return nil }
+        guard text.count == 1, let character = text.first, !character.isLetter, !character.isNumber, !character.isWhitespace,
+            Valid.isPrintable(text)
+        else {
+            throw Refusal(
+                .invalid, "`\(Valid.shown(text))` cannot separate password and code.",
+                remedy: "Use one mark such as `,` or `:`, or `none`; a letter or digit would cut passwords and codes.", place: "separator")
+        }
+        return character
+    }
+
+    private func check(_ new: ClientSettings) throws(Refusal) {
+        guard new.asking != .append || new.requirement != .passwordAndFactor || new.separator != nil || new.fixedLengthTail else {
+            throw Refusal(
+                .invalid, "With `append`, no separator and no fixed-length tail, no code could ever be found in the field.",
+                remedy: "Give --separator ',' or --fixed-length-tail, or use --ask challenge.", place: "separator")
+        }
+        guard new.retryTimeout * new.retryTries > 1 else {
+            throw Refusal(
+                .invalid, "With one try of one second the gateway gives up before it can be answered.",
+                remedy: "Set --retry-timeout and --retry-tries as they are at the gateway.", place: "retry-timeout")
+        }
+    }
+}
+
+extension ClientSettings {
+    static let shortestGoodSecret = 16
+
+    /// Why a secret should be exchanged; never says what it is. RFC 2865 §3: at least 16 octets are preferred.
+    func secretWarnings(among others: [Client]) -> [String] {
+        var warnings: [String] = []
+        let remedy = "Use `--generate-secret`, and enter it at the gateway."
+        let (isRepetitive, isWord) = secret.reveal { bytes in
+            (Set(bytes).count < 5, Self.commonSecrets.contains(String(decoding: bytes, as: UTF8.self).lowercased()))
+        }
+        if isWord {
+            warnings.append("The shared secret is one that everybody tries first. \(remedy)")
+        } else if secret.count < Self.shortestGoodSecret {
+            warnings.append("The shared secret has only \(secret.count) bytes; whoever records one packet can guess it offline. \(remedy)")
+        } else if isRepetitive {
+            warnings.append("The shared secret has only a few different characters. \(remedy)")
+        }
+        let same = others.filter { $0.name != name && $0.settings.secret == secret }.map { "`\($0.name)`" }
+        if !same.isEmpty {
+            warnings.append(
+                "The same secret is used by client \(Words.list(same)): whoever has one gateway can answer for the other. \(remedy)")
+        }
+        return warnings
+    }
+
+    /// What deserves a second look in how the client is set up.
+    var warnings: [String] {
+        var warnings: [String] = []
+        if messageAuthenticator == .allow {
+            warnings.append("Requests without Message-Authenticator are allowed (BlastRADIUS, CVE-2024-3596). Update the gateway, then set --message-authenticator auto.")
+        }
+        if requirement == .password { warnings.append("The password alone is enough here: no second factor is asked for.") }
+        if requirement == .factor { warnings.append("The code alone is enough here. Let the gateway check the password itself.") }
+        if helpfulMessages { warnings.append("Reject messages tell whoever logs in why; strangers learn from them too.") }
+        if addresses.contains(where: { $0.prefixLength < 104 && $0.base.isIPv4 || $0.prefixLength == 0 }) {
+            warnings.append("Its address range is very large: anybody in it who has the secret can ask.")
+        }
+        if requirement == .passwordAndFactor, concealFactor, asking == .append {
+            warnings.append("--conceal-factor changes nothing with `append`: password and code are judged together anyway.")
+        }
+        return warnings
+    }
+
+    private static let commonSecrets: Set<String> = [
+        "testing123", "secret", "radius", "password", "sharedsecret", "shared-secret", "shared_secret", "changeme", "cisco", "fortinet",
+        "mysecret", "radiussecret", "12345678", "1234567890", "0123456789abcdef", "testtesttesttest",
+    ]
+}

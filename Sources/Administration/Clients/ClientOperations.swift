@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// Clients: VPN gateways and whatever else asks.
+
+internal import LoginEngine
+internal import Store
+
+extension AddClient {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> Answer {
+        let name = try Valid.clientName(name)
+        let others = try operations.records.clients()
+        guard !others.contains(where: { $0.name == name }) else {
+            throw Refusal(
+                .conflict, "There is a client `\(name)` already.", remedy: "Change it with `sallyport client set \(name)`, or choose another name.",
+                place: "name")
+        }
+        guard choices.addresses?.isEmpty == false else {
+            throw Refusal(.invalid, "A client needs an address.", remedy: "Give --address 192.0.2.7 or --address 10.20.0.0/16.", place: "address")
+        }
+        let (choices, generated) = try choices.withSecret(generated: generateSecret, random: operations.ports.random())
+        guard choices.secret != nil else {
+            throw Refusal(
+                .invalid, "A client needs a shared secret.", remedy: "Give it with --secret-stdin, or let --generate-secret make one.",
+                place: "secret")
+        }
+        let settings = try choices.apply(to: ClientSettings(name: name, addresses: [], secret: Secret([])))
+        try operations.check(settings, against: others)
+        _ = try await operations.records.addClient(
+            settings,
+            event: operations.event(
+                .clientAdded, by: actor,
+                [
+                    "client": name, "addresses": settings.addresses.map(\.description).joined(separator: ", "),
+                    "requirement": settings.requirement.rawValue, "asking": settings.asking.rawValue,
+                ]))
+        await operations.ports.changed(.clients)
+        return Answer(
+            message: "Added client \(name) for \(Words.list(settings.addresses.map(\.description))).",
+            warnings: settings.secretWarnings(among: others) + settings.warnings + ["`sallyport client show \(name) --howto` prints what to enter at the gateway."],
+            generatedSecret: generated)
+    }
+}
+
+extension ClientChoices {
+    /// 32 characters of 62: 190 bits, and no character that a gateway's form would mistake.
+    static func randomSecret(_ random: any RandomNumberGenerator) -> SecretText {
+        var random = random
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+        return SecretText(String((0..<32).map { _ in alphabet[Int.random(in: alphabet.indices, using: &random)] }))
+    }
+
+    func withSecret(generated: Bool, random: any RandomNumberGenerator) throws(Refusal) -> (ClientChoices, SecretText?) {
+        guard generated else { return (self, nil) }
+        guard secret == nil else {
+            throw Refusal(.invalid, "A secret was given and one is to be generated.", remedy: "Use one of --secret-stdin and --generate-secret.")
+        }
+        var choices = self
+        choices.secret = Self.randomSecret(random)
+        return (choices, choices.secret)
+    }
+}
+
+extension Operations {
+    func client(_ name: String) throws -> Client {
+        let wanted = Valid.trimmed(name)
+        if let client = try records.client(name: wanted.lowercased()) { return client }
+        throw Refusal.missing(
+            "client", Valid.shown(wanted), among: try records.clients().map(\.name), otherwise: "`sallyport client list` shows all.")
+    }
+
+    /// What cannot stand beside the clients that are there.
+    func check(_ settings: ClientSettings, against clients: [Client]) throws {
+        guard !settings.secret.isEmpty else {
+            throw Refusal(.invalid, "The shared secret is empty.", remedy: "Give one line on standard input.", place: "secret")
+        }
+        guard settings.secret.count >= 8 else {
+            throw Refusal(
+                .invalid, "The shared secret has only \(Words.count(settings.secret.count, "byte")).",
+                remedy: "Use at least 8, better 16 or more; --generate-secret makes a strong one.", place: "secret")
+        }
+        let isClean = settings.secret.reveal { bytes in
+            !bytes.contains { $0 < 0x20 || $0 == 0x7F } && bytes.first != 0x20 && bytes.last != 0x20
+        }
+        guard isClean, settings.secret.count <= 253 else {
+            throw Refusal(
+                .invalid, "The shared secret is longer than 253 bytes, begins or ends with a blank, or holds a control character.",
+                remedy: "Gateways could not be given the same one; choose another.", place: "secret")
+        }
+        for other in clients where other.name != settings.name {
+            guard let taken = settings.addresses.first(where: { other.settings.addresses.contains($0) }) else { continue }
+            throw Refusal(
+                .conflict, "\(taken) belongs to client `\(other.name)` already.",
+                remedy: "A request could not tell the two apart. Give a longer prefix, or change `\(other.name)` first.", place: "address")
+        }
+    }
+}
+
+extension SetClient {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> Answer {
+        let old = try operations.client(client)
+        let others = try operations.records.clients().filter { $0.id != old.id }
+        let (choices, generated) = try choices.withSecret(generated: generateSecret, random: operations.ports.random())
+        guard name != nil || choices != ClientChoices() else {
+            throw Refusal(.invalid, "Nothing to change was given.", remedy: "`sallyport client set --help` lists what can be changed.")
+        }
+        var settings = try choices.apply(to: old.settings)
+        if let name {
+            settings.name = try Valid.clientName(name)
+            guard !others.contains(where: { $0.name == settings.name }) else {
+                throw Refusal(.conflict, "There is a client `\(settings.name)` already.", remedy: "Choose another name.", place: "name")
+            }
+        }
+        try operations.check(settings, against: others)
+        let changes = settings.changes(since: old.settings)
+        guard !changes.isEmpty else {
+            return Answer(message: "Nothing to change: client \(old.name) is like that already.", warnings: [], generatedSecret: nil)
+        }
+        try await operations.records.updateClient(
+            old.id, settings,
+            event: operations.event(.clientChanged, by: actor, client: old.id, ["client": settings.name, "change": changes.joined(separator: "; ")]))
+        await operations.ports.changed(.clients)
+        var warnings = settings.warnings
+        if settings.secret != old.settings.secret {
+            warnings = settings.secretWarnings(among: others) + ["Enter the new secret at the gateway now: the old one is no longer taken."] + warnings
+        }
+        return Answer(
+            message: "Changed client \(settings.name): \(changes.joined(separator: "; ")).", warnings: warnings, generatedSecret: generated)
+    }
+}
+
+extension ClientSettings {
+    /// `ask: challenge → append`; of the secret only that it changed.
+    func changes(since old: ClientSettings) -> [String] {
+        var changes: [String] = []
+        func compare<Value: Equatable>(_ field: String, _ path: KeyPath<ClientSettings, Value>, _ text: (Value) -> String) {
+            if self[keyPath: path] != old[keyPath: path] { changes.append("\(field): \(text(old[keyPath: path])) → \(text(self[keyPath: path]))") }
+        }
+        func word(_ value: Bool) -> String { value ? "on" : "off" }
+        compare("name", \.name) { $0 }
+        compare("addresses", \.addresses) { $0.map(\.description).joined(separator: ", ") }
+        if secret != old.secret { changes.append("secret changed") }
+        compare("message-authenticator", \.messageAuthenticator, \.rawValue)
+        compare("require", \.requirement, \.rawValue)
+        compare("ask", \.asking, \.rawValue)
+        compare("separator", \.separator) { $0.map { "`\($0)`" } ?? "none" }
+        compare("fixed-length-tail", \.fixedLengthTail, word)
+        compare("conceal-factor", \.concealFactor, word)
+        compare("helpful-messages", \.helpfulMessages, word)
+        compare("strip", \.nameStripping, \.rawValue)
+        compare("retry-timeout", \.retryTimeout, String.init)
+        compare("retry-tries", \.retryTries, String.init)
+        compare("rejoin", \.rejoin, word)
+        compare("automatic-push", \.automaticPush, word)
+        if isEnabled != old.isEnabled { changes.append(isEnabled ? "enabled" : "disabled") }
+        return changes
+    }
+}
+
+extension RemoveClient {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
+        let client = try operations.client(name)
+        try await operations.records.removeClient(
+            client.id, event: operations.event(.clientRemoved, by: actor, client: client.id, ["client": client.name]))
+        await operations.ports.changed(.clients)
+        return Done("Removed client \(client.name). Its requests get no answer from now on.")
+    }
+}
+
+extension UnpinClient {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
+        let client = try operations.client(name)
+        var source: NetworkAddress?
+        if let address {
+            guard let parsed = NetworkAddress(Valid.trimmed(address)) else {
+                throw Refusal(.invalid, "`\(Valid.shown(address))` is not an address.", remedy: "Write it as 192.0.2.7.", place: "address")
+            }
+            source = parsed
+        }
+        let pins = try operations.records.pins(ofClient: client.id).filter { source == nil || $0.address == source }
+        guard !pins.isEmpty else {
+            return Done(source.map { "\($0) is not pinned at client \(client.name)." } ?? "Client \(client.name) has no pinned source.")
+        }
+        let shown = Words.list(pins.map(\.address.description))
+        _ = try await operations.records.removePin(
+            client: client.id, address: source,
+            event: operations.event(.clientUnpinned, by: actor, client: client.id, ["client": client.name, "source": shown]))
+        await operations.ports.changed(.clients)
+        return Done(
+            "Unpinned \(shown) at client \(client.name): requests without Message-Authenticator are taken again.",
+            warnings: client.settings.messageAuthenticator == .require ? ["Client \(client.name) requires Message-Authenticator from every source."] : [])
+    }
+}

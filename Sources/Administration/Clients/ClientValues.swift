@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// A client as the administrator sees one, and what can be asked about clients.
+
+package struct ClientSummary: Codable, Sendable, Equatable {
+    package var name: String
+    package var addresses: [String]
+    package var requirement: String
+    package var asking: String
+    package var messageAuthenticator: String
+    package var pins: Int
+    package var isEnabled: Bool
+}
+
+package struct ClientList: Codable, Sendable, Equatable {
+    package var clients: [ClientSummary]
+}
+
+package struct ClientView: Codable, Sendable, Equatable {
+    package var name: String
+    package var profile: String
+    package var addresses: [String]
+    package var messageAuthenticator: String
+    /// Source addresses that must send Message-Authenticator for good.
+    package var pins: [Pin]
+    package var requirement: String
+    package var asking: String
+    package var separator: String?
+    package var fixedLengthTail: Bool
+    package var concealFactor: Bool
+    package var helpfulMessages: Bool
+    package var nameStripping: String
+    package var retryTimeout: Int
+    package var retryTries: Int
+    package var rejoin: Bool
+    package var automaticPush: Bool
+    package var isEnabled: Bool
+    package var warnings: [String] = []
+    /// The lines to enter at the gateway, where they were asked for.
+    package var howto: String?
+
+    package struct Pin: Codable, Sendable, Equatable {
+        package var address: String
+        package var since: Instant
+    }
+}
+
+/// Every field of a client that can be set; nil leaves it as it is, or at its default.
+package struct ClientChoices: Codable, Sendable, Equatable {
+    package var addresses: [String]?
+    package var secret: SecretText?
+    package var profile: String?
+    package var messageAuthenticator: String?
+    package var requirement: String?
+    package var asking: String?
+    /// One character, or `none`.
+    package var separator: String?
+    package var fixedLengthTail: Bool?
+    package var concealFactor: Bool?
+    package var helpfulMessages: Bool?
+    package var nameStripping: String?
+    package var retryTimeout: Int?
+    package var retryTries: Int?
+    package var rejoin: Bool?
+    package var automaticPush: Bool?
+    package var isEnabled: Bool?
+
+    package init() {}
+}
+
+package struct AddClient: AdminOperation {
+    package static let verb = "client.add"
+    package var name: String
+    package var choices: ClientChoices
+    /// The node makes a secret and the answer holds it, once.
+    package var generateSecret: Bool
+
+    package init(name: String, choices: ClientChoices, generateSecret: Bool = false) {
+        self.name = name
+        self.choices = choices
+        self.generateSecret = generateSecret
+    }
+
+    package struct Answer: Codable, Sendable {
+        package var message: String
+        package var warnings: [String]
+        /// Shown once; nil when the administrator gave it.
+        package var generatedSecret: SecretText?
+    }
+}
+
+package struct ListClients: AdminOperation {
+    package static let verb = "client.list"
+
+    package init() {}
+}
+
+package struct ShowClient: AdminOperation {
+    package static let verb = "client.show"
+    package var name: String
+    package var withHowto: Bool
+
+    package init(name: String, withHowto: Bool = false) {
+        self.name = name
+        self.withHowto = withHowto
+    }
+}
+
+package struct SetClient: AdminOperation {
+    package static let verb = "client.set"
+    package var client: String
+    package var name: String?
+    package var choices: ClientChoices
+    package var generateSecret: Bool
+
+    package init(client: String, name: String? = nil, choices: ClientChoices, generateSecret: Bool = false) {
+        self.client = client
+        self.name = name
+        self.choices = choices
+        self.generateSecret = generateSecret
+    }
+
+    package typealias Answer = AddClient.Answer
+}
+
+package struct RemoveClient: AdminOperation {
+    package static let verb = "client.remove"
+    package var name: String
+
+    package init(name: String) {
+        self.name = name
+    }
+}
+
+/// Lets sources that were pinned to Message-Authenticator come without it again.
+package struct UnpinClient: AdminOperation {
+    package static let verb = "client.unpin"
+    package var name: String
+    /// Nil: every one.
+    package var address: String?
+
+    package init(name: String, address: String? = nil) {
+        self.name = name
+        self.address = address
+    }
+}

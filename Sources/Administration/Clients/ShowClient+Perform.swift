@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Looking clients up, and the lines to enter at the gateway.
+
+package import LoginEngine
+internal import Store
+
+extension ListClients {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> ClientList {
+        let pins = try operations.records.pins(ofClient: nil)
+        return ClientList(
+            clients: try operations.records.clients().sorted { $0.name < $1.name }.map { client in
+                let settings = client.settings
+                return ClientSummary(
+                    name: client.name, addresses: settings.addresses.map(\.description), requirement: settings.requirement.rawValue,
+                    asking: settings.asking.rawValue, messageAuthenticator: settings.messageAuthenticator.rawValue,
+                    pins: pins.count { $0.client == client.id }, isEnabled: settings.isEnabled)
+            })
+    }
+}
+
+extension ShowClient {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> ClientView {
+        let client = try operations.client(name)
+        let settings = client.settings
+        let pins = try operations.records.pins(ofClient: client.id)
+        var view = ClientView(
+            name: client.name, profile: "generic", addresses: settings.addresses.map(\.description),
+            messageAuthenticator: settings.messageAuthenticator.rawValue,
+            pins: pins.map { ClientView.Pin(address: $0.address.description, since: Instant($0.at)) },
+            requirement: settings.requirement.rawValue, asking: settings.asking.rawValue, separator: settings.separator.map(String.init),
+            fixedLengthTail: settings.fixedLengthTail, concealFactor: settings.concealFactor, helpfulMessages: settings.helpfulMessages,
+            nameStripping: settings.nameStripping.rawValue, retryTimeout: settings.retryTimeout, retryTries: settings.retryTries,
+            rejoin: settings.rejoin, automaticPush: settings.automaticPush, isEnabled: settings.isEnabled)
+        if !settings.isEnabled { view.warnings.append("Disabled: its requests get no answer. `sallyport client set \(client.name) --enable` takes it up again.") }
+        view.warnings += settings.secretWarnings(among: try operations.records.clients()) + settings.warnings
+        if withHowto { view.howto = HowTo.generic(settings) }
+        return view
+    }
+}
+
+/// What to enter at a product. One source for the CLI and the gateway pages of the documentation.
+package enum HowTo {
+    package static func generic(_ settings: ClientSettings) -> String {
+        let timeout = settings.retryTimeout
+        var lines = [
+            "RADIUS server             the address of this host, as \(settings.name) reaches it",
+            "Authentication port       1812 (UDP)",
+            "Shared secret             the one given when the client was added; it is not shown again",
+            "Authentication protocol   PAP",
+            "Timeout                   \(timeout) seconds (Sallyport goes by it: --retry-timeout)",
+            "Tries in all              \(settings.retryTries) (--retry-tries)",
+            "Accounting                off",
+        ]
+        if settings.messageAuthenticator != .allow {
+            lines.append("Message-Authenticator     send it, and require it in replies (CVE-2024-3596)")
+        }
+        let separator = settings.separator.map(String.init) ?? ""
+        let typed =
+            switch (settings.requirement, settings.asking) {
+            case (.password, _): "Users type their password."
+            case (.factor, _): "Users type their code into the password field; the gateway checks the password elsewhere."
+            case (.passwordAndFactor, .challenge): "Users type their password, then the code that is asked for. Let the gateway show RADIUS challenges."
+            case (.passwordAndFactor, .append):
+                "Users type password and code in one: secret\(separator)123456. Challenges are never sent."
+            case (.passwordAndFactor, .appendOrChallenge):
+                "Users type password and code in one (secret\(separator)123456), or the password alone and then the code."
+            }
+        return (lines + ["", typed, "", "Test from here:  sallyport login USER --client \(settings.name)"]).joined(separator: "\n")
+    }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every operation works with: the records, and what comes in from outside as values and closures.
+
+package import LoginEngine
+package import Store
+
+package final class Operations: Sendable {
+    /// What a running node has to take up before a command returns.
+    package enum Change: Sendable, Hashable {
+        /// Clients or their pins: the doors need a new client table.
+        case clients
+        /// The counters of this user were cleared: the engine's memory has to forget them too.
+        case failures(user: Int64)
+    }
+
+    package struct Ports: Sendable {
+        /// Password → PHC string, on a pool of its own.
+        package var hashPassword: @Sendable (Secret) async throws -> Secret
+        /// What `Mark.recovery` carries for this code; nil when it is none.
+        package var hashRecoveryCode: @Sendable (String) -> [UInt8]?
+        package var now: @Sendable () -> Timestamp
+        package var random: @Sendable () -> any RandomNumberGenerator
+        /// Returns when the change is in force. Does nothing where no node runs.
+        package var changed: @Sendable (Change) async -> Void
+
+        package init(
+            hashPassword: @escaping @Sendable (Secret) async throws -> Secret, hashRecoveryCode: @escaping @Sendable (String) -> [UInt8]?,
+            now: @escaping @Sendable () -> Timestamp,
+            random: @escaping @Sendable () -> any RandomNumberGenerator = { SystemRandomNumberGenerator() },
+            changed: @escaping @Sendable (Change) async -> Void = { _ in }
+        ) {
+            self.hashPassword = hashPassword
+            self.hashRecoveryCode = hashRecoveryCode
+            self.now = now
+            self.random = random
+            self.changed = changed
+        }
+    }
+
+    let records: Records
+    let ports: Ports
+    /// The name that authenticator apps show.
+    package let issuer: String
+
+    package init(records: Records, ports: Ports, issuer: String = "Sallyport") {
+        self.records = records
+        self.ports = ports
+        self.issuer = issuer
+    }
+
+    /// The one way in: whatever goes wrong comes out as words for an administrator.
+    package func perform<Kind: AdminOperation>(_ operation: Kind, by actor: Actor) async throws(Refusal) -> Kind.Answer {
+        do {
+            return try await operation.perform(in: self, by: actor)
+        } catch let refusal as Refusal {
+            throw refusal
+        } catch let error as StoreError {
+            throw Refusal(error)
+        } catch {
+            throw Refusal(.failed, "`\(Kind.verb)` broke: \(error)", remedy: "Nothing was changed. See the node's log.")
+        }
+    }
+
+    func now() -> Timestamp { ports.now() }
+
+    /// An event of a change; who did it is a personal field.
+    func event(
+        _ kind: EventKind, by actor: Actor, user: Int64? = nil, client: Int64? = nil, subject: [PersonalFields.Field] = [],
+        _ details: KeyValuePairs<String, String> = [:]
+    ) -> Event {
+        Event(
+            kind, at: now(), user: user, client: client, details: details.map { Event.Detail($0.key, $0.value) },
+            subject: PersonalFields(subject), actor: PersonalFields([PersonalFields.Field("actor", actor.description)]))
+    }
+}
+
+extension Refusal {
+    package init(_ error: StoreError) {
+        let kind: Kind =
+            switch error.code {
+            case .notFound: .missing
+            case .nameTaken, .notAllowed: .conflict
+            case .unavailable, .overloaded, .locked: .unavailable
+            case .invalid: .invalid
+            default: error.isConfiguration ? .configuration : .failed
+            }
+        let sentence = error.what.prefix(1).uppercased() + error.what.dropFirst() + (error.what.hasSuffix(".") ? "" : ".")
+        self.init(kind, sentence, remedy: error.remedy.isEmpty ? nil : error.remedy, place: error.place.isEmpty ? nil : error.place)
+    }
+}

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// One login in plain words: from its events to sentences with times, and what to do next. Pure.
+
+package import Foundation
+package import LoginEngine
+
+package struct LoginStory: Codable, Sendable, Equatable {
+    package var login: String
+    package var user: String?
+    package var client: String?
+    /// `accepted`, `refused` or `open`.
+    package var outcome: String
+    /// The reason of a refusal, as the trail holds it.
+    package var reason: String?
+    package var lines: [Line]
+    package var next: String
+
+    package struct Line: Codable, Sendable, Equatable {
+        package var at: Instant
+        /// The time of day in the zone that was asked for, to the millisecond.
+        package var clock: String
+        package var text: String
+    }
+}
+
+/// What the story cannot find in the login's own events.
+package struct StoryFacts: Sendable {
+    /// The login that used the code before, and when.
+    package var earlierUse: (login: String, at: Timestamp)?
+
+    package init(earlierUse: (login: String, at: Timestamp)? = nil) {
+        self.earlierUse = earlierUse
+    }
+}
+
+extension LoginStory {
+    /// - Parameter events: of one login, oldest first; not empty.
+    package static func tell(_ events: [Event], facts: StoryFacts = StoryFacts(), zone: TimeZone = .gmt) -> LoginStory? {
+        guard let first = events.first, let last = events.last, let login = first.login else { return nil }
+        let clock = StoryClock(zone: zone)
+        let user = events.lazy.compactMap { $0.subject["name"] }.first
+        let client = events.lazy.compactMap { $0["client"] }.first
+        var story = LoginStory(
+            login: login.description, user: user, client: client, outcome: "open", reason: nil, lines: [], next: "")
+
+        for (position, event) in events.enumerated() {
+            let steps = StorySteps(event["steps"] ?? "", end: event.at)
+            let start = steps.entries.first.map { min($0.began, event.at) } ?? event.at
+            story.add(position == 0 ? arrival(event, user: user) : Self.answer(event, user: user), at: start, clock)
+            for step in steps.entries where !(step.word == "asked" && event.kind == .loginChallenged) {
+                story.add(StepSentences.sentence(step.word), at: step.at, clock)
+            }
+            story.add(ending(event, facts: facts, clock: clock), at: event.at, clock)
+        }
+        story.conclude(last, user: user, client: client, facts: facts, clock: clock)
+        return story
+    }
+
+    private mutating func add(_ text: String, at time: Timestamp, _ clock: StoryClock) {
+        lines.append(Line(at: Instant(time), clock: clock.exact(time), text: text))
+    }
+
+    private static func arrival(_ event: Event, user: String?) -> String {
+        let who = user.map { "\($0) asks" } ?? "Somebody whose name was erased asks"
+        let source = event.source.map { " (\($0))" } ?? ""
+        let station = event.subject["station"].map { ", from \($0)" } ?? ""
+        let requirement = event["requirement"].map { ", which requires \($0.replacing("+", with: " and "))" } ?? ""
+        return "\(who) to log in at \(event["client"] ?? "an unknown client")\(source)\(requirement)\(station)."
+    }
+
+    private static func answer(_ event: Event, user: String?) -> String {
+        "The answer of \(user ?? "the user") arrives."
+    }
+
+    private static func ending(_ event: Event, facts: StoryFacts, clock: StoryClock) -> String {
+        switch event.kind {
+        case .loginAccepted:
+            if let factor = event["factor"] { return "Accepted with \(StepSentences.factor(factor)). The code is used up." }
+            return "Accepted."
+        case .loginChallenged:
+            return "The second factor is still owed: the user is asked for it."
+        case .loginRejected, .loginsRejected:
+            let count = event.kind == .loginsRejected ? " \(event["count"] ?? "More") equal ones within the minute are kept as one line." : ""
+            guard let reason = event.reason.flatMap(RejectReason.init(rawValue:)) else {
+                return "Refused: \(event.reason ?? "no reason was recorded").\(count)"
+            }
+            var meaning = ReasonSentences().explain(reason).meaning
+            if reason == .codeAlreadyUsed, let earlier = facts.earlierUse {
+                meaning = "The code was used already at \(clock.short(earlier.at)) by login \(earlier.login.prefix(8))…."
+            }
+            return "Refused: \(meaning)\(count)"
+        default:
+            return event.summary.prefix(1).uppercased() + event.summary.dropFirst() + "."
+        }
+    }
+
+    private mutating func conclude(_ last: Event, user: String?, client: String?, facts: StoryFacts, clock: StoryClock) {
+        let name = user ?? "the user"
+        switch last.kind {
+        case .loginAccepted:
+            outcome = "accepted"
+            next = "Nothing to do. If the user still has no connection, look at the gateway: it was told to let \(name) in."
+        case .loginRejected, .loginsRejected:
+            outcome = "refused"
+            reason = last.reason
+            guard let reason = last.reason.flatMap(RejectReason.init(rawValue:)) else { return }
+            next = ReasonSentences(user: user ?? "NAME", client: client ?? "CLIENT").explain(reason).remedy
+            if last.user == nil, let user, reason != .unknownUser, reason != .nameMalformed {
+                next = "Nobody is called \(user) here. " + next
+            }
+        default:
+            next = "No answer to the question came yet. If \(name) saw no question, the gateway does not show RADIUS challenges: let users append the code instead (`sallyport client set \(Words.argument(client ?? "CLIENT")) --ask append`)."
+        }
+    }
+}
+
+/// Times of day in one zone.
+struct StoryClock {
+    var zone: TimeZone
+
+    private func local(_ time: Timestamp) -> Timestamp {
+        let date = Date(timeIntervalSince1970: Double(time.seconds))
+        return time + .seconds(Int64(zone.secondsFromGMT(for: date)))
+    }
+
+    /// `12:03:11`
+    func short(_ time: Timestamp) -> String {
+        let seconds = local(time).seconds
+        return Instant.clock(((seconds % 86_400) + 86_400) % 86_400)
+    }
+
+    /// `12:03:11.482`
+    func exact(_ time: Timestamp) -> String {
+        let milliseconds = ((time.microseconds % 1_000_000 + 1_000_000) % 1_000_000) / 1000
+        let digits = String(milliseconds)
+        return short(time) + "." + String(repeating: "0", count: 3 - digits.count) + digits
+    }
+}
+
+/// `+0 asked; +24 password-right`, with the moments they stand for.
+struct StorySteps {
+    struct Entry: Equatable {
+        var word: String
+        var at: Timestamp
+        /// When the packet came that these steps belong to.
+        var began: Timestamp
+    }
+
+    var entries: [Entry] = []
+
+    /// - Parameter end: when the event was made. A packet's last step happened then at the latest; the offsets count from its arrival.
+    init(_ text: String, end: Timestamp) {
+        let steps: [(offset: Int64, word: String)] = text.split(separator: "; ").compactMap { piece in
+            guard piece.hasPrefix("+"), let blank = piece.firstIndex(of: " "), let offset = Int64(piece[piece.index(after: piece.startIndex)..<blank])
+            else { return (0, String(piece)) }
+            return (offset, String(piece[piece.index(after: blank)...]))
+        }
+        let began = end - .milliseconds(steps.map(\.offset).max() ?? 0)
+        entries = steps.map { Entry(word: $0.word, at: began + .milliseconds($0.offset), began: began) }
+    }
+}
+
+/// The words that the engine writes down on the way.
+enum StepSentences {
+    static func sentence(_ word: String) -> String {
+        if let known = known[word] { return known }
+        if word.hasPrefix("failed: ") { return "The factor could not be asked: \(word.dropFirst(8))." }
+        if word.hasPrefix("source "), word.hasSuffix(" unreachable") {
+            return "The password source \(word.dropFirst(7).dropLast(12)) did not answer."
+        }
+        if word.first?.isUppercase == true || word.hasPrefix("no ") { return "The request carried \(word)." }
+        return word.prefix(1).uppercased() + word.dropFirst().replacing("-", with: " ") + "."
+    }
+
+    static func factor(_ kind: String) -> String {
+        switch kind {
+        case "totp": "a code of the authenticator (totp)"
+        case "hotp": "a code of the token (hotp)"
+        case "recovery": "a recovery code"
+        case "push": "an approval on the phone"
+        default: kind
+        }
+    }
+
+    static let known: [String: String] = [
+        "asked": "The code was asked for.",
+        "prompted": "The code was asked for.",
+        "password-right": "The password was right.",
+        "password-wrong": "The password was wrong.",
+        "password-was-wrong": "The password before it had been wrong; this client conceals which of the two is.",
+        "password-locked": "Too many wrong passwords came before: this one is refused whatever it is.",
+        "code-right": "The code was right.",
+        "code-wrong": "The code was wrong.",
+        "waiting": "The user was asked on the phone, and the gateway waits.",
+        "approved": "The user approved on the phone.",
+        "approved-late": "The user approved on the phone after the gateway had given up; the next try takes it.",
+        "denied": "The user denied on the phone.",
+        "denied-not-me": "The user denied on the phone and said: it was not me.",
+        "gateway-gave-up": "The gateway stopped waiting for the answer.",
+        "rejoined": "The gateway asked again and joined the login that waits.",
+    ]
+}

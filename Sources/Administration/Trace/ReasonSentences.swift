@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every reason of a reject: what it means for an administrator, and what to do. The one table behind `trace`, logs and docs.
+
+package import LoginEngine
+
+package struct ReasonSentences: Sendable {
+    /// As it is typed in commands; `NAME` where nobody is meant.
+    package var user: String
+    package var client: String
+
+    package init(user: String = "NAME", client: String = "CLIENT") {
+        self.user = Words.argument(user)
+        self.client = Words.argument(client)
+    }
+
+    package struct Explanation: Sendable, Equatable {
+        /// What happened, a sentence.
+        package var meaning: String
+        /// What to do next.
+        package var remedy: String
+    }
+
+    package func explain(_ reason: RejectReason) -> Explanation {
+        switch reason {
+        case .unknownUser:
+            Explanation(
+                meaning: "Nobody has this login name.",
+                remedy: "Look for a typing mistake or a missing alias: `sallyport user list --search PART`. If the gateway adds a realm or a domain, set `sallyport client set \(client) --strip both`.")
+        case .wrongPassword:
+            Explanation(
+                meaning: "The password was wrong.",
+                remedy: "Let \(user) type it again, caps lock off. If all users of one gateway fail, the shared secret differs. A new password: `sallyport user set \(user) --password-stdin`.")
+        case .noPassword:
+            Explanation(
+                meaning: "The user has no password yet.", remedy: "Set one: `sallyport user set \(user) --password-stdin`.")
+        case .userDisabled:
+            Explanation(
+                meaning: "The user is disabled.", remedy: "If that is no longer meant: `sallyport user enable \(user)`.")
+        case .userPending:
+            Explanation(
+                meaning: "The user was never activated.", remedy: "Activate the account: `sallyport user enable \(user)`.")
+        case .passwordLocked:
+            Explanation(
+                meaning: "Too many wrong passwords: none is judged for now.",
+                remedy: "The lock ends by itself (`sallyport user show \(user)` says when), or now: `sallyport user unlock \(user)`. If the user did not try, somebody else does: see the addresses in `sallyport audit list --user \(user)`.")
+        case .factorLocked:
+            Explanation(
+                meaning: "Too many wrong codes: none is judged for now.",
+                remedy: "A recovery code still works after the right password. The lock ends by itself, or now: `sallyport user unlock \(user)`. If the user did not try, somebody knows the password: change it.")
+        case .wrongCode:
+            Explanation(
+                meaning: "The code was wrong.",
+                remedy: "Check that the app shows the entry of this server and that the phone sets its time by itself. If it stays wrong, enrol again: `sallyport factor add \(user) totp`.")
+        case .codeMalformed:
+            Explanation(
+                meaning: "What was typed as a code has not the shape of any code of this user.",
+                remedy: "See the length of the codes with `sallyport factor list \(user)`; the user may have typed the password again.")
+        case .codeAlreadyUsed:
+            Explanation(
+                meaning: "The code was used already.",
+                remedy: "Let \(user) wait for the next code. If it was not used by the same person, somebody watched it being typed.")
+        case .codeBeyondWindow:
+            Explanation(
+                meaning: "The code is right, but the token is many presses ahead of this server.",
+                remedy: "Let \(user) log in once more with the very next code of the token: two in a row bring it back into step.")
+        case .noFactor:
+            Explanation(
+                meaning: "The user has no second factor.", remedy: "Enrol one: `sallyport factor add \(user) totp`.")
+        case .codeMissing:
+            Explanation(
+                meaning: "The password came without a code, and this client never asks for one.",
+                remedy: "Let \(user) type the code behind the password, as `sallyport client show \(client) --howto` says; or let the client ask: `sallyport client set \(client) --ask append+challenge`.")
+        case .handleUnknown:
+            Explanation(
+                meaning: "The answer belongs to a question that this server did not ask, or that it cannot read any more.",
+                remedy: "Let \(user) start the login again. If it comes back, see whether two servers with different keys answer this gateway.")
+        case .handleExpired:
+            Explanation(
+                meaning: "The answer came after the question had expired.",
+                remedy: "Let \(user) start again and answer within two minutes.")
+        case .handleSpent:
+            Explanation(
+                meaning: "The question was answered already.",
+                remedy: "Let \(user) start again. If it comes back, the gateway sends answers twice: see `sallyport client show \(client)` for timeout and tries.")
+        case .handleOfAnother:
+            Explanation(
+                meaning: "The answer came with another name, device or gateway than the question.",
+                remedy: "Let \(user) start again. If it comes back with the right name, the gateway mixes sessions up, or somebody tries a stolen State.")
+        case .anotherLoginWaiting:
+            Explanation(
+                meaning: "Another login of this user waits for an answer on the phone, and this one could not be shown to be the same.",
+                remedy: "Let \(user) answer or deny the one on the phone, then try again.")
+        case .factorDenied:
+            Explanation(
+                meaning: "The user denied the login on the phone.",
+                remedy: "Ask \(user). If it was not theirs, somebody knows the password: change it now.")
+        case .factorTimedOut:
+            Explanation(
+                meaning: "Nobody answered on the phone in time.",
+                remedy: "Let \(user) unlock the phone and try again, or use a code.")
+        case .factorFailed:
+            Explanation(
+                meaning: "The phone could not be asked.",
+                remedy: "Let \(user) use a code. The reason stands in the steps of the login and in the log of the node.")
+        case .tooManyStarts:
+            Explanation(
+                meaning: "The phone was asked too often within a minute.",
+                remedy: "Let \(user) wait a minute or use a code. If the user did not try, somebody knows the password: change it.")
+        case .keywordNotAllowed:
+            Explanation(
+                meaning: "The user typed a keyword that cannot be used here.",
+                remedy: "Let \(user) type a code. `sallyport factor list \(user)` shows what the user has.")
+        case .sameWrongProof:
+            Explanation(
+                meaning: "The same wrong answer again, within the time in which the gateway repeats itself; it was not counted twice.",
+                remedy: "The gateway retries by itself; look at the login before it.")
+        case .protocolNotSupported:
+            Explanation(
+                meaning: "The gateway sent the password in a way that this server cannot check.",
+                remedy: "Set the gateway's authentication protocol to PAP: `sallyport client show \(client) --howto`.")
+        case .sourceUnreachable:
+            Explanation(
+                meaning: "The directory that knows the password did not answer. Nothing was counted against the user.",
+                remedy: "See the node's log for the cause; let \(user) try again when the directory is back.")
+        case .nameMalformed:
+            Explanation(
+                meaning: "The login name is empty, too long, or holds control characters.",
+                remedy: "Look at what the gateway sends as User-Name; with `--strip` nothing may have been left of it.")
+        case .changedMeanwhile:
+            Explanation(
+                meaning: "User or factor were changed, disabled or removed while the login was under way.",
+                remedy: "`sallyport audit list --user \(user)` shows by whom; let the user try again if that was not meant to keep them out.")
+        }
+    }
+}
+
+extension ReasonSentences {
+    /// docs/help-desk/messages.md
+    package static var page: String {
+        var page = """
+            # Messages: why a login was refused
+
+            <!-- Generated from Sources/Administration/Trace/ReasonSentences.swift by `make golden`. -->
+
+            The user reads *\(Prompt.rejected)*, whatever the reason was, so that nobody learns from it. The reason stands in the trail:
+            `sallyport audit list` shows the first words, `sallyport trace LOGIN-ID` the story. Where a client is set to `--helpful-messages on`,
+            the user reads the sentence given here.
+
+
+            """
+        for reason in RejectReason.allCases {
+            let explanation = ReasonSentences().explain(reason)
+            page += """
+                ## \(reason.rawValue)
+
+                \(explanation.meaning)
+
+                - **What to do:** \(explanation.remedy)
+                - **With helpful messages the user reads:** *\(reason.userSentence)*
+
+
+                """
+        }
+        return String(page.dropLast())
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finding the login that a few characters name, and telling its story.
+
+internal import Foundation
+internal import LoginEngine
+internal import Store
+
+package struct TraceLogin: AdminOperation {
+    package static let verb = "trace"
+    /// 26 characters, or any beginning that only one login has.
+    package var login: String
+    /// The zone in which times are told, such as `Europe/Berlin`; nil is UTC.
+    package var timeZone: String?
+
+    package typealias Answer = LoginStory
+
+    package static let mostEvents = 1000
+
+    package init(login: String, timeZone: String? = nil) {
+        self.login = login
+        self.timeZone = timeZone
+    }
+
+    package func perform(in operations: Operations, by actor: Actor) async throws -> LoginStory {
+        let wanted = Valid.trimmed(login).filter { $0 != "…" }
+        guard let range = LoginID.range(ofPrefix: wanted) else {
+            throw Refusal(
+                .invalid, "`\(Valid.shown(login))` is not a login's id or the beginning of one.",
+                remedy: "It has up to 26 letters and digits, as `sallyport audit list` and the node's log show them.", place: "login")
+        }
+        let records = operations.records
+        let found = try records.events(logins: range, limit: Self.mostEvents)
+        var ids: [LoginID] = []
+        for record in found { if let id = record.event.login, !ids.contains(id) { ids.append(id) } }
+        guard let id = ids.first else {
+            throw Refusal(
+                .missing, "No login begins with `\(wanted)`.",
+                remedy: "`sallyport audit list --kind login` shows the newest; what no client sent is not a login and has no id.")
+        }
+        guard ids.count == 1 else {
+            let shown = ids.prefix(4).map { id in
+                let event = found.first { $0.event.login == id }?.event
+                let who = event?.subject["name"].map { " (\(Valid.shown($0)))" } ?? ""
+                return "`\(String(id.description.prefix(max(8, wanted.count + 4))))`\(who)"
+            }
+            throw Refusal(
+                .conflict, "\(ids.count == Self.mostEvents ? "More than \(ids.count)" : "\(ids.count)") logins begin with `\(wanted)`.",
+                remedy: "Give more of it: \(Words.list(shown, "or"))\(ids.count > 4 ? ", …" : "").")
+        }
+        let events = found.map(\.event)
+        let zone = timeZone.flatMap { TimeZone(identifier: $0) } ?? .gmt
+        guard let story = LoginStory.tell(events, facts: try facts(events, records), zone: zone) else {
+            throw Refusal(.failed, "Login \(id) has no event that tells its story.")
+        }
+        return story
+    }
+
+    /// Which login used the code that this one brought again: the event says so, or the user's last accept before it does.
+    private func facts(_ events: [Event], _ records: Records) throws -> StoryFacts {
+        guard let last = events.last, last.reason == RejectReason.codeAlreadyUsed.rawValue, let user = last.user else { return StoryFacts() }
+        var filter = EventFilter(limit: 1)
+        filter.user = user
+        filter.kinds = [.loginAccepted]
+        filter.until = last.at
+        let earlier = try records.events(filter).first?.event
+        if let used = last["used-by"], let time = last["used-at"].flatMap({ Instant($0) }) {
+            return StoryFacts(earlierUse: (used, time.timestamp))
+        }
+        // A code lives for a few steps; an accept from long ago did not use this one.
+        guard let earlier, let login = earlier.login, last.at - earlier.at < .minutes(5) else { return StoryFacts() }
+        return StoryFacts(earlierUse: (login.description, earlier.at))
+    }
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// Changing a user. Everything is checked before the first write.
+
+internal import LoginEngine
+internal import Store
+
+extension SetUser {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
+        let records = operations.records
+        let old = try operations.user(user)
+        let draft = try draft(of: old, in: operations)
+        var hash: Secret?
+        if let password {
+            try operations.checkPassword(password.secret)
+            hash = try await operations.hash(password.secret)
+        }
+        guard !isEmpty else {
+            throw Refusal(.invalid, "Nothing to change was given.", remedy: "`sallyport user set --help` lists what can be changed.")
+        }
+        guard !draft.changes.isEmpty || hash != nil else { return Done("Nothing to change: user \(old.name) is like that already.") }
+
+        func event(_ change: String) -> Event {
+            operations.event(.userChanged, by: actor, user: old.id, subject: draft.subject, ["change": change])
+        }
+        if draft.record != old { try await records.updateUser(draft.record, event: event(draft.fields.joined(separator: ", "))) }
+        if let aliases = draft.aliases { try await records.setAliases(aliases, ofUser: old.id, event: event("aliases")) }
+        for group in draft.joined {
+            try await records.addMember(.user(old.id), toGroup: group.id, event: event("joined group \(group.name)"))
+        }
+        for group in draft.left {
+            try await records.removeMember(.user(old.id), fromGroup: group.id, event: event("left group \(group.name)"))
+        }
+        if let hash { try await records.setPasswordHash(hash, ofUser: old.id, event: event("password set")) }
+        let changes = draft.changes + (hash == nil ? [] : ["password"])
+        return Done("Changed user \(draft.record.name): \(changes.joined(separator: ", ")).")
+    }
+
+    private struct Draft {
+        var record: UserRecord
+        var fields: [String] = []
+        var aliases: [UserAlias]?
+        var joined: [GroupRecord] = []
+        var left: [GroupRecord] = []
+        var subject: [PersonalFields.Field] = []
+
+        var changes: [String] {
+            fields + (aliases == nil ? [] : ["aliases"]) + joined.map { "joined \($0.name)" } + left.map { "left \($0.name)" }
+        }
+    }
+
+    private func draft(of old: UserRecord, in operations: Operations) throws -> Draft {
+        var draft = Draft(record: old)
+        if let name {
+            let (name, key) = try Valid.userName(name)
+            try operations.free(name: name, key: key, field: "name", but: old.id)
+            draft.record.name = name
+            draft.record.key = key
+            if name != old.name { draft.fields.append("name") }
+        }
+        if let email {
+            draft.record.email = email.isEmpty ? nil : try Valid.email(email)
+            if draft.record.email != old.email { draft.fields.append("email") }
+        }
+        if let phone {
+            draft.record.phone = phone.isEmpty ? nil : try Valid.phone(phone)
+            if draft.record.phone != old.phone { draft.fields.append("phone") }
+        }
+        if let timeZone {
+            draft.record.timeZone = timeZone.isEmpty ? nil : try Valid.timeZone(timeZone)
+            if draft.record.timeZone != old.timeZone { draft.fields.append("time zone") }
+        }
+        if let status {
+            guard let status = UserStatus(rawValue: status) else {
+                throw Refusal(.invalid, "No status `\(Valid.shown(status))`.", remedy: "Use active or disabled.", place: "status")
+            }
+            draft.record.status = status
+            if status != old.status { draft.fields.append(status == .disabled ? "disabled" : "enabled") }
+        }
+        draft.aliases = try aliases(of: old, newKey: draft.record.key, in: operations)
+        let own = try operations.records.groups(ofUser: old.id, nested: false)
+        for name in addGroups {
+            let group = try operations.group(name)
+            if !own.contains(where: { $0.id == group.id }) { draft.joined.append(group) }
+        }
+        for name in removeGroups {
+            let group = try operations.group(name)
+            guard own.contains(where: { $0.id == group.id }) else {
+                throw Refusal(.missing, "\(old.name) is not in group `\(group.name)`.", remedy: "See `sallyport user show \(Words.argument(old.name))`.")
+            }
+            draft.left.append(group)
+        }
+        draft.subject = [PersonalFields.Field("name", draft.record.name)]
+        if draft.fields.contains("email"), let email = draft.record.email { draft.subject.append(PersonalFields.Field("email", email)) }
+        if draft.fields.contains("phone"), let phone = draft.record.phone { draft.subject.append(PersonalFields.Field("phone", phone)) }
+        return draft
+    }
+
+    /// Nil when they stay as they are.
+    private func aliases(of old: UserRecord, newKey: String, in operations: Operations) throws -> [UserAlias]? {
+        var aliases = old.aliases.filter { $0.key != newKey }
+        for alias in removeAliases {
+            let (alias, key) = try Valid.userName(alias, field: "remove-alias")
+            guard aliases.contains(where: { $0.key == key }) else {
+                throw Refusal(
+                    .missing, "`\(alias)` is no alias of \(old.name).",
+                    remedy: old.aliases.isEmpty ? "There are none." : "Its aliases are \(Words.list(old.aliases.map(\.name))).", place: "remove-alias")
+            }
+            aliases.removeAll { $0.key == key }
+        }
+        for alias in addAliases {
+            let (alias, key) = try Valid.userName(alias, field: "alias")
+            guard key != newKey, !aliases.contains(where: { $0.key == key }) else { continue }
+            try operations.free(name: alias, key: key, field: "alias", but: old.id)
+            aliases.append(UserAlias(name: alias, key: key))
+        }
+        return aliases == old.aliases ? nil : aliases
+    }
+
+    private var isEmpty: Bool {
+        name == nil && email == nil && phone == nil && timeZone == nil && status == nil && password == nil && addAliases.isEmpty
+            && removeAliases.isEmpty && addGroups.isEmpty && removeGroups.isEmpty
+    }
+}
+
+extension UnlockUser {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
+        let user = try operations.user(name)
+        let locks = try operations.locks(of: user.id)
+        try await operations.records.clearFailures(
+            ofUser: user.id,
+            event: operations.event(
+                .userUnlocked, by: actor, user: user.id, subject: [PersonalFields.Field("name", user.name)],
+                ["locks": locks.map(\.of).joined(separator: ", ")]))
+        await operations.ports.changed(.failures(user: user.id))
+        return Done(
+            locks.isEmpty
+                ? "\(user.name) was not locked; failures that were counted are cleared."
+                : "Unlocked \(user.name): \(Words.list(locks.map(\.of))) can be tried again at once.")
+    }
+}
+
+extension RemoveUser {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
+        let user = try operations.user(name)
+        try await operations.records.removeUser(
+            user.id, event: operations.event(.userRemoved, by: actor, user: user.id, subject: [PersonalFields.Field("name", user.name)]))
+        await operations.ports.changed(.failures(user: user.id))
+        return Done("Removed user \(user.name), with factors and recovery codes. The trail keeps the events.")
+    }
+}
