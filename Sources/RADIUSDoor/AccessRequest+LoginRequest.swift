@@ -28,7 +28,7 @@ struct AccessRequest {
     private static func name(_ packet: Packet) -> (name: String, problem: String?) {
         guard let attribute = packet.first(.userName) else { return ("", "no User-Name") }
         let bytes = packet.value(of: attribute)
-        if let name = String(validating: bytes, as: UTF8.self) { return (name, nil) }
+        if let name = String(utf8: bytes) { return (name, nil) }
         return (String(decoding: bytes, as: UTF8.self), "User-Name that is not UTF-8")
     }
 
@@ -70,10 +70,9 @@ struct AccessRequest {
     }
 
     static func station(_ bytes: ArraySlice<UInt8>) -> String? {
-        guard let text = String(validating: withoutPort(bytes), as: UTF8.self) else { return nil }
+        guard let text = String(utf8: withoutPort(bytes)) else { return nil }
         let trimmed = text.utf8.first == 0x20 || text.utf8.last == 0x20 ? text.trimmingBlanks() : text
-        guard !trimmed.isEmpty, !trimmed.unicodeScalars.contains(where: { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) })
-        else { return nil }
+        guard !trimmed.isEmpty, !trimmed.hasControls else { return nil }
         return trimmed
     }
 
@@ -93,12 +92,27 @@ struct AccessRequest {
         let portText = port.map { String($0) } ?? ""
         guard let session else { return portText }
         let bytes = packet.value(of: session)
-        if let text = String(validating: bytes, as: UTF8.self) { return "\(portText)/\(text)" }
+        if let text = String(utf8: bytes) { return "\(portText)/\(text)" }
         return "\(portText)#" + bytes.map { String($0, radix: 16) }.joined(separator: ".")
     }
 }
 
 extension String {
+    /// Nil when the bytes are not UTF-8. Plain ASCII, which nearly everything is, takes the short way.
+    fileprivate init?(utf8 bytes: ArraySlice<UInt8>) {
+        if bytes.allSatisfy({ $0 < 0x80 }) {
+            self.init(decoding: bytes, as: UTF8.self)
+        } else {
+            self.init(validating: bytes, as: UTF8.self)
+        }
+    }
+
+    /// Whether there is a control character of C0 or C1.
+    fileprivate var hasControls: Bool {
+        if utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) { return true }
+        return utf8.contains(0xC2) && unicodeScalars.contains { (0x80...0x9F).contains($0.value) }
+    }
+
     fileprivate func trimmingBlanks() -> String {
         var rest = self[...]
         while rest.first == " " { rest.removeFirst() }

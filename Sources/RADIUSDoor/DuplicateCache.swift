@@ -86,8 +86,7 @@ struct DuplicateCache {
         expire(at: now)
         let place = places[key]
         if let place, slots[Int(place)].authenticator == authenticator {
-            let slot = slots[Int(place)]
-            return slot.standing == .pending ? .inProgress : .answered(slot.reply)
+            return slots[Int(place)].standing == .pending ? .inProgress : .answered(slots[Int(place)].reply)
         }
         if let place, slots[Int(place)].standing == .pending {
             // The identifier was reused: the gateway has given up on the request before.
@@ -136,8 +135,7 @@ struct DuplicateCache {
     }
 
     private func isPending(_ ticket: Ticket) -> Bool {
-        let slot = slots[Int(ticket.slot)]
-        return slot.standing == .pending && slot.waiter == ticket.waiter
+        slots[Int(ticket.slot)].standing == .pending && slots[Int(ticket.slot)].waiter == ticket.waiter
     }
 
     private mutating func occupy(_ place: Int32, _ key: RequestKey, _ authenticator: Authenticator) -> Ticket {

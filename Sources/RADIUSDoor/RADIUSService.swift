@@ -58,13 +58,26 @@ package final class RADIUSService: Service, Sendable {
         door.replaceClients(table)
     }
 
-    /// Binds every address and starts to read; all or none. A second call does nothing.
+    /// Binds every address and starts to read; all or none. A call after a successful one does nothing.
     package func start() throws(RADIUSServiceError) {
         let isFirst = state.withLock { state in
             defer { state.isStarted = true }
             return !state.isStarted
         }
         guard isFirst else { return }
+        do throws(RADIUSServiceError) {
+            try openAll()
+        } catch {
+            stop(drain: .seconds(0))
+            state.withLock { state in
+                state.listeners = []
+                state.isStarted = false
+            }
+            throw error
+        }
+    }
+
+    private func openAll() throws(RADIUSServiceError) {
         var opened: [UDPListener] = []
         for (index, endpoint) in settings.listen.enumerated() {
             let socket = try UDPSocket(endpoint)
@@ -72,14 +85,7 @@ package final class RADIUSService: Service, Sendable {
             opened.append(try UDPListener(socket: socket, index: index, limits: settings.duplicates, door: door))
         }
         state.withLock { $0.listeners = opened }
-        for listener in opened {
-            do throws(RADIUSServiceError) {
-                try startReading(listener)
-            } catch {
-                stop(drain: .seconds(0))
-                throw error
-            }
-        }
+        for listener in opened { try startReading(listener) }
     }
 
     /// Sends what completions on this thread have queued.

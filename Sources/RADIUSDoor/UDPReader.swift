@@ -72,11 +72,15 @@ final class UDPReader {
             let isTimed = count <= Self.timedBatch || index % 8 == 0
             handle(index, at: now, isTimed: isTimed)
         }
-        if !attempts.isEmpty {
-            door.judge.attempt(attempts)
-            attempts.removeAll(keepingCapacity: true)
-        }
+        handOver()
         listener.flush()
+    }
+
+    /// All new requests so far, to the judge.
+    private func handOver() {
+        guard !attempts.isEmpty else { return }
+        door.judge.attempt(attempts)
+        attempts.removeAll(keepingCapacity: true)
     }
 
     private func handle(_ index: CInt, at now: Timestamp, isTimed: Bool) {
@@ -131,7 +135,11 @@ final class UDPReader {
         case .overloaded:
             door.drop(.overloaded, from: source, of: entry, at: now)
         case .fresh(let ticket, let abandoned):
-            if let abandoned { door.judge.abandon(waiter: abandoned) }
+            if let abandoned {
+                // The judge must have heard of a waiter before it hears that it is gone.
+                if attempts.contains(where: { $0.waiter == abandoned }) { handOver() }
+                door.judge.abandon(waiter: abandoned)
+            }
             guard let request = AccessRequest(packet, of: entry, from: source) else {
                 listener.forget(ticket)
                 door.drop(.noProof, from: source, of: entry, at: now)

@@ -79,8 +79,12 @@ final class ScriptedJudge: LoginJudge {
         script(attempts)
     }
 
+    /// A waiter that is given up before the judge heard of it would wait for ever.
     func abandon(waiter: UInt64) {
-        seen.withLock { $0.abandoned.append(waiter) }
+        seen.withLock { seen in
+            #expect(seen.batches.contains { $0.contains { $0.waiter == waiter } })
+            seen.abandoned.append(waiter)
+        }
     }
 
     /// Waits, by looking again, until so many attempts came.

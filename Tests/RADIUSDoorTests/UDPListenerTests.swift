@@ -170,6 +170,17 @@ import Testing
         try await door.close()
     }
 
+    @Test func judgeHearsOfEveryWaiterBeforeItIsGivenUp() async throws {
+        let judge = ScriptedJudge.holding()
+        let door = try TestDoor(judge)
+        let gateway = try GatewaySocket(to: door.endpoint)
+        for number in UInt64(0)..<200 { gateway.send(request(authenticator: Authenticator(high: number, low: 0))) }
+        #expect(judge.waitForAttempts(200))
+        #expect(eventually { judge.abandoned.count == 199 })
+        #expect(door.service.statistics.pending == 1)
+        try await door.close()
+    }
+
     @Test func noAnswerIsCountedAndTheRetransmissionIsJudgedAnew() async throws {
         let judge = ScriptedJudge { for attempt in $0 { attempt.completion(.none(.databaseUnavailable)) } }
         let door = try TestDoor(judge)
