@@ -64,14 +64,20 @@ final class DoorCounters: Sendable {
         answerTime.recordMicroseconds(span.microseconds)
     }
 
-    /// - Parameter code: the first byte of the reply.
-    func reply(_ code: UInt8) {
-        switch Code(rawValue: code) {
-        case .accessAccept: accepts.add()
-        case .accessReject: rejects.add()
-        case .accessChallenge: challenges.add()
-        default: break
+    /// - Parameter codes: the first byte of each reply of a group; the counters are touched once for all of them.
+    func replies(_ codes: some Sequence<UInt8>) {
+        var (accepted, rejected, challenged) = (0, 0, 0)
+        for code in codes {
+            switch Code(rawValue: code) {
+            case .accessAccept: accepted += 1
+            case .accessReject: rejected += 1
+            case .accessChallenge: challenged += 1
+            default: break
+            }
         }
+        if accepted > 0 { accepts.add(accepted) }
+        if rejected > 0 { rejects.add(rejected) }
+        if challenged > 0 { challenges.add(challenged) }
     }
 
     func statistics(pending: Int) -> RADIUSStatistics {

@@ -69,7 +69,7 @@ extension DropReason {
         case .unknownClient:
             return "unknown client \(source): no answer is given; to add it: sallyport client add NAME --address \(source) --secret-stdin"
         case .clientDisabled:
-            return "client \(name) is disabled: no answer is given; to enable it: sallyport client enable \(name)"
+            return "client \(name) is disabled: no answer is given; to enable it: sallyport client set \(name) --enable"
         case .oversized:
             return "a datagram is longer than the 4096 bytes of RFC 2865 §3; look at what \(source) sends to this port"
         case .accountingRequest:

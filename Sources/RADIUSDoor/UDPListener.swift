@@ -128,7 +128,7 @@ final class UDPListener: Sendable {
             door.counters.drop(.sendFailed, outbox.count)
             return
         }
-        for reply in outbox.replies { door.counters.reply(outbox.bytes[reply.offset]) }
+        door.counters.replies(outbox.replies.lazy.map { outbox.bytes[$0.offset] })
         socket.send(outbox) { failure in
             door.drop(.sendFailed, from: NetworkAddress(failure.route.peer), at: door.now().uptime)
         }
