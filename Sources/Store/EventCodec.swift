@@ -29,7 +29,7 @@ package enum EventCodec {
         static let actor = Flags(rawValue: 64)
     }
 
-    static func encode(_ event: Event, seq: Int64, subject: [UInt8]?, actor: [UInt8]?) -> [UInt8] {
+    package static func encode(_ event: Event, seq: Int64, subject: [UInt8]?, actor: [UInt8]?) -> [UInt8] {
         var flags: Flags = []
         if event.login != nil { flags.insert(.login) }
         if event.user != nil { flags.insert(.user) }
@@ -93,7 +93,7 @@ package enum EventCodec {
         return ChainedEvent(seq: Int64(seq), event: event, subjectCommitment: subject, actorCommitment: actor)
     }
 
-    static func encode(_ fields: PersonalFields) -> [UInt8] {
+    package static func encode(_ fields: PersonalFields) -> [UInt8] {
         var out = ByteWriter()
         out.unsigned(UInt64(fields.fields.count))
         for field in fields.fields {
@@ -134,7 +134,7 @@ package struct PersonalEntry: Sendable, Equatable {
 }
 
 package enum PersonalCodec {
-    static func encode(_ entries: [PersonalEntry], first: Int64) -> [UInt8] {
+    package static func encode(_ entries: [PersonalEntry], first: Int64) -> [UInt8] {
         var out = ByteWriter()
         for entry in entries {
             out.unsigned(UInt64(bitPattern: entry.seq - first))

@@ -65,7 +65,7 @@ extension Records: LoginRecords {
         do throws(SealingError) {
             return try sealing.open(sealed, at: place)
         } catch {
-            damagedSecrets.add(1, ordering: .relaxed)
+            damaged.add(1, ordering: .relaxed)
             return nil
         }
     }

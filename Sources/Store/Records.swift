@@ -4,7 +4,7 @@
 internal import Crypto
 internal import Foundation
 package import LoginEngine
-package import Synchronization
+internal import Synchronization
 
 package final class Records: Sendable {
     package struct Options: Sendable {
@@ -29,8 +29,7 @@ package final class Records: Sendable {
     let slots: MarkSlots
     let sealing: Sealing
     let index: EventIndex
-    /// Sealed values that a login needed and that did not open.
-    package let damagedSecrets = Atomic<Int>(0)
+    let damaged = Atomic<Int>(0)
     private let recoveryKey: HMAC<SHA256>
 
     /// Opens, migrates, checks the key, and starts the writer.
@@ -93,6 +92,9 @@ package final class Records: Sendable {
         mac.update(data: canonicalCode)
         return Array(mac.finalize())
     }
+
+    /// How often a login needed a sealed value that did not open.
+    package var damagedSecrets: Int { damaged.load(ordering: .relaxed) }
 
     // MARK: The key
 

@@ -99,7 +99,8 @@ import Testing
 
     @Test func slotThatIsAheadOfEveryDayIsStillFolded() async throws {
         let fixture = try await Fixture()
-        #expect(fixture.settle(fixture.settlement([.hotp(factor: fixture.hotp, counter: 1)], at: start + .seconds(500 * 86_400))) == [.done])
+        #expect(
+            fixture.settle(fixture.settlement([.hotp(factor: fixture.hotp, counter: 1)], at: start + .seconds(500 * 86_400))) == [.done])
         for day in 0...3 as ClosedRange<Int64> { fixture.records.slots.tick(at: start + .seconds(day * 86_400)) }
         while try fixture.records.slots.foldSome() {}
         #expect(try fixture.query("SELECT count(*) FROM used")[0].integer(0) == 0)
@@ -171,7 +172,8 @@ import Testing
         try await fixture.change { try await $0.setStatus(status, ofUser: user, event: Event(.userChanged, at: start)) }
         #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 1)])) == [.changedMeanwhile])
         #expect(fixture.settle(fixture.settlement([])) == [.changedMeanwhile])
-        #expect(fixture.settle(fixture.settlement([.recovery(factor: fixture.recovery, hash: fixture.recoveryHash)])) == [.changedMeanwhile])
+        #expect(
+            fixture.settle(fixture.settlement([.recovery(factor: fixture.recovery, hash: fixture.recoveryHash)])) == [.changedMeanwhile])
     }
 
     @Test func factorDisabledOrOfAnotherIsNotAccepted() async throws {

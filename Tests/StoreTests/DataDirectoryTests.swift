@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// One node works on a directory, and on the schema that it knows.
+
+import Foundation
+import LoginEngine
+import Testing
+
+@testable import Store
+
+@Suite struct DataDirectoryTests {
+    @Test func directoryIsMadePrivateWithItsParents() throws {
+        let folder = TemporaryFolder()
+        let directory = try DataDirectory.open(folder.path + "/a/b/")
+        #expect(directory.path == folder.path + "/a/b" && directory.isEmpty && !directory.isDemo)
+        #expect(try FileManager.default.attributesOfItem(atPath: directory.path)[.posixPermissions] as? Int == 0o700)
+        try directory.markAsDemo()
+        #expect(directory.isDemo)
+    }
+
+    @Test func secondNodeIsRefusedUntilTheFirstIsGone() throws {
+        let folder = TemporaryFolder()
+        let first = try DataDirectory.open(folder.path)
+        #expect { try DataDirectory.open(folder.path) } throws: {
+            let error = $0 as? StoreError
+            return error?.code == .locked && error?.what.contains("pid \(getpid())") == true
+        }
+        first.close()
+        let second = try DataDirectory.open(folder.path)
+        second.close()
+    }
+
+    @Test func whatIsNoDirectoryIsRefused() throws {
+        let folder = TemporaryFolder()
+        _ = FileManager.default.createFile(atPath: folder.path + "/file", contents: nil)
+        for path in ["/file", "/file/below", "/none"] {
+            #expect { try DataDirectory.open(folder.path + path, creating: path != "/none") } throws: {
+                ($0 as? StoreError)?.isConfiguration == true
+            }
+        }
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "needs root")) func directoryOfAnotherUserIsRefused() throws {
+        let folder = TemporaryFolder()
+        #expect(chown(folder.path, 65_534, 65_534) == 0)
+        #expect { try DataDirectory.open(folder.path) } throws: { ($0 as? StoreError)?.code == .wrongOwner }
+    }
+
+    @Test func recordsOpenInADirectoryAndSurviveAReopen() async throws {
+        let folder = TemporaryFolder()
+        let directory = try DataDirectory.open(folder.path)
+        let source = MasterKeySource.standard(environment: [:], directory: directory)
+        let records = try Records.open(in: directory, key: source, at: start)
+        #expect(records.schemaBefore == 0 && records.schema >= 1)
+        try await records.append(Event(.nodeStarted, at: start))
+        records.close()
+        let again = try Records.open(in: directory, key: source, at: start)
+        #expect(again.schemaBefore == again.schema)
+        #expect(try again.events(EventFilter(limit: 9)).map(\.event.kind) == [.nodeStarted])
+        #expect(again.health().isUsable)
+        again.close()
+    }
+
+    @Test func newerSchemaAndChangedMigrationAreRefused() throws {
+        let folder = TemporaryFolder()
+        let database = try TestDatabases.sqlite.open(in: folder)
+        defer { database.close() }
+        let migrator = Migrator.sqlite
+        #expect(try migrator.migrate(database, at: start) == 0)
+        #expect(try migrator.migrate(database, at: start) == migrator.newest)
+        var changed = migrator
+        changed.migrations[0].checksum = "other"
+        #expect { try changed.migrate(database, at: start) } throws: { ($0 as? StoreError)?.code == .changedMigration }
+        let next = Migration(number: migrator.newest + 1, name: "next", checksum: "x", script: "CREATE TABLE next (id INTEGER)")
+        #expect(try Migrator(migrations: migrator.migrations + [next]).migrate(database, at: start) == migrator.newest)
+        #expect { try migrator.migrate(database, at: start) } throws: {
+            let error = $0 as? StoreError
+            return error?.code == .newerSchema && error?.isConfiguration == true && error?.what.contains("\(migrator.newest + 1)") == true
+        }
+    }
+
+    @Test func migrationThatFailsLeavesTheSchemaAsItWas() throws {
+        let folder = TemporaryFolder()
+        let database = try TestDatabases.sqlite.open(in: folder)
+        defer { database.close() }
+        let broken = Migration(number: 1, name: "broken", checksum: "x", script: "CREATE TABLE a (id INTEGER); CREATE TABLE a (id INTEGER)")
+        #expect(throws: StoreError.self) { try Migrator(migrations: [broken]).migrate(database, at: start) }
+        #expect(try Migrator.sqlite.migrate(database, at: start) == 0)
+    }
+}

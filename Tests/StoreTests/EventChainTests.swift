@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whatever is changed in the trail behind the store's back, the verification names the line.
+
+import LoginEngine
+import Testing
+
+@testable import Store
+
+@Suite struct EventChainTests {
+    /// Groups of 1, 2 and 3 lines behind those of the set-up; returns the first line of each.
+    private func fill(_ fixture: Fixture) throws -> [Int64] {
+        var firsts: [Int64] = []
+        for count in 1...3 {
+            firsts.append(fixture.records.chain.head.seq + 1)
+            for number in 0..<count {
+                let login = LoginID(Bits128(high: UInt64(count), low: UInt64(number)))
+                fixture.records.remember(
+                    .event(
+                        Event(
+                            .loginRejected, at: start + .seconds(Int64(count)), login: login, user: fixture.user, client: 3,
+                            source: NetworkAddress(v4: 1), reason: RejectReason.wrongCode.rawValue, details: [.init("a", "b")],
+                            subject: PersonalFields([.init("name", "Alice"), .init("station", "s")]),
+                            actor: PersonalFields([.init("actor", "root")]))))
+            }
+            fixture.records.writer.commitNow()
+        }
+        return firsts
+    }
+
+    @Test func untouchedTrailIsIntact() async throws {
+        let fixture = try await Fixture()
+        let firsts = try fill(fixture)
+        let report = try fixture.records.verifyChain()
+        #expect(report.findings == [] && report.isIntact)
+        #expect(report.events == Int(firsts[2]) + 2 && report.erased == 0)
+        #expect(report.head.seq == Int64(report.events))
+    }
+
+    @Test(arguments: ["previous_hash", "head_hash", "mac", "body"]) func changedByteOfAGroupIsNamed(column: String) async throws {
+        let fixture = try await Fixture()
+        let first = try fill(fixture)[1]
+        let value = try fixture.query("SELECT \(column) FROM event_group WHERE first_seq = ?1", [.integer(first)])[0].blob(0)
+        for position in value.indices {
+            var changed = value
+            changed[position] ^= 0x01
+            try fixture.tamper("UPDATE event_group SET \(column) = ?2 WHERE first_seq = ?1", [.integer(first), .blob(changed)])
+            let findings = try fixture.records.verifyChain().findings
+            #expect(!findings.isEmpty, "byte \(position) of \(column)")
+            #expect(findings.allSatisfy { $0.lines.lowerBound >= first && $0.lines.upperBound <= first + 1 }, "\(findings)")
+        }
+        try fixture.tamper("UPDATE event_group SET \(column) = ?2 WHERE first_seq = ?1", [.integer(first), .blob(value)])
+        #expect(try fixture.records.verifyChain().isIntact)
+    }
+
+    @Test func changedLineOfAGroupIsNamedByItself() async throws {
+        let fixture = try await Fixture()
+        let first = try fill(fixture)[2]
+        let body = try fixture.query("SELECT body FROM event_group WHERE first_seq = ?1", [.integer(first)])[0].blob(0)
+        let size = body.count / 3
+        for line in 0..<3 {
+            var changed = body
+            changed[line * size + size / 2] ^= 0x10
+            try fixture.tamper("UPDATE event_group SET body = ?2 WHERE first_seq = ?1", [.integer(first), .blob(changed)])
+            #expect(try fixture.records.verifyChain().findings.first?.lines == first + Int64(line)...first + Int64(line))
+        }
+    }
+
+    @Test(arguments: ["count", "at_first", "at_last"]) func changedNumberOfAGroupIsNamed(column: String) async throws {
+        let fixture = try await Fixture()
+        let first = try fill(fixture)[1]
+        try fixture.tamper("UPDATE event_group SET \(column) = \(column) + 1 WHERE first_seq = ?1", [.integer(first)])
+        let findings = try fixture.records.verifyChain().findings
+        #expect(findings.map(\.lines) == [first...first + 1])
+    }
+
+    @Test func removedGroupIsNamed() async throws {
+        let fixture = try await Fixture()
+        let first = try fill(fixture)[1]
+        try fixture.tamper("DELETE FROM event_group WHERE first_seq = ?1", [.integer(first)])
+        try fixture.tamper("DELETE FROM event_personal WHERE first_seq = ?1", [.integer(first)])
+        let findings = try fixture.records.verifyChain().findings
+        #expect(findings.map(\.kind) == [.removed] && findings[0].lines == first...first + 1)
+    }
+
+    @Test func swappedGroupsAreNamed() async throws {
+        let fixture = try await Fixture()
+        let firsts = try fill(fixture)
+        try fixture.tamper("UPDATE event_group SET first_seq = -1 WHERE first_seq = ?1", [.integer(firsts[0])])
+        try fixture.tamper("UPDATE event_group SET first_seq = ?1 WHERE first_seq = ?2", [.integer(firsts[0]), .integer(firsts[1])])
+        try fixture.tamper("UPDATE event_group SET first_seq = ?1 WHERE first_seq = -1", [.integer(firsts[1])])
+        let findings = try fixture.records.verifyChain().findings
+        #expect(findings.contains { $0.kind == .reordered && $0.seq == firsts[0] })
+    }
+
+    @Test func cutTailIsNamedAndStaysNamedWhenTheTrailGoesOn() async throws {
+        let fixture = try await Fixture()
+        let firsts = try fill(fixture)
+        try fixture.tamper("DELETE FROM event_group WHERE first_seq >= ?1", [.integer(firsts[1])])
+        let cut = try #require(try fixture.records.verifyChain().findings.first)
+        #expect(cut.kind == .cut && cut.lines == firsts[1]...firsts[2] + 2)
+        try fixture.reopen()
+        #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 100)])) == [.done])
+        let removed = try #require(try fixture.records.verifyChain().findings.first)
+        #expect(removed.kind == .removed && removed.lines == firsts[1]...firsts[2] + 2)
+    }
+
+    @Test func tailCutTogetherWithItsRecordLeavesAGapForEver() async throws {
+        let fixture = try await Fixture()
+        let firsts = try fill(fixture)
+        try fixture.tamper("DELETE FROM event_group WHERE first_seq >= ?1", [.integer(firsts[2])])
+        try fixture.tamper("DELETE FROM chain_head")
+        #expect(try fixture.records.verifyChain().findings.first?.kind == .head)
+        try fixture.reopen()
+        #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 100)])) == [.done])
+        #expect(try fixture.records.verifyChain().findings.map(\.kind) == [.removed])
+    }
+
+    @Test(arguments: ["seq = seq - 1", "seq = seq + 1", "hash = zeroblob(32)", "mac = zeroblob(32)"])
+    func changedHeadRecordIsNamed(_ change: String) async throws {
+        let fixture = try await Fixture()
+        _ = try fill(fixture)
+        try fixture.tamper("UPDATE chain_head SET \(change)")
+        #expect(try fixture.records.verifyChain().findings.first?.kind == .head)
+    }
+
+    @Test func changedPersonalFieldsAreNamed() async throws {
+        let fixture = try await Fixture()
+        let first = try fill(fixture)[1]
+        let body = try fixture.query("SELECT body FROM event_personal WHERE first_seq = ?1", [.integer(first)])[0].blob(0)
+        for position in body.indices {
+            var changed = body
+            changed[position] ^= 0x01
+            try fixture.tamper("UPDATE event_personal SET body = ?2 WHERE first_seq = ?1", [.integer(first), .blob(changed)])
+            let report = try fixture.records.verifyChain()
+            #expect(!report.isIntact, "byte \(position)")
+            #expect(report.findings.allSatisfy { $0.kind == .personal && $0.lines.lowerBound >= first - 1 }, "\(report.findings)")
+        }
+    }
+
+    @Test func erasedPersonLeavesTheChainIntact() async throws {
+        let fixture = try await Fixture()
+        let firsts = try fill(fixture)
+        let user = fixture.user
+        let count = try await fixture.change {
+            try await $0.erasePersonalFields(ofUser: user, event: Event(.userChanged, at: start))
+        }
+        #expect(count >= 6)
+        let report = try fixture.records.verifyChain()
+        #expect(report.findings == [] && report.erased == count)
+        var filter = EventFilter(limit: 100)
+        filter.kinds = [.loginRejected]
+        let records = try fixture.records.events(filter)
+        #expect(records.count == 6 && records.allSatisfy { $0.isErased && $0.event.subject.fields.isEmpty })
+        // Who did it is another person.
+        #expect(records.allSatisfy { $0.event.actor["actor"] == "root" })
+        #expect(records.map(\.seq) == (firsts[0]...firsts[2] + 2).reversed())
+    }
+
+    @Test(arguments: [false, true]) func trailIsSearchedAlikeBeforeAndAfterIndexing(isIndexed: Bool) async throws {
+        let fixture = try await Fixture()
+        let firsts = try fill(fixture)
+        if isIndexed { while try fixture.records.index.fillSome(upTo: fixture.records.chain.head.seq, atLeast: 1) {} }
+        _ = try fill(fixture)
+        let story = try fixture.records.events(
+            logins: Bits128(high: 3, low: 0)...Bits128(high: 3, low: .max), limit: 100)
+        #expect(story.count == 6 && story.map(\.seq) == story.map(\.seq).sorted())
+        #expect(story[0].seq == firsts[2] && story[0].event.subject["station"] == "s")
+        var filter = EventFilter(limit: 4)
+        filter.user = fixture.user
+        filter.kinds = [.loginRejected]
+        var pages: [Int64] = []
+        while true {
+            let page = try fixture.records.events(filter)
+            if page.isEmpty { break }
+            pages += page.map(\.seq)
+            filter.before = page.last?.seq
+        }
+        #expect(pages.count == 12 && pages == pages.sorted(by: >))
+        var byClient = EventFilter(limit: 100)
+        byClient.client = 3
+        byClient.since = start + .seconds(2)
+        byClient.until = start + .seconds(2)
+        #expect(try fixture.records.events(byClient).count == 4)
+        #expect(try fixture.records.events(EventFilter(limit: 1))[0].seq == fixture.records.chain.head.seq)
+    }
+
+    @Test func everyEventComesBackAsItWent() throws {
+        for kind in EventKind.allCases {
+            let event = Event(
+                kind, at: Timestamp(microseconds: -5), login: LoginID(Bits128(high: .max, low: 1)), user: -1, client: .max,
+                source: NetworkAddress("2001:db8::1"), reason: "ü",
+                details: [.init("", ""), .init("n", String(repeating: "v", count: 300))])
+            let commitment = [UInt8](repeating: 3, count: 32)
+            let bytes = EventCodec.encode(event, seq: 9, subject: commitment, actor: nil)
+            let decoded = try EventCodec.decode(bytes[...])
+            #expect(decoded == ChainedEvent(seq: 9, event: event, subjectCommitment: commitment, actorCommitment: nil))
+            for count in bytes.indices { #expect(throws: DecodingError.self) { try EventCodec.decode(bytes[..<count]) } }
+            #expect(throws: DecodingError.trailingBytes) { try EventCodec.decode((bytes + [0])[...]) }
+        }
+    }
+
+    @Test func numberHasOneEncoding() throws {
+        var reader = ByteReader([0x80, 0x00][...])
+        #expect(throws: DecodingError.notCanonical) { try reader.unsigned() }
+        for value in [0, 127, 128, UInt64.max] {
+            var writer = ByteWriter()
+            writer.unsigned(value)
+            var reader = ByteReader(writer.bytes[...])
+            #expect(try reader.unsigned() == value)
+        }
+        var tooLong = ByteReader(([UInt8](repeating: 0xFF, count: 9) + [2])[...])
+        #expect(throws: DecodingError.notCanonical) { try tooLong.unsigned() }
+    }
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// The writer: in order, bounded, awake after a failing disk; and no outcome that says more than was written.
+
+import Foundation
+import LoginEngine
+import Synchronization
+import Testing
+
+@testable import Store
+
+@Suite struct GroupCommitTests {
+    @Test func groupsKeepTheOrderOfSubmissionAndHooksRunOncePerGroup() async throws {
+        let fixture = try await Fixture()
+        var limits = GroupCommit.Limits()
+        limits.group = 4
+        try fixture.reopen(limits: limits)
+        let order = Collected<Int>()
+        fixture.records.writer.afterGroup { order.add(-1) }
+        for number in 0..<10 {
+            fixture.records.settle(fixture.settlement([.hotp(factor: fixture.hotp, counter: Int64(number))])) { outcome in
+                #expect(outcome == .done)
+                order.add(number)
+            }
+        }
+        while fixture.records.writer.commitNow() > 0 {}
+        #expect(order.all == [0, 1, 2, 3, -1, 4, 5, 6, 7, -1, 8, 9, -1])
+        #expect(fixture.records.writer.statistics.largestGroup == 4)
+    }
+
+    @Test func beyondTheBoundASubmissionFailsAtOnce() async throws {
+        let fixture = try await Fixture()
+        var limits = GroupCommit.Limits()
+        limits.waiting = 3
+        limits.afterthoughts = 2
+        try fixture.reopen(limits: limits)
+        let outcomes = Collected<SettlementOutcome>()
+        for number in 0..<4 as Range<Int64> {
+            fixture.records.settle(fixture.settlement([.hotp(factor: fixture.hotp, counter: number)])) { outcomes.add($0) }
+        }
+        #expect(outcomes.all == [.failed(.overloaded)])
+        let before = fixture.records.chain.head.seq
+        for _ in 0..<5 { fixture.records.remember(.event(Event(.loginRejected, at: start))) }
+        fixture.records.writer.commitNow()
+        #expect(outcomes.all.count == 4)
+        // Three accepts and two of the five afterthoughts.
+        #expect(fixture.records.chain.head.seq == before + 5)
+        let statistics = fixture.records.writer.statistics
+        #expect(statistics.overloaded == 1 && statistics.afterthoughtsLost == 3 && statistics.waiting == 0)
+    }
+
+    @Test func fullDiskAcceptsNobodyAndTheWriterGoesOnAfterwards() async throws {
+        let fixture = try await Fixture()
+        let database = try #require(fixture.records.database as? SQLiteDatabase)
+        let pages = try database.pragma("PRAGMA page_count")[0].integer(0)
+        _ = try database.pragma("PRAGMA max_page_count = \(pages)")
+        let outcomes = Collected<SettlementOutcome>()
+        var number: Int64 = 0
+        while !outcomes.all.contains(.failed(.databaseUnavailable)), number < 2_000 {
+            fixture.records.settle(fixture.settlement([.hotp(factor: fixture.hotp, counter: number)])) { outcomes.add($0) }
+            fixture.records.writer.commitNow()
+            number += 1
+        }
+        #expect(outcomes.all.last == .failed(.databaseUnavailable))
+        #expect(fixture.records.writer.statistics.lastError?.hasPrefix("full") == true)
+        #expect(!fixture.records.health().isUsable)
+        _ = try database.pragma("PRAGMA max_page_count = 1000000")
+        #expect(fixture.settle(fixture.settlement([.hotp(factor: fixture.hotp, counter: number)])) == [.done])
+        #expect(fixture.records.health().isUsable)
+        let accepted = outcomes.all.filter { $0 == .done }.count + 1
+        #expect(try fixture.query("SELECT count(*) FROM used")[0].integer(0) == Int64(accepted))
+        #expect(try fixture.records.verifyChain().findings == [])
+    }
+
+    /// Fails the n-th statement of the writer, for every n, until a run gets through.
+    @Test func noFailedStatementEndsInAnAcceptWithoutMarkAndEvent() async throws {
+        var failing = 1
+        while true {
+            let fixture = try await Fixture()
+            do {
+                let counter = CountDown()
+                try fixture.reopen(probe: { sql throws(DatabaseError) in try counter.step() })
+                counter.fail(at: failing)
+                let handle = HandleID(Bits128(high: 5, low: 5))
+                let suspended = SuspendedLogin(
+                    handle: handle, login: LoginID(Bits128(high: 7, low: 1)), client: 1, user: fixture.user, nameKey: "alice", station: nil,
+                    firstFactor: .right, issued: start, expires: start + .minutes(2))
+                fixture.records.suspend(suspended, event: Event(.loginChallenged, at: start)) { _ in }
+                fixture.records.writer.commitNow()
+                let settlements = [
+                    fixture.settlement([.totp(factor: fixture.totp, step: 100)], handle: handle),
+                    fixture.settlement([.hotp(factor: fixture.hotp, counter: 3)], login: 2),
+                    fixture.settlement([.recovery(factor: fixture.recovery, hash: fixture.recoveryHash)], login: 3),
+                ]
+                let outcomes = fixture.settle([settlements] as [[Settlement]])
+                let hasFailed = counter.hasFailed
+                counter.fail(at: .max)
+                for (settlement, outcome) in zip(settlements, outcomes) {
+                    let events = try fixture.records.events(
+                        logins: settlement.decision.login.bits...settlement.decision.login.bits, limit: 9
+                    ).filter { $0.event.kind == .loginAccepted }
+                    let marked = fixture.settle(settlement)[0]
+                    if outcome == .done {
+                        #expect(events.count == 1, "statement \(failing)")
+                        #expect(marked != .done, "statement \(failing)")
+                    } else {
+                        #expect(events.isEmpty, "statement \(failing)")
+                    }
+                }
+                #expect(try fixture.records.verifyChain().findings == [], "statement \(failing)")
+                if !hasFailed { failing = -1 }
+            }
+            if failing < 0 { break }
+            failing += 1
+            try #require(failing < 100)
+        }
+    }
+
+    @Test func threadWritesWhatManyThreadsSubmit() async throws {
+        let fixture = try await Fixture()
+        fixture.records.close()
+        let records = try Records(try TestDatabases.sqlite.open(in: fixture.folder), key: fixture.key, at: start)
+        let (hotp, user) = (fixture.hotp, fixture.user)
+        let done = Collected<Int64>()
+        await withTaskGroup(of: Void.self) { group in
+            for lane in 0..<8 as Range<Int64> {
+                group.addTask {
+                    for number in 0..<50 as Range<Int64> {
+                        await withCheckedContinuation { continuation in
+                            let login = LoginID(Bits128(high: UInt64(lane), low: UInt64(number)))
+                            let settlement = Settlement(
+                                decision: RecordedDecision(
+                                    login: login, isAccept: true, at: start, request: Fingerprint(login.bits), retry: nil),
+                                user: user, marks: [.hotp(factor: hotp, counter: number)], handle: nil,
+                                event: Event(.loginAccepted, at: start, login: login))
+                            records.settle(settlement) { outcome in
+                                if outcome == .done { done.add(number) }
+                                continuation.resume()
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        // Eight lanes fight for the same fifty counters: each is used at most once.
+        let accepted = done.all.count
+        #expect(accepted >= 1 && accepted <= 50)
+        records.close()
+        try fixture.reopen()
+        #expect(try fixture.query("SELECT count(*) FROM used")[0].integer(0) == Int64(accepted))
+        #expect(try fixture.records.verifyChain().findings == [])
+    }
+}
+
+/// Throws at the n-th step.
+private final class CountDown: Sendable {
+    private let state = Mutex<(left: Int, hasFailed: Bool)>((.max, false))
+
+    var hasFailed: Bool { state.withLock { $0.hasFailed } }
+
+    func fail(at step: Int) { state.withLock { $0.left = step } }
+
+    func step() throws(DatabaseError) {
+        let fails = state.withLock { state in
+            if state.left == .max { return false }
+            state.left -= 1
+            if state.left == 0 { state.hasFailed = true }
+            return state.left == 0
+        }
+        if fails { throw DatabaseError(.inputOutput, "planted") }
+    }
+}
