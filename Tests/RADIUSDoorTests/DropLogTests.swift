@@ -30,7 +30,7 @@ import Testing
             case .writeSummary(let keptBack): summarised += keptBack
             case .keepBack: break
             }
-            #expect(log.count <= log.capacity)
+            if log.count > log.capacity { Issue.record("\(log.count) lines are kept") }
         }
         // 100 seconds: twice the table, and a summary for each minute.
         #expect(written <= 2 * log.capacity)

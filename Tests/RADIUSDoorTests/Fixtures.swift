@@ -99,7 +99,7 @@ func eventually(_ condition: () -> Bool) -> Bool {
     let end = clock.now + .seconds(5)
     while clock.now < end {
         if condition() { return true }
-        sched_yield()
+        poll(nil, 0, 1)
     }
     return condition()
 }

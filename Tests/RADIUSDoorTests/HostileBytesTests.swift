@@ -79,7 +79,7 @@ final class PinBox: Sendable {
             // Decided as if nothing had been wrong: an attacker may know the secret of one client.
             _ = AccessRequest(packet, of: entry, from: address("127.0.0.1"))
             guard let reply = answers[number % 3].reply(to: packet, secret: sharedSecret) else { continue }
-            #expect(reply.count <= 4096)
+            if reply.count > 4096 { Issue.record("a reply of \(reply.count) bytes") }
             _ = try Packet(decoding: reply)
             if check.drop == nil { judged += 1 }
         }
@@ -91,7 +91,7 @@ final class PinBox: Sendable {
         let gateway = try GatewaySocket(to: door.endpoint)
         var generator = SystemRandomNumberGenerator()
         let seeds = Self.seeds()
-        for number in 0..<20_000 {
+        for number in 0..<4000 {
             gateway.send(Self.mutated(seeds[number % seeds.count], using: &generator))
             if number % 50 == 0 { while gateway.receiveNow() != nil {} }
         }
