@@ -29,6 +29,7 @@ let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift
 let nio = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let swiftCSV = Target.Dependency.product(name: "SwiftCSV", package: "SwiftCSV")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let yams = Target.Dependency.product(name: "Yams", package: "Yams")
 
 let package = Package(
@@ -105,7 +106,7 @@ if !core {
             name: "sallyport",
             dependencies: [
                 "RADIUS", "OTP", "LoginEngine", "Store", "Directories", "Factors", "Administration", "RADIUSDoor", "ControlDoor",
-                "WebDoor", "CQREncode", argumentParser, configuration, crypto, lifecycle, logging, metrics, coreMetrics, yams,
+                "WebDoor", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging, metrics, coreMetrics, yams,
             ],
             swiftSettings: settings),
         .testTarget(

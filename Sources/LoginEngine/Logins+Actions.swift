@@ -29,12 +29,12 @@ extension Logins {
                 }
             case .suspend(let row, let event):
                 records.suspend(row, event: event) { [self] failure in
-                    if failure == nil { observe(event) }
+                    if failure == nil { observe(event, true) }
                     advance(open, .suspended(failure), at: now())
                 }
             case .settle(let settlement):
                 records.settle(settlement) { [self] outcome in
-                    if outcome == .done { observe(settlement.event) }
+                    if outcome == .done { observe(settlement.event, true) }
                     advance(open, .settled(outcome), at: now())
                 }
             case .startFactor(let id, let life):
@@ -140,14 +140,17 @@ extension Logins {
     }
 
     private func record(_ event: Event, of open: OpenLogin, at moment: Moment) {
-        observe(event)
-        guard event.kind == .loginRejected else { return records.remember(.event(event)) }
+        guard event.kind == .loginRejected else {
+            observe(event, true)
+            return records.remember(.event(event))
+        }
         let shard = shard(of: open.subject)
         let (isWritten, isFirst) = shard.state.withLock { state in
             let isWritten = state.tally.count(event, subject: open.subject)
             defer { state.tallyFlushIsDue = true }
             return (isWritten, !state.tallyFlushIsDue)
         }
+        observe(event, isWritten)
         if isFirst {
             deadlines.schedule(at: moment.uptime + .seconds(60)) { [self] moment in flushTally(of: shard, at: moment) }
         }

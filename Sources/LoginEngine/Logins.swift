@@ -12,7 +12,8 @@ package final class Logins: LoginJudge, Sendable {
     let rules: LoginRules
     let deadlines: Deadlines
     let now: @Sendable () -> Moment
-    let observe: @Sendable (Event) -> Void
+    /// Told of every decision; false: a reject that only counts, since too many equal ones came this minute.
+    let observe: @Sendable (Event, _ isWritten: Bool) -> Void
     private let randomness: Mutex<any RandomNumberGenerator & Sendable>
     let shards: [Shard]
     /// Held answers by waiter, so that a door can give one up.
@@ -26,7 +27,7 @@ package final class Logins: LoginJudge, Sendable {
         records: any LoginRecords, seal: any HandleSeal, passwords: any PasswordSource, factors: [any SecondFactor],
         rules: LoginRules = LoginRules(), deadlines: Deadlines, random: any RandomNumberGenerator & Sendable,
         shards: Int = 16, subjectsRemembered: Int = 65_536, now: @escaping @Sendable () -> Moment,
-        observe: @escaping @Sendable (Event) -> Void = { _ in }
+        observe: @escaping @Sendable (Event, _ isWritten: Bool) -> Void = { _, _ in }
     ) {
         self.records = records
         self.seal = seal

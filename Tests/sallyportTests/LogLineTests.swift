@@ -2,6 +2,7 @@
 
 import Foundation
 import Logging
+import LoginEngine
 import Synchronization
 import Testing
 
@@ -17,7 +18,7 @@ import Testing
     private func logger(_ lines: Lines, _ style: LogStyle, level: Logger.Level = .info) -> Logger {
         Logger(label: "radius") { label in
             LineLogHandler(label: label, level: level, style: style, output: lines.output) {
-                timespec(tv_sec: 1_795_261_060, tv_nsec: 7_000_000)
+                Timestamp(microseconds: 1_795_261_060_007_000)
             }
         }
     }

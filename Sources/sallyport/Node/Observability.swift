@@ -4,6 +4,7 @@
 import CoreMetrics
 import Foundation
 import Glibc
+import LoginEngine
 import Logging
 import Synchronization
 
@@ -74,11 +75,11 @@ struct LineLogHandler: LogHandler {
     private let label: String
     private let style: LogStyle
     private let output: LogOutput
-    private let now: @Sendable () -> timespec
+    private let now: @Sendable () -> Timestamp
 
     init(
         label: String, level: Logger.Level, style: LogStyle, output: LogOutput, metadataProvider: Logger.MetadataProvider? = nil,
-        now: @escaping @Sendable () -> timespec = Self.wallClock
+        now: @escaping @Sendable () -> Timestamp = Self.wallClock
     ) {
         self.label = label
         logLevel = level
@@ -100,7 +101,7 @@ struct LineLogHandler: LogHandler {
         if let error = event.error, all["error"] == nil { all["error"] = "\(error)" }
         let time = now()
         let line = LogLine(
-            seconds: Int64(time.tv_sec), milliseconds: time.tv_nsec / 1_000_000, level: event.level, label: label,
+            seconds: time.seconds, milliseconds: Int((time.microseconds - time.seconds * 1_000_000) / 1_000), level: event.level, label: label,
             message: event.message.description, metadata: all)
         switch style {
         case .text(let coloured): output.write(line: line.text(coloured: coloured))
@@ -108,9 +109,5 @@ struct LineLogHandler: LogHandler {
         }
     }
 
-    private static let wallClock: @Sendable () -> timespec = {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return time
-    }
+    private static let wallClock: @Sendable () -> Timestamp = { NodeClock.now().wall }
 }

@@ -86,7 +86,7 @@ extension Substring {
 extension SettingsLayer {
     init(yaml: String, fileName: String) throws(SettingsError) {
         name = "file"
-        let root: Node?
+        let root: Yams.Node?
         do {
             root = try Parser(yaml: yaml).singleRoot()
         } catch {
@@ -99,7 +99,7 @@ extension SettingsLayer {
         try collect(mapping, prefix: "", fileName: fileName)
     }
 
-    private mutating func collect(_ mapping: Node.Mapping, prefix: String, fileName: String) throws(SettingsError) {
+    private mutating func collect(_ mapping: Yams.Node.Mapping, prefix: String, fileName: String) throws(SettingsError) {
         for (keyNode, value) in mapping {
             let place = Self.place(keyNode, fileName)
             guard let last = keyNode.scalar?.string else { throw SettingsError(description: "\(place): a key must be a word") }
@@ -134,8 +134,8 @@ extension SettingsLayer {
         return near.map { "; did you mean \"\($0)\"?" } ?? "; the keys are \(names.joined(separator: ", "))"
     }
 
-    private static func texts(_ node: Node, _ key: SettingKey, fileName: String) throws(SettingsError) -> [String] {
-        func wrong(_ node: Node) -> SettingsError {
+    private static func texts(_ node: Yams.Node, _ key: SettingKey, fileName: String) throws(SettingsError) -> [String] {
+        func wrong(_ node: Yams.Node) -> SettingsError {
             let wanted = key.kind == .addresses ? "a list of addresses, such as [\"127.0.0.1:9090\"]" : "text"
             return SettingsError(description: "\(place(node, fileName)): \(key.name): must be \(wanted), not \(kind(node))")
         }
@@ -157,13 +157,13 @@ extension SettingsLayer {
     }
 
     /// YAML reads a plain `5`, `yes` or nothing at all as something else than text.
-    private static func isText(_ scalar: Node.Scalar) -> Bool {
+    private static func isText(_ scalar: Yams.Node.Scalar) -> Bool {
         guard scalar.style == .plain else { return true }
-        let node = Node.scalar(scalar)
+        let node = Yams.Node.scalar(scalar)
         return node.null == nil && node.bool == nil && node.int == nil && node.float == nil
     }
 
-    private static func kind(_ node: Node) -> String {
+    private static func kind(_ node: Yams.Node) -> String {
         if node.mapping != nil { return "keys" }
         if node.sequence != nil { return "a list" }
         if node.null != nil { return "nothing" }
@@ -174,7 +174,7 @@ extension SettingsLayer {
         return "text"
     }
 
-    private static func place(_ node: Node, _ fileName: String) -> String {
+    private static func place(_ node: Yams.Node, _ fileName: String) -> String {
         place(node.mark, fileName)
     }
 

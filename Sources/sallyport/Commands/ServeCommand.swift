@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// `sallyport serve`: runs the node.
+
+import Administration
+import ArgumentParser
+import Foundation
+import LoginEngine
+import Logging
+import RADIUSDoor
+import Store
+import WebDoor
+
+struct ServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve", abstract: "Run the node.",
+        discussion: """
+            Answers RADIUS until it is told to stop (SIGTERM, ctrl-C). Settings come from flags, then the
+            environment (SALLYPORT_RADIUS_LISTEN), then sallyport.yaml, then defaults.
+
+            Examples:
+              sallyport serve --data-dir /var/lib/sallyport
+              sallyport serve --demo --data-dir demo      try it: a user, a token and a gateway on loopback
+            """)
+
+    @OptionGroup var flags: SettingsFlags
+
+    @Flag(help: "Make a user, her token and a gateway, on loopback and in an empty data directory.")
+    var demo = false
+
+    @Flag(name: .customLong("no-migrate"), help: "Refuse an older database instead of bringing it up to date.")
+    var refusesToMigrate = false
+
+    func run() async throws {
+        var settings = try flags.settings()
+        if demo { Demo.bindToLoopback(&settings) }
+        let directory = demo ? try Demo.open(settings.dataDirectory) : try DataDirectory.open(settings.dataDirectory)
+        if !demo { try Demo.refuse(directory) }
+        let metrics = PrometheusRegistry(help: NodeFigures.help)
+        Observability.start(level: settings.logLevel, format: settings.logFormat, metrics: metrics)
+        let logger = Logger(label: "sallyport.node")
+        for warning in settings.warnings { logger.warning("\(warning)") }
+        let node = try Node.open(settings, in: directory, metrics: metrics, migrates: !refusesToMigrate)
+        do {
+            try await node.start()
+            let story = demo ? try await Demo.prepare(node) : nil
+            try await node.run {
+                if let story { DemoPage(story, node: node).show() }
+            }
+        } catch {
+            await node.close()
+            throw error
+        }
+        await node.close()
+        logger.info("stopped")
+    }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+// One node: everything plugged together, once.
+
+import Administration
+import ControlDoor
+import Directories
+import Factors
+import Foundation
+import LoginEngine
+import Logging
+import RADIUSDoor
+import ServiceLifecycle
+import Store
+import Synchronization
+import UnixSignals
+import WebDoor
+
+final class Node: Sendable {
+    let settings: Settings
+    let store: OpenedStore
+    let logins: Logins
+    let radius: RADIUSService
+    let operations: Operations
+    private let control: ControlService
+    private let web: WebService
+    private let deadlines: Deadlines
+    private let logger: Logger
+    private let pins: PinKeeper
+
+    /// Opens the store and binds nothing yet.
+    ///
+    /// - Throws: `StoreError`, `ClientTableError`, `Refusal`, each one line with its remedy.
+    static func open(_ settings: Settings, in directory: DataDirectory, metrics: PrometheusRegistry, migrates: Bool = true) throws -> Node {
+        let logger = Logger(label: "sallyport.node")
+        let store = try OpenedStore.open(settings, in: directory, migrates: migrates)
+        do {
+            return try Node(settings, store: store, metrics: metrics, logger: logger)
+        } catch {
+            store.close()
+            throw error
+        }
+    }
+
+    private init(_ settings: Settings, store: OpenedStore, metrics: PrometheusRegistry, logger: Logger) throws {
+        self.settings = settings
+        self.store = store
+        self.logger = logger
+        let records = store.records
+        let deadlines = Deadlines(now: NodeClock.now)
+        let log = LoginLog(logger: Logger(label: "sallyport.login"))
+        let passwords = try LocalPasswordSource(
+            pool: store.hashing, cost: store.cost, nobodysPassword: Secret(BufferedRandom.bytes(32)),
+            salt: BufferedRandom.bytes(Argon2id.saltLength))
+        let logins = Logins(
+            records: records, seal: records.handles, passwords: passwords,
+            factors: [TOTPFactor(), HOTPFactor(), store.recoveryCodes], deadlines: deadlines, random: BufferedRandom(),
+            now: NodeClock.now, observe: { event, isWritten in log(event, isWritten: isWritten) })
+        let pins = PinKeeper(records: records, logger: Logger(label: "sallyport.radius"))
+        var listen = RADIUSSettings(listen: settings.radiusListen.map { UDPEndpoint(address: $0.host, port: $0.port) })
+        listen.drainTime = .seconds(5)
+        let radius = RADIUSService(
+            settings: listen, clients: try Self.clientTable(records), judge: logins, logger: Logger(label: "sallyport.radius"),
+            now: NodeClock.now, onPin: { pins.keep($0) })
+        pins.reload = { [weak radius] in try radius?.replaceClients(Self.clientTable(records)) }
+        records.writer.afterGroup { [weak radius] in radius?.flush() }
+        let recovery = store.recoveryCodes
+        operations = Operations(
+            records: records,
+            ports: Operations.Ports(
+                hashPassword: { try await store.hash($0) }, hashRecoveryCode: { recovery.hash($0) }, now: { NodeClock.now().wall },
+                random: { BufferedRandom() },
+                changed: { [weak logins] change in
+                    switch change {
+                    case .clients: pins.reloadNow()
+                    case .failures(let user): logins?.forgetFailures(ofUser: user)
+                    }
+                }))
+        control = try ControlService(
+            operations: operations, dataDirectory: store.directory.path, node: NodeLocation.nodeName, release: Sallyport.release,
+            logger: Logger(label: "sallyport.control"))
+        let figures = NodeFigures(records: records, hashing: store.hashing, logins: logins)
+        web = WebService(
+            health: settings.webHealth, metrics: settings.webMetrics,
+            sources: WebSources(
+                readiness: { Self.problems(of: records) },
+                renderMetrics: {
+                    figures.refresh()
+                    return Observability.page(metrics, version: Sallyport.release)
+                }),
+            logger: Logger(label: "sallyport.web"))
+        self.logins = logins
+        self.radius = radius
+        self.deadlines = deadlines
+        self.pins = pins
+    }
+
+    private static func clientTable(_ records: Records) throws -> ClientTable {
+        let pins = try records.pins(ofClient: nil).map { RADIUSDoor.ClientPin(client: $0.client, address: $0.address) }
+        return try ClientTable(try records.clients().filter(\.settings.isEnabled), pins: pins)
+    }
+
+    /// What keeps this node from deciding logins; empty when nothing does.
+    private static func problems(of records: Records) -> [ReadinessProblem] {
+        let health = records.health()
+        guard !health.isUsable else { return [] }
+        return [ReadinessProblem(part: "database", reason: health.problem ?? "cannot be written")]
+    }
+
+    /// Binds everything. After it returns, packets are answered and commands are taken.
+    func start() async throws {
+        if store.records.schemaBefore != 0, store.records.schemaBefore < store.records.schema {
+            logger.notice("migrated the database from schema \(store.records.schemaBefore) to \(store.records.schema)")
+        }
+        try await store.records.append(Event(.nodeStarted, at: NodeClock.now().wall, details: [Event.Detail("release", Sallyport.release)]))
+        deadlines.start()
+        try radius.start()
+        try await control.start()
+        scheduleHousekeeping()
+        for endpoint in radius.boundAddresses { logger.info("RADIUS answers on udp \(endpoint)") }
+    }
+
+    /// Runs until the process is told to stop, then finishes what waits.
+    func run(onReady: @escaping @Sendable () async -> Void = {}) async throws {
+        let services: [any Service] = [web, control, radius]
+        let group = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: services.map { ServiceGroupConfiguration.ServiceConfiguration(service: $0) },
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "sallyport.services")))
+        async let stopped: Void = group.run()
+        do {
+            _ = try await web.bound(.health)
+            await onReady()
+        } catch {
+            // What hinders the web listeners is thrown by the group as well.
+        }
+        try await stopped
+    }
+
+    /// Writes what is still counted, ends the writer, gives the lock back.
+    func close() async {
+        logins.flushTallies()
+        try? await store.records.append(Event(.nodeStopped, at: NodeClock.now().wall))
+        deadlines.stop()
+        store.close()
+    }
+
+    /// Marks are folded, handles expire and indexes are filled behind; every minute is often enough.
+    private func scheduleHousekeeping() {
+        let (records, logger) = (store.records, logger)
+        deadlines.schedule(at: NodeClock.now().uptime + .seconds(60)) { [weak self] moment in
+            Task {
+                do {
+                    try await records.housekeeping(at: moment.wall)
+                } catch {
+                    logger.warning("housekeeping failed and is tried again in a minute", metadata: ["error": "\(error)"])
+                }
+                self?.scheduleHousekeeping()
+            }
+        }
+    }
+}
+
+/// Writes a pin and brings it into force.
+final class PinKeeper: Sendable {
+    private let records: Records
+    private let logger: Logger
+    private let reloading = Mutex<(@Sendable () throws -> Void)?>(nil)
+
+    init(records: Records, logger: Logger) {
+        self.records = records
+        self.logger = logger
+    }
+
+    var reload: (@Sendable () throws -> Void)? {
+        get { reloading.withLock { $0 } }
+        set { reloading.withLock { $0 = newValue } }
+    }
+
+    /// Called on a reading thread: queues and returns.
+    func keep(_ pin: RADIUSDoor.ClientPin) {
+        Task { [self] in
+            let now = NodeClock.now().wall
+            do {
+                let event = Event(.clientPinned, at: now, client: pin.client, source: pin.address)
+                try await records.addPin(client: pin.client, address: pin.address, at: now, event: event)
+                reloadNow()
+            } catch {
+                logger.warning("the pin of \(pin.address) was not written; it is tried again", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    func reloadNow() {
+        do {
+            try reload?()
+        } catch {
+            logger.error("the client table was not replaced; the one before stays in force", metadata: ["error": "\(error)"])
+        }
+    }
+}

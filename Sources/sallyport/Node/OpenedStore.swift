@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Data directory, key and records, opened from the settings: for the node, and for a command that finds no node.
+
+import Directories
+import Factors
+import Foundation
+import LoginEngine
+import Store
+
+struct OpenedStore: Sendable {
+    let directory: DataDirectory
+    let records: Records
+    /// Where passwords are hashed and checked.
+    let hashing: BlockingPool
+    let cost = Argon2id()
+
+    /// - Parameter creating: whether a data directory is made where there is none.
+    static func open(_ settings: Settings, creating: Bool, migrates: Bool = true) throws(StoreError) -> OpenedStore {
+        try open(settings, in: try DataDirectory.open(settings.dataDirectory, creating: creating), migrates: migrates)
+    }
+
+    static func open(_ settings: Settings, in directory: DataDirectory, migrates: Bool = true) throws(StoreError) -> OpenedStore {
+        var options = Records.Options()
+        options.migrates = migrates
+        let records = try Records.open(
+            in: directory, key: try keySource(settings, directory), at: NodeClock.now().wall, options: options)
+        let cores = max(1, ProcessInfo.processInfo.activeProcessorCount)
+        // One hash takes about 25 ms: what waits at the end of a full queue is served in some three seconds.
+        let hashing = BlockingPool(name: "sallyport.hash", threads: cores, queueLimit: 120 * cores)
+        return OpenedStore(directory: directory, records: records, hashing: hashing)
+    }
+
+    func close() {
+        hashing.stop()
+        records.close()
+        directory.close()
+    }
+
+    private static func keySource(_ settings: Settings, _ directory: DataDirectory) throws(StoreError) -> MasterKeySource {
+        let environment = ProcessInfo.processInfo.environment
+        switch settings.masterKeySource {
+        case .file(let path):
+            return .file(path ?? directory.keyPath)
+        case .environment(let name):
+            guard let text = environment[name] else {
+                throw StoreError(
+                    .keyMissing, "the environment variable is not set", at: name, remedy: "Set it, or change master-key.source.")
+            }
+            return .text(Secret(utf8: text))
+        case .credential(let name):
+            guard let folder = environment["CREDENTIALS_DIRECTORY"] else {
+                throw StoreError(
+                    .keyMissing, "systemd passed no credentials", at: name,
+                    remedy: "Add LoadCredential= to the unit, or change master-key.source.")
+            }
+            return .credential(folder + "/" + name)
+        }
+    }
+
+    // MARK: What operations need
+
+    var recoveryCodes: RecoveryCodes {
+        let records = records
+        return RecoveryCodes { records.recoveryHash($0) }
+    }
+
+    func hash(_ password: Secret) async throws -> Secret {
+        let cost = cost
+        return try await withCheckedThrowingContinuation { continuation in
+            let isTaken = hashing.run {
+                continuation.resume(with: Result { try cost.hash(password, salt: BufferedRandom.bytes(Argon2id.saltLength)) })
+            }
+            if !isTaken {
+                continuation.resume(
+                    throwing: StoreError(.overloaded, "too many passwords wait to be hashed", remedy: "Try again in a minute."))
+            }
+        }
+    }
+}
