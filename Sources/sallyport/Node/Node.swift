@@ -96,7 +96,7 @@ final class Node: Sendable {
 
     private static func clientTable(_ records: Records) throws -> ClientTable {
         let pins = try records.pins(ofClient: nil).map { RADIUSDoor.ClientPin(client: $0.client, address: $0.address) }
-        return try ClientTable(try records.clients().filter(\.settings.isEnabled), pins: pins)
+        return try ClientTable(try records.clients(), pins: pins)
     }
 
     /// What keeps this node from deciding logins; empty when nothing does.
