@@ -52,7 +52,9 @@ extension Records: LoginRecords {
         guard let status = UserStatus(rawValue: try first.text(2)) else { throw .unexpectedValue(2) }
         fact.user = User(
             id: id, name: try first.text(1), status: status,
-            passwordHash: login(try first.blobIfAny(3), at: .passwordHash(id)))
+            passwordHash: try first.blobIfAny(3).flatMap { sealed in
+                login { () throws(SealingError) in try opened.passwordHash(sealed, ofUser: id) }
+            })
         for row in rows where !row.isNull(5) {
             if let factor = try factor(row) { fact.factors.append(factor) }
         }
@@ -60,10 +62,9 @@ extension Records: LoginRecords {
     }
 
     /// Opens a secret for a login. One that does not open counts as not there: it costs its owner the login, and nobody else.
-    private func login(_ sealed: [UInt8]?, at place: SealedPlace) -> Secret? {
-        guard let sealed else { return nil }
+    private func login(_ open: () throws(SealingError) -> Secret) -> Secret? {
         do throws(SealingError) {
-            return try sealing.open(sealed, at: place)
+            return try open()
         } catch {
             damaged.add(1, ordering: .relaxed)
             return nil
@@ -73,7 +74,7 @@ extension Records: LoginRecords {
     private func factor(_ row: Row) throws(DatabaseError) -> Factor? {
         let id = try row.integer(5)
         let sealed = try row.blobIfAny(8)
-        let secret = login(sealed, at: .factorSecret(id))
+        let secret = sealed.flatMap { sealed in login { () throws(SealingError) in try opened.factorSecret(sealed, of: id) } }
         if sealed != nil, secret == nil { return nil }
         guard let kind = FactorKind(rawValue: try row.text(6)) else { throw .unexpectedValue(6) }
         guard let algorithm = CodeAlgorithm(rawValue: try row.text(9)) else { throw .unexpectedValue(9) }

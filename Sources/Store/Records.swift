@@ -28,6 +28,7 @@ package final class Records: Sendable {
     let chain: EventChain
     let slots: MarkSlots
     let sealing: Sealing
+    let opened: OpenedSecrets
     let index: EventIndex
     let damaged = Atomic<Int>(0)
     private let recoveryKey: HMAC<SHA256>
@@ -62,6 +63,7 @@ package final class Records: Sendable {
         let key = try Self.key(source, for: database)
         let keys = [UInt32(1): key]
         sealing = Sealing(keys: keys, current: 1)
+        opened = OpenedSecrets(sealing)
         handles = KeyedHandles(keys: keys, current: 1)
         recoveryKey = HMAC<SHA256>(key: key.subkey("recovery code"))
         do throws(DatabaseError) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whatever is changed in the trail behind the store's back, the verification names the line.
 
+import Crypto
 import LoginEngine
 import Testing
 
@@ -196,6 +197,15 @@ import Testing
             #expect(decoded == ChainedEvent(seq: 9, event: event, subjectCommitment: commitment, actorCommitment: nil))
             for count in bytes.indices { #expect(throws: DecodingError.self) { try EventCodec.decode(bytes[..<count]) } }
             #expect(throws: DecodingError.trailingBytes) { try EventCodec.decode((bytes + [0])[...]) }
+        }
+    }
+
+    @Test func commitmentIsAnHMAC() {
+        for count in [0, 1, 63, 64, 65, 500] {
+            let fields = [UInt8](repeating: 3, count: count)
+            let salt = [UInt8](1...16)
+            let expected = HMAC<SHA256>.authenticationCode(for: fields, using: SymmetricKey(data: salt))
+            #expect(EventCodec.commitment(of: fields, salt: salt) == Array(expected))
         }
     }
 

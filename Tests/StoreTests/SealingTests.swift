@@ -56,6 +56,20 @@ import Testing
         #expect(fixture.records.damagedSecrets == 1)
     }
 
+    @Test func openedSecretIsKeptForItsOwnRowAlone() throws {
+        let sealing = Sealing(keys: [1: try #require(key)], current: 1)
+        let opened = OpenedSecrets(sealing, capacity: 4)
+        for round in 0..<3 {
+            for row in 0..<20 as Range<Int64> {
+                let secret = Secret([UInt8(row), UInt8(round)])
+                let sealed = sealing.seal(secret, at: .factorSecret(row))
+                for _ in 0..<3 { #expect(try opened.factorSecret(sealed, of: row) == secret) }
+                #expect(throws: SealingError.notAuthentic) { try opened.factorSecret(sealed, of: row + 1) }
+                #expect(throws: SealingError.notAuthentic) { try opened.passwordHash(sealed, ofUser: row) }
+            }
+        }
+    }
+
     @Test func handleIs32CharactersAndForgedOnesAreNone() throws {
         let handles = KeyedHandles(keys: [1: try #require(key)], current: 1)
         for number in 0..<100 as Range<UInt64> {

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Secrets that were opened lately, by their sealed bytes: opening costs more than reading the user. A changed row has other
+// sealed bytes, so nothing here is ever out of date.
+
+package import LoginEngine
+internal import Synchronization
+
+package final class OpenedSecrets: Sendable {
+    private struct Key: Hashable {
+        var row: Int64
+        var isPassword: Bool
+        var sealed: [UInt8]
+    }
+
+    /// Two generations: the older one goes when the younger is full, and what is asked for moves to the younger.
+    private struct Generations {
+        var young: [Key: Secret] = [:]
+        var old: [Key: Secret] = [:]
+    }
+
+    private let sealing: Sealing
+    private let capacity: Int
+    private let known = Mutex(Generations())
+
+    package init(_ sealing: Sealing, capacity: Int = 32_768) {
+        self.sealing = sealing
+        self.capacity = capacity
+    }
+
+    package func passwordHash(_ sealed: [UInt8], ofUser user: Int64) throws(SealingError) -> Secret {
+        try open(Key(row: user, isPassword: true, sealed: sealed), at: .passwordHash(user))
+    }
+
+    package func factorSecret(_ sealed: [UInt8], of factor: Int64) throws(SealingError) -> Secret {
+        try open(Key(row: factor, isPassword: false, sealed: sealed), at: .factorSecret(factor))
+    }
+
+    private func open(_ key: Key, at place: SealedPlace) throws(SealingError) -> Secret {
+        let (found, isYoung): (Secret?, Bool) = known.withLock { known in
+            if let secret = known.young[key] { return (.some(secret), true) }
+            return (known.old[key], false)
+        }
+        if let found, isYoung { return found }
+        let secret: Secret
+        if let found { secret = found } else { secret = try sealing.open(key.sealed, at: place) }
+        known.withLock { known in
+            if known.young.count >= capacity {
+                known.old = known.young
+                known.young = [:]
+            }
+            known.young[key] = secret
+        }
+        return secret
+    }
+}
