@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+// sallyport client, gateway: who may ask.
+
+import Administration
+import ArgumentParser
+
+struct ClientCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "client", abstract: "VPN gateways and whatever else asks; `gateway` is the same.",
+        discussion: """
+            Examples:
+              sallyport client add office --address 192.0.2.7 --generate-secret
+              sallyport client show office --howto
+              sallyport client set office --ask append --separator ,
+            """,
+        subcommands: [Add.self, List.self, Show.self, Set.self, Remove.self, Unpin.self], aliases: ["gateway"])
+}
+
+/// Every field of a client, for `add` and `set`.
+struct ClientFlags: ParsableArguments {
+    @Option(name: .customLong("address"), help: ArgumentHelp("Where its requests come from: an address or a range; can be repeated.", valueName: "cidr"))
+    var addresses: [String] = []
+    @Flag(help: "Read the shared secret, one line, from standard input.") var secretStdin = false
+    @Flag(help: "Let the node make the shared secret; it is printed once.") var generateSecret = false
+    @Option(help: ArgumentHelp("What product it is; this version knows generic.", valueName: "profile")) var profile: String?
+    @Option(
+        name: .customLong("message-authenticator"),
+        help: ArgumentHelp("require, auto or allow: requests that come without it (BlastRADIUS).", valueName: "rule"))
+    var messageAuthenticator: String?
+    @Option(name: .customLong("require"), help: ArgumentHelp("password, factor or password+factor.", valueName: "what")) var requirement: String?
+    @Option(name: .customLong("ask"), help: ArgumentHelp("challenge, append or append+challenge: how the code is asked for.", valueName: "how"))
+    var asking: String?
+    @Option(help: ArgumentHelp("Between password and code with append: one mark, or none.", valueName: "mark")) var separator: String?
+    @Option(help: ArgumentHelp("on or off: a tail of 6 to 8 digits is read as a code without a separator.", valueName: "switch"))
+    var fixedLengthTail: Switch?
+    @Option(help: ArgumentHelp("on or off: always ask for both and judge them together.", valueName: "switch")) var concealFactor: Switch?
+    @Option(help: ArgumentHelp("on or off: rejects tell the user why.", valueName: "switch")) var helpfulMessages: Switch?
+    @Option(name: .customLong("strip"), help: ArgumentHelp("none, realm, domain or both: what is dropped from login names.", valueName: "what"))
+    var nameStripping: String?
+    @Option(help: ArgumentHelp("Seconds until the gateway asks again, 1 to 60.", valueName: "seconds")) var retryTimeout: Int?
+    @Option(help: ArgumentHelp("How often it asks in all, 1 to 10.", valueName: "count")) var retryTries: Int?
+    @Option(help: ArgumentHelp("on or off: a new packet with the same proof takes over the answer of the one before.", valueName: "switch"))
+    var rejoin: Switch?
+    @Option(help: ArgumentHelp("on or off: a factor on the phone starts by itself.", valueName: "switch")) var automaticPush: Switch?
+    @Flag(help: "Give its requests no answer.") var disable = false
+
+    func choices(_ prompts: Prompts) throws -> ClientChoices {
+        var choices = ClientChoices()
+        choices.addresses = addresses.isEmpty ? nil : addresses
+        if secretStdin { choices.secret = try prompts.secret("Shared secret") }
+        choices.profile = profile
+        choices.messageAuthenticator = messageAuthenticator
+        choices.requirement = requirement
+        choices.asking = asking
+        choices.separator = separator
+        choices.fixedLengthTail = fixedLengthTail?.isOn
+        choices.concealFactor = concealFactor?.isOn
+        choices.helpfulMessages = helpfulMessages?.isOn
+        choices.nameStripping = nameStripping
+        choices.retryTimeout = retryTimeout
+        choices.retryTries = retryTries
+        choices.rejoin = rejoin?.isOn
+        choices.automaticPush = automaticPush?.isOn
+        if disable { choices.isEnabled = false }
+        return choices
+    }
+
+    func validate() throws {
+        if secretStdin, generateSecret { throw ValidationError("Use one of --secret-stdin and --generate-secret.") }
+    }
+}
+
+extension ClientCommand {
+    struct Add: NodeCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Register a gateway.",
+            discussion: """
+                Examples:
+                  sallyport client add office --address 192.0.2.7 --generate-secret
+                  pass show radius/office | sallyport client add office --address 10.20.0.0/16 --secret-stdin
+                  sallyport client add aws --address 10.0.1.5 --generate-secret --require factor
+                """)
+
+        @Argument(help: "Its name: lower case letters, digits, -, _ and dots.") var name: String
+        @OptionGroup(title: "Client options") var flags: ClientFlags
+        @OptionGroup var options: GlobalOptions
+
+        func run(_ node: NodeConnection, _ output: Output) async throws {
+            let answer = try await node.perform(
+                AddClient(name: name, choices: try flags.choices(options.prompts), generateSecret: flags.generateSecret))
+            try ClientCommand.show(answer, output)
+        }
+    }
+
+    struct List: NodeCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List clients.",
+            discussion: """
+                Example:
+                  sallyport client list
+                """)
+
+        @OptionGroup var options: GlobalOptions
+
+        func run(_ node: NodeConnection, _ output: Output) async throws {
+            try output.show(try await node.perform(ListClients())) { list in
+                guard !list.clients.isEmpty else {
+                    return output.line("No clients yet: `sallyport client add NAME --address ADDRESS --generate-secret` registers a gateway.")
+                }
+                var table = Table([
+                    .init("NAME", isFlexible: true), .init("ADDRESSES", isFlexible: true), .init("REQUIRES"), .init("ASKS BY"), .init("MESSAGE-AUTH"),
+                    .init("STATUS"),
+                ])
+                for client in list.clients {
+                    let pins = client.pins == 0 ? "" : ", \(client.pins) pinned"
+                    table.rows.append([
+                        Span(client.name, .strong), output.list(client.addresses),
+                        client.requirement == "password+factor" ? Span(client.requirement) : Span(client.requirement, .warn),
+                        client.requirement == "password+factor" ? Span(client.asking) : .none,
+                        client.messageAuthenticator == "allow" ? Span("allow", .warn) : Span(client.messageAuthenticator + pins),
+                        .status(client.isEnabled ? "active" : "disabled"),
+                    ])
+                }
+                output.lines(table.lines(output.terminal))
+            }
+        }
+    }
+
+    struct Show: NodeCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show a client, or what to enter at the gateway.",
+            discussion: """
+                Examples:
+                  sallyport client show office
+                  sallyport client show office --howto
+                """)
+
+        @Argument(help: "The client's name.") var name: String
+        @Flag(help: "Print the lines to enter at the gateway.") var howto = false
+        @OptionGroup var options: GlobalOptions
+
+        func run(_ node: NodeConnection, _ output: Output) async throws {
+            let client = try await node.perform(ShowClient(name: name, withHowto: howto))
+            try output.show(client, warnings: howto ? [] : client.warnings) { client in
+                if let howto = client.howto { return output.line(howto) }
+                ClientCommand.sheet(client, output)
+            }
+        }
+    }
+
+    struct Set: NodeCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Change a client.",
+            discussion: """
+                --address replaces all addresses that were there.
+
+                Examples:
+                  sallyport client set office --ask append --separator ,
+                  sallyport client set office --generate-secret
+                  sallyport client set office --message-authenticator require
+                """)
+
+        @Argument(help: "The client's name.") var client: String
+        @Option(help: ArgumentHelp("A new name.", valueName: "name")) var name: String?
+        @Flag(help: "Answer its requests again.") var enable = false
+        @OptionGroup(title: "Client options") var flags: ClientFlags
+        @OptionGroup var options: GlobalOptions
+
+        func validate() throws {
+            if enable, flags.disable { throw ValidationError("Use one of --enable and --disable.") }
+        }
+
+        func run(_ node: NodeConnection, _ output: Output) async throws {
+            var choices = try flags.choices(options.prompts)
+            if enable { choices.isEnabled = true }
+            let request = SetClient(client: client, name: name, choices: choices, generateSecret: flags.generateSecret)
+            try ClientCommand.show(try await node.perform(request), output)
+        }
+    }
+
+    struct Remove: NodeCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Remove a client; its requests get no answer any more.",
+            discussion: """
+                Example:
+                  sallyport client remove office --yes
+                """)
+
+        @Argument(help: "The client's name.") var name: String
+        @OptionGroup var confirmation: Confirmation
+        @OptionGroup var options: GlobalOptions
+
+        func run(_ node: NodeConnection, _ output: Output) async throws {
+            let client = try await node.perform(ShowClient(name: name))
+            try options.prompts.confirm(
+                "Remove client \(client.name) (\(client.addresses.joined(separator: ", ")))? Nobody can log in through it then.",
+                isYes: confirmation.isYes)
+            try output.show(try await node.perform(RemoveClient(name: name)))
+        }
+    }
+
+    struct Unpin: NodeCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Let pinned sources come without Message-Authenticator again.",
+            discussion: """
+                With the rule auto, a source that has always sent Message-Authenticator is held to it for good. After a gateway was
+                replaced or set back, this undoes it.
+
+                Example:
+                  sallyport client unpin office --address 192.0.2.7
+                """)
+
+        @Argument(help: "The client's name.") var name: String
+        @Option(help: ArgumentHelp("Only this source; without it, every one.", valueName: "address")) var address: String?
+        @OptionGroup var options: GlobalOptions
+
+        func run(_ node: NodeConnection, _ output: Output) async throws {
+            try output.show(try await node.perform(UnpinClient(name: name, address: address)))
+        }
+    }
+}
+
+extension ClientCommand {
+    fileprivate static func show(_ answer: AddClient.Answer, _ output: Output) throws {
+        try output.show(answer, warnings: answer.warnings) { answer in
+            output.done(answer.message)
+            guard let secret = answer.generatedSecret else { return }
+            output.line("Shared secret, shown once: ", Span(secret.text, .strong))
+        }
+    }
+
+    fileprivate static func sheet(_ client: ClientView, _ output: Output) {
+        func word(_ value: Bool) -> Span { value ? "on" : Span("off", .soft) }
+        var sheet = Sheet()
+        sheet.add("Name", Span(client.name, .strong))
+        sheet.add("Status", .status(client.isEnabled ? "active" : "disabled"))
+        sheet.add("Addresses", client.addresses.map { Span($0) })
+        sheet.add("Secret", Span("set; never shown", .soft))
+        sheet.add("Message-Authenticator", Span(client.messageAuthenticator))
+        if !client.pins.isEmpty {
+            sheet.add("Pinned sources", client.pins.map { Span("\($0.address) since \(TimeText.full($0.since, output.terminal))") })
+        }
+        sheet.add("Requires", Span(client.requirement))
+        if client.requirement == "password+factor" {
+            sheet.add("Asks by", Span(client.asking))
+            if client.asking != "challenge" {
+                sheet.add("Separator", client.separator.map { Span($0) } ?? Span("none", .soft))
+                sheet.add("Fixed-length tail", word(client.fixedLengthTail))
+            }
+            sheet.add("Conceals the factor", word(client.concealFactor))
+        }
+        sheet.add("Helpful messages", word(client.helpfulMessages))
+        sheet.add("Strips from names", Span(client.nameStripping))
+        sheet.add("Retries", Span("every \(Words.count(client.retryTimeout, "second")), \(client.retryTries) in all"))
+        sheet.add("Rejoin", word(client.rejoin))
+        sheet.add("Automatic push", word(client.automaticPush))
+        output.lines(sheet.lines(output.terminal))
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way from a command to the operations: the running node's socket, or the data itself under its lock.
+
+import Administration
+import ControlDoor
+import Foundation
+import Glibc
+
+struct NodeConnection: Sendable {
+    private enum Way: Sendable {
+        case node(ControlClient)
+        case own(OfflineOperations)
+    }
+
+    private let way: Way
+
+    /// Whether a node runs and did what was asked.
+    var isRunning: Bool { if case .node = way { true } else { false } }
+
+    static func open(_ options: GlobalOptions) async throws -> NodeConnection {
+        let location = try options.location()
+        let directory = location.dataDirectory
+        let owner = try ownerID(of: directory)
+        if geteuid() != 0, geteuid() != owner { throw wrongUser(directory, owner: owner, isRunning: nil) }
+        if let client = try await ControlClient.connect(dataDirectory: directory, release: Sallyport.release) {
+            return NodeConnection(way: .node(client))
+        }
+        // Root would leave files behind that the node cannot open.
+        guard geteuid() == owner else { throw wrongUser(directory, owner: owner, isRunning: false) }
+        return NodeConnection(way: .own(try OfflineOperations.open(location.settings)))
+    }
+
+    func perform<Kind: AdminOperation>(_ operation: Kind) async throws(Refusal) -> Kind.Answer {
+        switch way {
+        case .node(let client): try await client.perform(operation)
+        case .own(let offline): try await offline.operations.perform(operation, by: offline.actor)
+        }
+    }
+
+    /// Gives the lock back; what was written is durable already.
+    func close() {
+        if case .own(let offline) = way { offline.close() }
+    }
+
+    private static func ownerID(of directory: String) throws -> uid_t {
+        // Not stat(2): Dispatch's own headers claim that struct.
+        var attributes: [FileAttributeKey: Any] = [:]
+        do { attributes = try FileManager.default.attributesOfItem(atPath: directory) } catch {
+            if access(directory, F_OK) == 0 || errno == ENOENT || errno == ENOTDIR {
+                throw Refusal(
+                    .configuration, "There is no data directory \(directory).",
+                    remedy: "Start `sallyport serve` once, which makes it, or name another with --data-dir.")
+            }
+            throw Refusal(
+                .unavailable, "\(directory) cannot be looked at: \(String(cString: strerror(errno))).",
+                remedy: "Run the command as the node's user or root, with sudo.")
+        }
+        guard attributes[.type] as? FileAttributeType == .typeDirectory, let owner = attributes[.ownerAccountID] as? NSNumber else {
+            throw Refusal(.configuration, "\(directory) is not a directory.", remedy: "Name the data directory with --data-dir.")
+        }
+        return owner.uint32Value
+    }
+
+    static func wrongUser(
+        _ directory: String, owner: uid_t, isRunning: Bool?, arguments: [String] = CommandLine.arguments
+    ) -> Refusal {
+        let name = Peer.name(of: owner)
+        // The arguments never hold a secret, so they can be shown as they were typed.
+        let command = (["sudo", "-u", name, "sallyport"] + arguments.dropFirst()).map(Words.argument).joined(separator: " ")
+        let start = isRunning == false ? "No node runs on \(directory), and only" : "Only"
+        return Refusal(
+            .unavailable, "\(start) user \(name), who owns \(isRunning == false ? "it" : directory), may work on the data there.",
+            remedy: "Run: \(command)")
+    }
+}

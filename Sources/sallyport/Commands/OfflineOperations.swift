@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The operations on the data itself, for commands that find no running node. Holds the lock of the data directory.
+
+import Administration
+import ControlDoor
+import Factors
+import LoginEngine
+import Store
+
+struct OfflineOperations: Sendable {
+    let operations: Operations
+    let actor: Actor
+    private let store: OpenedStore
+
+    static func open(_ settings: Settings) throws(Refusal) -> OfflineOperations {
+        do throws(StoreError) {
+            let store = try OpenedStore.open(settings, creating: false)
+            let codes = store.recoveryCodes
+            let operations = Operations(
+                records: store.records,
+                ports: Operations.Ports(
+                    hashPassword: { try await store.hash($0) }, hashRecoveryCode: { codes.hash($0) }, now: { NodeClock.now().wall }))
+            return OfflineOperations(operations: operations, actor: Peer.own(node: NodeLocation.nodeName), store: store)
+        } catch {
+            throw Refusal(error)
+        }
+    }
+
+    func close() {
+        store.close()
+    }
+}
