@@ -13,6 +13,26 @@ package struct SubjectFailures: Sendable {
     package var records: [FailureRecord]
     /// Proofs that were wrong a moment ago, the newest last: the same one again is a retry, not a guess.
     package var wrongProofs: [WrongProof] = []
+    /// Checks under way at this moment: each may turn out to be one more failure, so each counts against the limit already.
+    package var underWay = UnderWay()
+
+    package struct UnderWay: Sendable, Equatable {
+        /// Passwords, of this login's source and of all.
+        package var passwordsFromSource = 0
+        package var passwords = 0
+        package var codes = 0
+
+        package init() {}
+
+        func count(_ kind: FailureRecord.Kind) -> Int {
+            switch kind {
+            case .passwordFromSource: passwordsFromSource
+            case .password: passwords
+            case .code: codes
+            case .recovery: 0
+            }
+        }
+    }
 
     package struct WrongProof: Sendable, Equatable {
         package var proof: Fingerprint
@@ -34,7 +54,10 @@ package struct SubjectFailures: Sendable {
     }
 
     package func isLocked(_ kind: FailureRecord.Kind, source: String = "", at now: Timestamp, rules: LockoutRules) -> Bool {
-        records.contains { $0.kind == kind && $0.source == source && $0.lockEnd(at: now, rules: rules) != nil }
+        let known = records.first { $0.kind == kind && $0.source == source }
+        if let known, known.lockEnd(at: now, rules: rules) != nil { return true }
+        let underWay = underWay.count(kind)
+        return underWay > 0 && (known?.live(at: now, rules: rules) ?? 0) + underWay >= rules.limit(kind)
     }
 
     /// - Parameter uptime: proofs age by the clock that never jumps.
@@ -42,13 +65,24 @@ package struct SubjectFailures: Sendable {
         wrongProofs.contains { $0.proof == proof && uptime - $0.at <= span }
     }
 
-    mutating func put(_ record: FailureRecord) {
+    /// One more failure of this kind.
+    /// - Returns: the counter as it is now.
+    @discardableResult
+    package mutating func count(_ kind: FailureRecord.Kind, source: String, at now: Timestamp, rules: LockoutRules) -> FailureRecord {
+        let counted = record(kind, source: source, at: now).counting(at: now, rules: rules)
+        put(counted)
+        return counted
+    }
+
+    private mutating func put(_ record: FailureRecord) {
         if let index = records.firstIndex(where: { $0.kind == record.kind && $0.source == record.source }) {
             records[index] = record
             return
         }
-        if records.count >= Self.mostRecords, let oldest = records.indices.min(by: { records[$0].since < records[$1].since }) {
-            records.remove(at: oldest)
+        if records.count >= Self.mostRecords {
+            // Only counters of single sources make room: many sources must not push out what counts over all of them.
+            let bySource = records.indices.filter { records[$0].kind == .passwordFromSource }
+            if let oldest = bySource.min(by: { records[$0].since < records[$1].since }) { records.remove(at: oldest) }
         }
         records.append(record)
     }

@@ -51,6 +51,12 @@ extension FailureRecord {
         return lockedUntil - now > longest ? now + longest : lockedUntil
     }
 
+    /// Failures that still count; 0 once the window is over or a lock was served.
+    func live(at now: Timestamp, rules: LockoutRules) -> Int {
+        let age = now - (lockedUntil ?? since)
+        return age > rules.window(kind) || now < since ? 0 : lockedUntil == nil ? count : 0
+    }
+
     /// This counter after one more failure.
     package func counting(at now: Timestamp, rules: LockoutRules) -> FailureRecord {
         var next = self

@@ -19,6 +19,10 @@ extension Login {
             steps.add("password-was-wrong", at: now, since: began)
             return reject(facts.user == nil ? .unknownUser : .wrongPassword, now: now)
         }
+        if client.settings.requirement == .passwordAndFactor, row.firstFactor != .right {
+            // The client asked for less when it gave this handle out.
+            return reject(.changedMeanwhile, now: now)
+        }
         if let reason = statusReason { return reject(reason, now: now) }
         if facts.factors.isEmpty { return reject(.noFactor, now: now) }
         if wasWrongJustNow { return reject(.sameWrongProof, now: now) }

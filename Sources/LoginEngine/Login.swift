@@ -10,7 +10,8 @@ package struct Login: Sendable {
     package let client: Client
     package let nameKey: String
     package let facts: LoginFacts
-    package let failures: SubjectFailures
+    /// As they were when the login began, and again just before a code or a password is judged.
+    package internal(set) var failures: SubjectFailures
     package let rules: LoginRules
     package let began: Moment
     /// The same proof was wrong a moment ago: a retry, not a guess.
@@ -32,6 +33,10 @@ package struct Login: Sendable {
 
     /// The handle whose next packet belongs to this login while a phone is asked.
     var confirmingHandle: HandleID?
+    var isCheckingPassword: Bool {
+        if case .checkingPassword = phase { true } else { false }
+    }
+
     /// Between the wish to ask a phone and the asking.
     var isBeforeWaiting: Bool {
         switch phase {
@@ -199,7 +204,7 @@ extension Login {
     }
 
     private mutating func checkPassword(_ password: Secret, owed: Owed, now: Moment) -> [Action] {
-        let source = request.source.description
+        let source = request.failureSource
         let locked =
             failures.isLocked(.passwordFromSource, source: source, at: now.wall, rules: rules.lockout)
             || failures.isLocked(.password, at: now.wall, rules: rules.lockout)

@@ -31,6 +31,11 @@ package struct LoginRequest: Sendable, Equatable {
     /// Hash of the whole request: equal for a retransmission, and only for that.
     package var fingerprint: Fingerprint
 
+    /// What failures of the first factor are counted by: the user's device where the gateway names it, else the gateway.
+    package var failureSource: String {
+        callingStation.map { String($0.prefix(64)) } ?? source.description
+    }
+
     package static func == (left: LoginRequest, right: LoginRequest) -> Bool {
         left.fingerprint == right.fingerprint && left.client === right.client && left.source == right.source
     }

@@ -6,8 +6,38 @@ internal import Synchronization
 extension Logins {
     func advance(_ open: OpenLogin, _ input: Login.Input, at moment: Moment) {
         var random = SharedRandom(source: self)
-        let actions = open.withLock { $0.login.handle(input, now: moment, random: &random, seal: seal) }
-        perform(actions, of: open, at: moment)
+        switch input {
+        case .codesRead, .passwordChecked:
+            // Many at once must not each see the counters as they were before all of them.
+            let fresh = beginJudging(open)
+            let actions = open.withLock { state in
+                state.login.failures = fresh
+                return state.login.handle(input, now: moment, random: &random, seal: seal)
+            }
+            perform(actions, of: open, at: moment)
+            endJudging(open)
+        default:
+            let actions = open.withLock { $0.login.handle(input, now: moment, random: &random, seal: seal) }
+            perform(actions, of: open, at: moment)
+        }
+    }
+
+    /// The counters as they are now, with the codes that others judge at this moment; this one counts for others until `endJudging`.
+    private func beginJudging(_ open: OpenLogin) -> SubjectFailures {
+        shard(of: open.subject).state.withLock { state in
+            var failures = state.known(open.subject, stored: open.stored)
+            let others = state.judging[open.subject] ?? 0
+            failures.underWay.codes = others
+            state.judging[open.subject] = others + 1
+            return failures
+        }
+    }
+
+    private func endJudging(_ open: OpenLogin) {
+        shard(of: open.subject).state.withLock { state in
+            let others = (state.judging[open.subject] ?? 1) - 1
+            state.judging[open.subject] = others > 0 ? others : nil
+        }
     }
 
     func perform(_ actions: [Login.Action], of open: OpenLogin, at moment: Moment) {
@@ -54,7 +84,7 @@ extension Logins {
             case .rememberWrongProof:
                 let print = proofPrint(of: open.withLock { $0.login.request })
                 shard(of: open.subject).state.withLock { state in
-                    state.failures.update(open.subject, stored: open.stored) { $0.remember(wrong: print, at: moment.uptime) }
+                    state.update(open.subject, stored: open.stored) { $0.remember(wrong: print, at: moment.uptime) }
                 }
             case .forgive(let kinds):
                 forgive(kinds, open)
@@ -117,12 +147,11 @@ extension Logins {
     // MARK: Failures
 
     private func count(_ kind: FailureRecord.Kind, of open: OpenLogin, at moment: Moment) {
-        let source = kind == .passwordFromSource ? open.withLock { $0.login.request.source.description } : ""
+        let source = kind == .passwordFromSource ? open.failureSource : ""
         let record = shard(of: open.subject).state.withLock { state -> FailureRecord in
             var counted = FailureRecord(kind: kind, source: source, count: 0, since: moment.wall, level: 0, lockedUntil: nil)
-            state.failures.update(open.subject, stored: open.stored) { known in
-                counted = known.record(kind, source: source, at: moment.wall).counting(at: moment.wall, rules: rules.lockout)
-                known.put(counted)
+            state.update(open.subject, stored: open.stored) { known in
+                counted = known.count(kind, source: source, at: moment.wall, rules: rules.lockout)
             }
             return counted
         }

@@ -27,10 +27,11 @@ extension Logins {
             return proof == other
         }
         let way = shard(of: subject).state.withLock { state -> Way in
-            let failures = state.failures.known(subject, stored: facts.failures)
+            var failures = state.known(subject, stored: facts.failures)
             if let open = state.open[subject], let way = self.way(of: request, waiter, facts, among: open, failures, sameProof, moment) {
                 return way
             }
+            failures.underWay = underWay(among: state.open[subject] ?? [], source: request.failureSource)
             var wasWrong = false
             if !failures.wrongProofs.isEmpty {
                 let print = proof ?? proofPrint(of: request)
@@ -102,6 +103,16 @@ extension Logins {
             }
         }
         return nil
+    }
+
+    /// Passwords that are being checked for this subject: what is not known to be right counts as if it were wrong.
+    private func underWay(among open: [OpenLogin], source: String) -> SubjectFailures.UnderWay {
+        var underWay = SubjectFailures.UnderWay()
+        for other in open where other.withLock({ $0.login.isCheckingPassword }) {
+            underWay.passwords += 1
+            if other.failureSource == source { underWay.passwordsFromSource += 1 }
+        }
+        return underWay
     }
 
     // MARK: Keyed hashes

@@ -51,18 +51,34 @@ package final class Logins: LoginJudge, Sendable {
         let state: Mutex<ShardState>
 
         init(subjects: Int) {
-            state = Mutex(ShardState(failures: Failures(capacity: subjects), tally: RejectTally(capacity: 1_024)))
+            state = Mutex(
+                ShardState(
+                    failures: Failures(capacity: subjects), strangers: Failures(capacity: subjects), tally: RejectTally(capacity: 1_024)))
         }
     }
 
     struct ShardState {
         var failures: Failures
+        /// Names that nobody has, apart: a hundred thousand of them must not push out a user.
+        var strangers: Failures
+        /// Codes that are being judged at this moment.
+        var judging: [FailureSubject: Int] = [:]
         var tally: RejectTally
         var tallyFlushIsDue = false
         /// Logins that wait for a password check, a phone, or a retry to take their answer.
         var open: [FailureSubject: [OpenLogin]] = [:]
         /// Uptimes at which factors were started, of the last minute.
         var starts: [FailureSubject: [Timestamp]] = [:]
+
+        func known(_ subject: FailureSubject, stored: [FailureRecord]) -> SubjectFailures {
+            if case .nobody = subject { return strangers.known(subject, stored: stored) }
+            return failures.known(subject, stored: stored)
+        }
+
+        mutating func update(_ subject: FailureSubject, stored: [FailureRecord], _ change: (inout SubjectFailures) -> Void) {
+            if case .nobody = subject { return strangers.update(subject, stored: stored, change) }
+            failures.update(subject, stored: stored, change)
+        }
     }
 
     func shard(of subject: FailureSubject) -> Shard {
@@ -121,7 +137,10 @@ package final class Logins: LoginJudge, Sendable {
     /// As after a restart: only what was written is known.
     package func forgetMemoryOfFailures() {
         for shard in shards {
-            shard.state.withLock { $0.failures = Failures(capacity: $0.failures.capacity) }
+            shard.state.withLock { state in
+                state.failures = Failures(capacity: state.failures.capacity)
+                state.strangers = Failures(capacity: state.strangers.capacity)
+            }
         }
     }
 

@@ -7,6 +7,8 @@ internal import Synchronization
 final class OpenLogin: Sendable {
     let subject: FailureSubject
     let stored: [FailureRecord]
+    /// What its wrong password would be counted by.
+    let failureSource: String
     private let state: Mutex<State>
     /// The keyed hash of its proof, once a retry may have to be compared.
     let proof = Mutex<Fingerprint?>(nil)
@@ -34,6 +36,7 @@ final class OpenLogin: Sendable {
     init(_ login: Login, waiter: Waiter, subject: FailureSubject) {
         self.subject = subject
         stored = login.facts.failures
+        failureSource = login.request.failureSource
         state = Mutex(State(login: login, waiters: [waiter]))
     }
 

@@ -34,6 +34,15 @@ import Testing
         #expect(answer?.isAccept == true, "strangers did not use it up")
     }
 
+    @Test func aHandleOfALaxerClientIsWorthNothingOnceItIsStricter() {
+        let bench = LoginBench()
+        let lax = LoginBench.client { $0.requirement = .factor }
+        let handle = bench.ask(bench.request("", client: lax))?.challenge?.handle
+        #expect(handle != nil)
+        #expect(bench.ask(bench.request("111111", client: client, handle: handle))?.isReject == true)
+        #expect(bench.rejections == ["changed-meanwhile"])
+    }
+
     @Test func aHandleExpires() {
         let bench = LoginBench()
         let handle = challenged(bench)

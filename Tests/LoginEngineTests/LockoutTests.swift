@@ -25,6 +25,61 @@ import Testing
         #expect(bench.rejections.last == "password-locked")
     }
 
+    @Test func guessesThatAreUnderWayAtOnceCountAlready() {
+        let bench = LoginBench()
+        bench.passwords.holdBack(true)
+        for guess in 0..<30 { _ = bench.send(bench.request("guess \(guess)", client: client)) }
+        #expect(bench.passwords.checks.count == 10)
+        let mine = bench.send(bench.request(LoginBench.password, client: client, source: 0x0A00_0002))
+        bench.passwords.holdBack(false)
+        #expect(bench.answer(to: mine)?.challenge != nil, "another source is not held up")
+    }
+
+    @Test func codesThatWaitBehindTheirPasswordsCannotAllBeGuessedAtOnce() {
+        let bench = LoginBench()
+        let append = LoginBench.client { $0.asking = .append }
+        bench.passwords.holdBack(true)
+        for guess in 0..<9 { _ = bench.send(bench.request("\(LoginBench.password),90000\(guess)", client: append, source: UInt32(guess))) }
+        let right = bench.send(bench.request("\(LoginBench.password),111111", client: append, source: 77))
+        bench.passwords.holdBack(false)
+        #expect(bench.answer(to: right)?.isReject == true)
+        #expect(bench.rejections.count { $0 == "wrong-code" } == 5)
+        #expect(bench.rejections.last == "factor-locked")
+    }
+
+    @Test func theDeviceIsTheSourceWhereTheGatewayNamesIt() {
+        let bench = LoginBench()
+        for guess in 0..<10 { _ = bench.ask(bench.request("guess \(guess)", client: client, station: "203.0.113.9")) }
+        _ = bench.ask(bench.request(LoginBench.password, client: client, station: "203.0.113.9"))
+        #expect(bench.rejections.last == "password-locked")
+        #expect(bench.ask(bench.request(LoginBench.password, client: client, station: "198.51.100.7"))?.challenge != nil)
+    }
+
+    @Test func manySourcesDoNotPushOutTheCodeLock() {
+        var known = SubjectFailures(records: [])
+        let now = TestClock.start.wall
+        var code = known.record(.code, at: now)
+        for _ in 0..<5 { code = code.counting(at: now, rules: LockoutRules()) }
+        var failures = Failures(capacity: 4)
+        failures.update(.user(1), stored: [code]) { _ in }
+        for number in 0..<500 {
+            failures.update(.user(1), stored: []) { known in
+                known.count(.passwordFromSource, source: "s\(number)", at: now + .seconds(1), rules: LockoutRules())
+            }
+        }
+        known = failures.known(.user(1), stored: [])
+        #expect(known.isLocked(.code, at: now, rules: LockoutRules()))
+        #expect(known.records.count <= 64)
+    }
+
+    @Test func strangersDoNotPushOutUsers() {
+        let bench = LoginBench()
+        for guess in 0..<5 { _ = bench.ask(bench.request("90000\(guess)", client: factorOnly)) }
+        bench.records.change { $0.failures = [:] }
+        for number in 0..<5_000 { _ = bench.ask(bench.request("123123", name: "stranger\(number)", client: factorOnly)) }
+        #expect(bench.ask(bench.request("111111", client: factorOnly))?.isReject == true)
+    }
+
     @Test func theLockEndsByItselfAndDoubles() {
         let bench = LoginBench()
         for guess in 0..<10 { _ = bench.ask(bench.request("guess \(guess)", client: client)) }
