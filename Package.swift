@@ -68,7 +68,8 @@ let package = Package(
         .testTarget(name: "OTPTests", dependencies: ["OTP"], resources: [.copy("Vectors")], swiftSettings: settings),
         .testTarget(name: "LoginEngineTests", dependencies: ["LoginEngine", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "StoreTests", dependencies: ["Store", "LoginEngine", "TestSupport", crypto], swiftSettings: settings),
-        .testTarget(name: "DirectoriesTests", dependencies: ["Directories", "LoginEngine", "RADIUS", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "DirectoriesTests", dependencies: ["Directories", "LoginEngine", "RADIUS", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "FactorsTests", dependencies: ["Factors", "LoginEngine", "OTP", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "RADIUSDoorTests", dependencies: ["RADIUSDoor", "RADIUS", "LoginEngine", "TestSupport", logging],
@@ -106,7 +107,8 @@ if !core {
             name: "sallyport",
             dependencies: [
                 "RADIUS", "OTP", "LoginEngine", "Store", "Directories", "Factors", "Administration", "RADIUSDoor", "ControlDoor",
-                "WebDoor", "CDatagrams", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging, metrics, coreMetrics, yams,
+                "WebDoor", "CDatagrams", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging, metrics,
+                coreMetrics, yams,
             ],
             swiftSettings: settings),
         .testTarget(
