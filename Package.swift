@@ -116,13 +116,14 @@ if !core {
             dependencies: ["Administration", "Store", "LoginEngine", "Directories", "Factors", "OTP", "TestSupport", logging],
             swiftSettings: settings),
         .testTarget(
-            name: "ControlDoorTests", dependencies: ["ControlDoor", "Administration", "LoginEngine", "TestSupport", logging],
+            name: "ControlDoorTests", dependencies: ["ControlDoor", "Administration", "Store", "LoginEngine", "TestSupport", logging],
             swiftSettings: settings),
         .testTarget(
             name: "WebDoorTests",
             dependencies: ["WebDoor", .product(name: "HummingbirdTesting", package: "hummingbird"), logging], swiftSettings: settings),
         .testTarget(
-            name: "sallyportTests", dependencies: ["sallyport", "LoginEngine", yams, argumentParser, logging, metrics, coreMetrics],
+            name: "sallyportTests",
+            dependencies: ["sallyport", "Administration", "LoginEngine", yams, argumentParser, logging, metrics, coreMetrics],
             swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",
