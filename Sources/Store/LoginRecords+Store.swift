@@ -130,6 +130,9 @@ extension Records: LoginRecords {
         if decision.isAccept, settlement.marks.isEmpty {
             guards.append(Unit.Guard(Statement(.userActive, [.integer(settlement.user)])))
         }
+        for mark in settlement.marks {
+            if let check = check(of: mark, slot: slot) { guards.append(Unit.Guard(check, rows: 0)) }
+        }
         for mark in settlement.marks { guards.append(Unit.Guard(statement(for: mark, of: settlement, slot: slot))) }
         guard let handle = settlement.handle else { return Unit(guarded: guards) }
         let consume = Statement(
@@ -141,6 +144,15 @@ extension Records: LoginRecords {
         return Unit(guarded: guards, then: { _ in [consume] })
     }
 
+    /// Finds what would forbid the mark; a recovery code needs no look of its own.
+    private static func check(of mark: Mark, slot: Int64) -> Statement? {
+        switch mark {
+        case .totp(let factor, let step): Statement(.stepIsUsed, [.integer(slot), .integer(factor), .integer(step)])
+        case .hotp(let factor, let counter): Statement(.counterIsUsed, [.integer(slot), .integer(factor), .integer(counter)])
+        case .recovery: nil
+        }
+    }
+
     private static func statement(for mark: Mark, of settlement: Settlement, slot: Int64) -> Statement {
         let decision = settlement.decision
         let written: [SQLValue] = [
@@ -148,8 +160,8 @@ extension Records: LoginRecords {
             .blob(decision.retry?.bits.bytes), .flag(decision.isAccept), .integer(settlement.user),
         ]
         return switch mark {
-        case .totp(let factor, let step): Statement(.markStep, [.integer(slot), .integer(factor), .integer(step)] + written)
-        case .hotp(let factor, let counter): Statement(.markCounter, [.integer(slot), .integer(factor), .integer(counter)] + written)
+        case .totp(let factor, let step), .hotp(let factor, let step):
+            Statement(.mark, [.integer(slot), .integer(factor), .integer(step)] + written)
         case .recovery(let factor, let hash): Statement(.markRecovery, [.blob(hash), .integer(factor), .null] + written)
         }
     }
@@ -165,8 +177,10 @@ extension Records: LoginRecords {
                 }
                 position -= 1
             }
-            guard position < settlement.marks.count else { return .changedMeanwhile }
-            return try refusal(of: settlement.marks[position], user: settlement.user)
+            // In the order of the guards: a look for each mark that has one, then each mark.
+            let marks = settlement.marks.filter { Self.check(of: $0, slot: 0) != nil } + settlement.marks
+            guard position < marks.count else { return .changedMeanwhile }
+            return try refusal(of: marks[position], user: settlement.user)
         } catch {
             // It was refused: nothing was written, whatever the reason.
             return .failed(.databaseUnavailable)
