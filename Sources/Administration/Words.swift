@@ -17,7 +17,7 @@ package enum Words {
         let plain = text.utf8.allSatisfy {
             (0x61...0x7A).contains($0) || (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || "-_.@+/:,=".utf8.contains($0)
         }
-        if plain, !text.isEmpty, !text.hasPrefix("-") { return text }
+        if plain, !text.isEmpty { return text }
         return "'" + text.replacing("'", with: "'\\''") + "'"
     }
 }

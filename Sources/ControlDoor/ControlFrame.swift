@@ -88,25 +88,40 @@ enum ControlAnswer {
     }
 }
 
-/// Four bytes of length, big-endian. Longer ones than allowed end the connection before they are read.
-struct ControlFrameDecoder: NIOSingleStepByteToMessageDecoder {
-    typealias InboundOut = Data
+enum ReceivedFrame: Sendable {
+    case whole(Data)
+    /// Announced a length that is not read; nothing after it is either.
+    case tooLong(Int)
+}
 
-    struct TooLong: Error {
-        var length: Int
-    }
+/// Four bytes of length, big-endian. A frame that is too long is an element, not an error: an error would close the way for the answer.
+struct ControlFrameDecoder: NIOSingleStepByteToMessageDecoder {
+    typealias InboundOut = ReceivedFrame
 
     let limit: Int
+    private var isOver = false
 
-    mutating func decode(buffer: inout ByteBuffer) throws -> Data? {
-        guard let length = buffer.getInteger(at: buffer.readerIndex, as: UInt32.self) else { return nil }
-        guard length <= limit else { throw TooLong(length: Int(length)) }
-        guard buffer.readableBytes >= 4 + Int(length) else { return nil }
-        buffer.moveReaderIndex(forwardBy: 4)
-        return buffer.readBytes(length: Int(length)).map { Data($0) } ?? Data()
+    init(limit: Int) {
+        self.limit = limit
     }
 
-    mutating func decodeLast(buffer: inout ByteBuffer, seenEOF: Bool) throws -> Data? {
+    mutating func decode(buffer: inout ByteBuffer) throws -> ReceivedFrame? {
+        if isOver {
+            buffer.clear()
+            return nil
+        }
+        guard let length = buffer.getInteger(at: buffer.readerIndex, as: UInt32.self) else { return nil }
+        guard length <= limit else {
+            isOver = true
+            buffer.clear()
+            return .tooLong(Int(length))
+        }
+        guard buffer.readableBytes >= 4 + Int(length) else { return nil }
+        buffer.moveReaderIndex(forwardBy: 4)
+        return buffer.readBytes(length: Int(length)).map { .whole(Data($0)) } ?? .whole(Data())
+    }
+
+    mutating func decodeLast(buffer: inout ByteBuffer, seenEOF: Bool) throws -> ReceivedFrame? {
         try decode(buffer: &buffer)
     }
 }

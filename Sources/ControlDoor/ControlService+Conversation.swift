@@ -8,19 +8,13 @@ internal import Logging
 internal import NIOCore
 
 extension ControlService {
-    func talk(_ connection: NIOAsyncChannel<Data, ByteBuffer>) async {
+    func talk(_ connection: NIOAsyncChannel<ReceivedFrame, ByteBuffer>) async {
         do {
             try await connection.executeThenClose { inbound, outbound in
                 do {
                     let actor = try await self.admit(connection.channel)
                     try await converse(inbound, outbound, actor: actor)
                 } catch let refusal as Refusal {
-                    logger.notice("control socket: \(refusal.message)")
-                    try await outbound.write(Self.buffer(ControlAnswer.frame(.failure(refusal))))
-                } catch let error as ControlFrameDecoder.TooLong {
-                    let refusal = Refusal(
-                        .invalid, "A request of \(error.length) bytes is larger than the \(ControlProtocol.longestRequest >> 20) MiB that are read.",
-                        remedy: "Split the file, or use the `sallyport` of the node's own release.")
                     logger.notice("control socket: \(refusal.message)")
                     try await outbound.write(Self.buffer(ControlAnswer.frame(.failure(refusal))))
                 }
@@ -43,10 +37,18 @@ extension ControlService {
     }
 
     private func converse(
-        _ inbound: NIOAsyncChannelInboundStream<Data>, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, actor: Actor
+        _ inbound: NIOAsyncChannelInboundStream<ReceivedFrame>, _ outbound: NIOAsyncChannelOutboundWriter<ByteBuffer>, actor: Actor
     ) async throws {
         var isGreeted = false
-        for try await frame in inbound {
+        for try await received in inbound {
+            let frame: Data
+            switch received {
+            case .whole(let data): frame = data
+            case .tooLong(let length):
+                throw Refusal(
+                    .invalid, "A request of \(length) bytes is larger than the \(ControlProtocol.longestRequest >> 20) MiB that are read.",
+                    remedy: "Split the file, or use the `sallyport` of the node's own release.")
+            }
             guard isGreeted else {
                 guard let greeting = try? JSONDecoder().decode(Greeting.self, from: frame) else {
                     throw Refusal(.invalid, "What came is no greeting of the control protocol.", remedy: "Only `sallyport` speaks over this socket.")

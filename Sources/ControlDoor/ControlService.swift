@@ -21,7 +21,7 @@ package final class ControlService: Service, Sendable {
     private let open = Atomic<Int>(0)
     private let bound = Mutex<NIOAsyncChannel<Connection, Never>?>(nil)
 
-    private typealias Connection = NIOAsyncChannel<Data, ByteBuffer>
+    private typealias Connection = NIOAsyncChannel<ReceivedFrame, ByteBuffer>
 
     /// - Parameters:
     ///   - node: the name that stands in actors, `cli:anna@node`.

@@ -28,7 +28,7 @@ struct Sallyport: AsyncParsableCommand {
         version: release,
         subcommands: [
             ServeCommand.self, UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, TraceCommand.self,
-            AuditCommand.self,
+            AuditCommand.self, LoginCommand.self, BenchCommand.self,
         ])
 
     static func main() async {

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// Clients, groups and their refusals.
+
+import Administration
+import LoginEngine
+import Store
+import Testing
+
+@Suite struct ClientOperationTests {
+    @Test func clientIsAddedShownAndTakenUp() async throws {
+        let office = try Office()
+        let answer = try await office.perform(
+            office.client {
+                $0.asking = "append+challenge"
+                $0.separator = ":"
+                $0.retryTimeout = 10
+            })
+        #expect(answer.message == "Added client office for 192.0.2.7.")
+        #expect(answer.warnings == ["`sallyport client show office --howto` prints what to enter at the gateway."])
+        #expect(answer.generatedSecret == nil)
+        #expect(office.changes.current == [.clients])
+        let view = try await office.perform(ShowClient(name: "office", withHowto: true))
+        #expect(view.asking == "append+challenge")
+        #expect(view.separator == ":")
+        #expect(view.howto?.contains("Timeout                   10 seconds") == true)
+        #expect(view.howto?.contains("secret:123456") == true)
+        #expect(view.warnings.isEmpty)
+        #expect(try office.newest().kind == .clientAdded)
+    }
+
+    @Test func generatedSecretIsStrongAndNamedOnce() async throws {
+        let office = try Office()
+        var choices = ClientChoices()
+        choices.addresses = ["2001:db8::/48"]
+        let answer = try await office.perform(AddClient(name: "aws", choices: choices, generateSecret: true))
+        let secret = try #require(answer.generatedSecret)
+        #expect(secret.text.count == 32)
+        #expect("\(answer)".contains(secret.text) == false)
+        #expect(try office.records.client(name: "aws")?.settings.secret == secret.secret)
+        for record in try office.records.events(EventFilter(limit: 10)) { #expect(!"\(record.event)".contains(secret.text)) }
+    }
+
+    @Test func refusalsNameFieldAndRemedy() async throws {
+        let office = try Office()
+        try await office.perform(office.client())
+        let expected: [(AddClient, String)] = [
+            (office.client(), "name: There is a client `office` already. Change it with `sallyport client set office`, or choose another name."),
+            (office.client("Büro"), "name: `Büro` cannot be a client's name. Use 1 to 64 lower case letters, digits, `-`, `_` and `.`, such as office-vpn."),
+            (
+                office.client("b"),
+                "address: 192.0.2.7 belongs to client `office` already. A request could not tell the two apart. Give a longer prefix, or change `office` first."
+            ),
+            (
+                office.client("b", address: "10.1.2.3/8"),
+                "address: `10.1.2.3/8` has bits set beyond its prefix. Did you mean `10.0.0.0/8`, or the one address `10.1.2.3`?"
+            ),
+            (
+                office.client("b", address: "vpn.example.org"),
+                "address: `vpn.example.org` is not an address or a range. Write it as 192.0.2.7, 10.20.0.0/16 or 2001:db8::/48."
+            ),
+            (
+                office.client("b", address: "10.0.0.1") { $0.secret = SecretText("seven77") },
+                "secret: The shared secret has only 7 bytes. Use at least 8, better 16 or more; --generate-secret makes a strong one."
+            ),
+            (
+                office.client("b", address: "10.0.0.1") { $0.secret = nil },
+                "secret: A client needs a shared secret. Give it with --secret-stdin, or let --generate-secret make one."
+            ),
+            (
+                office.client("b", address: "10.0.0.1") { $0.requirement = "pasword" },
+                "require: `pasword` is none of password, factor and password+factor. Did you mean `password`?"
+            ),
+            (
+                office.client("b", address: "10.0.0.1") { $0.separator = "x" },
+                "separator: `x` cannot separate password and code. Use one mark such as `,` or `:`, or `none`; a letter or digit would cut passwords and codes."
+            ),
+            (
+                office.client("b", address: "10.0.0.1") {
+                    $0.asking = "append"
+                    $0.separator = "none"
+                },
+                "separator: With `append`, no separator and no fixed-length tail, no code could ever be found in the field. Give --separator ',' or --fixed-length-tail, or use --ask challenge."
+            ),
+            (office.client("b", address: "10.0.0.1") { $0.retryTries = 11 }, "retry-tries: 11 is out of range. It must be 1 to 10."),
+            (
+                office.client("b", address: "10.0.0.1") { $0.profile = "cisco-asa" },
+                "profile: No profile `cisco-asa`. This version knows `generic`."
+            ),
+        ]
+        for (request, text) in expected { #expect(await office.refusal(of: request) == text) }
+        #expect(try office.records.clients().count == 1)
+        #expect(await office.refusal(of: ShowClient(name: "ofice")) == "No client `ofice`. Did you mean `office`?")
+    }
+
+    @Test func weakAndSharedSecretsAreWarnedOf() async throws {
+        let office = try Office()
+        try await office.perform(office.client())
+        let weak = try await office.perform(office.client("lab", address: "10.0.0.1") { $0.secret = SecretText("testing123") })
+        #expect(weak.warnings.first == "The shared secret is one that everybody tries first. Use `--generate-secret`, and enter it at the gateway.")
+        let short = try await office.perform(office.client("lab2", address: "10.0.0.2") { $0.secret = SecretText("Yq8-rrW2x") })
+        #expect(short.warnings.first?.hasPrefix("The shared secret has only 9 bytes; whoever records one packet can guess it offline.") == true)
+        let shared = try await office.perform(office.client("lab3", address: "10.0.0.3") { $0.secret = SecretText("0mEq7-long-and-odd-office") })
+        #expect(shared.warnings.first?.hasPrefix("The same secret is used by client `office`:") == true)
+    }
+
+    @Test func changesAreNamedButNotTheSecret() async throws {
+        let office = try Office()
+        try await office.perform(office.client())
+        var choices = ClientChoices()
+        choices.asking = "append"
+        choices.secret = SecretText("another-long-and-odd-one")
+        choices.helpfulMessages = true
+        let answer = try await office.perform(SetClient(client: "office", choices: choices))
+        #expect(answer.message == "Changed client office: secret changed; ask: challenge → append; helpful-messages: off → on.")
+        #expect(try office.newest()["change"] == "secret changed; ask: challenge → append; helpful-messages: off → on")
+        #expect(try await office.perform(SetClient(client: "office", choices: choices)).message == "Nothing to change: client office is like that already.")
+    }
+
+    @Test func unpinTakesTheSourceBack() async throws {
+        let office = try Office()
+        try await office.perform(office.client())
+        let id = try #require(try office.records.client(name: "office")).id
+        let address = try #require(NetworkAddress("192.0.2.7"))
+        try await office.records.addPin(
+            client: id, address: address, at: Office.start, event: Event(.clientPinned, at: Office.start, client: id))
+        #expect(try await office.perform(ShowClient(name: "office")).pins.map(\.address) == ["192.0.2.7"])
+        #expect(
+            try await office.perform(UnpinClient(name: "office", address: "192.0.2.7")).message
+                == "Unpinned 192.0.2.7 at client office: requests without Message-Authenticator are taken again.")
+        #expect(try await office.perform(UnpinClient(name: "office")).message == "Client office has no pinned source.")
+        #expect(await office.refusal(of: UnpinClient(name: "office", address: "x")) == "address: `x` is not an address. Write it as 192.0.2.7.")
+    }
+
+    @Test func circleOfGroupsIsRefusedByName() async throws {
+        let office = try Office()
+        try await office.perform(AddGroup(name: "c"))
+        try await office.perform(AddGroup(name: "b", groups: ["c"]))
+        try await office.perform(AddGroup(name: "a", groups: ["b"]))
+        var change = SetGroup(group: "c")
+        change.addGroups = ["a"]
+        #expect(
+            await office.refusal(of: change)
+                == "add-group: Group `a` already holds `c`: `c` → `a` → `b` → `c` would be a circle. Take one of the links out first.")
+        change = SetGroup(group: "c")
+        change.addGroups = ["c"]
+        #expect(await office.refusal(of: change) == "add-group: A group cannot hold itself. Take one of the links out first.")
+    }
+
+    @Test func membersComeAndGo() async throws {
+        let office = try Office()
+        for name in ["alice", "bob"] { try await office.perform(AddUser(name: name)) }
+        #expect(try await office.perform(AddGroup(name: "Staff", users: ["alice"])).message == "Added group Staff with alice.")
+        #expect(await office.refusal(of: AddGroup(name: "staff")) == "name: There is a group `Staff` already. Choose another name.")
+        var change = SetGroup(group: "staff")
+        change.name = "Crew"
+        change.addUsers = ["bob"]
+        change.removeUsers = ["alice"]
+        #expect(try await office.perform(change).message == "Changed group Crew: renamed from Staff, bob joined, alice left.")
+        let crew = try await office.perform(ShowGroup(name: "Crew"))
+        #expect(crew.users == ["bob"])
+        #expect(crew.groups.isEmpty)
+        #expect(try await office.perform(ListGroups()).groups.map(\.users) == [1])
+        #expect(try await office.perform(RemoveGroup(name: "Crew")).message == "Removed group Crew. Its 1 user and 0 groups are kept.")
+    }
+}
