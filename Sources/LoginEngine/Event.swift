@@ -115,7 +115,8 @@ package struct Event: Sendable, Equatable {
 
     package init(
         _ kind: EventKind, at: Timestamp, login: LoginID? = nil, user: Int64? = nil, client: Int64? = nil,
-        source: NetworkAddress? = nil, reason: String? = nil, details: [Detail] = [], subject: PersonalFields = PersonalFields(), actor: PersonalFields = PersonalFields()
+        source: NetworkAddress? = nil, reason: String? = nil, details: [Detail] = [], subject: PersonalFields = PersonalFields(),
+        actor: PersonalFields = PersonalFields()
     ) {
         self.kind = kind
         self.at = at

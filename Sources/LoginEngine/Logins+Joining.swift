@@ -31,7 +31,7 @@ extension Logins {
             if let open = state.open[subject], let way = self.way(of: request, waiter, facts, among: open, failures, sameProof, moment) {
                 return way
             }
-            failures.underWay = underWay(among: state.open[subject] ?? [], source: request.failureSource)
+            if let open = state.open[subject] { failures.underWay = underWay(among: open, source: request.failureSource) }
             var wasWrong = false
             if !failures.wrongProofs.isEmpty {
                 let print = proof ?? proofPrint(of: request)

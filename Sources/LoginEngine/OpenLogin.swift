@@ -7,8 +7,8 @@ internal import Synchronization
 final class OpenLogin: Sendable {
     let subject: FailureSubject
     let stored: [FailureRecord]
-    /// What its wrong password would be counted by.
-    let failureSource: String
+    /// What its wrong password would be counted by; made only when asked for, since text costs more than a code login.
+    var failureSource: String { withLock { $0.login.request.failureSource } }
     private let state: Mutex<State>
     /// The keyed hash of its proof, once a retry may have to be compared.
     let proof = Mutex<Fingerprint?>(nil)
@@ -36,7 +36,6 @@ final class OpenLogin: Sendable {
     init(_ login: Login, waiter: Waiter, subject: FailureSubject) {
         self.subject = subject
         stored = login.facts.failures
-        failureSource = login.request.failureSource
         state = Mutex(State(login: login, waiters: [waiter]))
     }
 

@@ -40,7 +40,9 @@ import Testing
 
     @Test func aLearntClockMovesTheWindow() throws {
         let factor = factor(drift: 3)
-        #expect(TOTPFactor().verify(try code(factor, ahead: 4), for: factor, at: now) == .right(.totp(factor: 7, step: now.wall.seconds / 30 + 4)))
+        #expect(
+            TOTPFactor().verify(try code(factor, ahead: 4), for: factor, at: now)
+                == .right(.totp(factor: 7, step: now.wall.seconds / 30 + 4)))
         #expect(TOTPFactor().verify(try code(factor, ahead: 0), for: factor, at: now) == .wrong)
     }
 
@@ -110,7 +112,9 @@ import Testing
         }
     }
 
-    @Test(arguments: ["", "sp-", "sp-0000-0000-0000-000", "sp-0000-0000-0000-00000", "0000-0000-0000-0000", "sp-uuuu-0000-0000-0000", "123456"])
+    @Test(arguments: [
+        "", "sp-", "sp-0000-0000-0000-000", "sp-0000-0000-0000-00000", "0000-0000-0000-0000", "sp-uuuu-0000-0000-0000", "123456",
+    ])
     func whatIsNoRecoveryCodeIsNone(text: String) {
         #expect(RecoveryCodes.symbols(in: text) == nil)
         let factor = Factor(id: 9, kind: .recovery, label: "", state: .active, secret: Secret([]))

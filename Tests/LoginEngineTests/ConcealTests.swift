@@ -15,7 +15,8 @@ import Testing
         }
         let answers = [
             bench.ask(bench.request(LoginBench.password, client: client)), bench.ask(bench.request("wrong", client: client)),
-            bench.ask(bench.request("wrong", name: "mallory", client: client)), bench.ask(bench.request("x", name: "carol", client: client)),
+            bench.ask(bench.request("wrong", name: "mallory", client: client)),
+            bench.ask(bench.request("x", name: "carol", client: client)),
         ].map { $0?.challenge }
         #expect(Set(answers.map { $0?.prompt }) == [Prompt.uniform])
         #expect(Set(answers.map { $0?.lifetime }) == [120])

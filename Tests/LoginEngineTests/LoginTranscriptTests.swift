@@ -148,7 +148,8 @@ import Testing
         _ = handle(&login, .started)
         _ = handle(&login, .passwordChecked(.wrong))
         for input: Login.Input in [
-            .passwordChecked(.right), .settled(.done), .suspended(nil), .holdEnded, .factorExpired, .factorAnswered(.approved, isHeld: true),
+            .passwordChecked(.right), .settled(.done), .suspended(nil), .holdEnded, .factorExpired,
+            .factorAnswered(.approved, isHeld: true),
             .codesRead([Login.CodeReading(.right(.totp(factor: 10, step: 1)), factor: 10)]),
         ] {
             #expect(handle(&login, input) == [])

@@ -77,9 +77,10 @@ package final class MemoryRecords: LoginRecords {
             case .recovery(_, let hash):
                 guard tables.recoveryHashes.contains(hash) else { return .markUsed(nil) }
             case .hotp(let factor, let counter):
-                let highest = tables.marks.keys.compactMap { key -> Int64? in
-                    if case .hotp(factor, let used) = key { used } else { nil }
-                }.max() ?? -1
+                let highest =
+                    tables.marks.keys.compactMap { key -> Int64? in
+                        if case .hotp(factor, let used) = key { used } else { nil }
+                    }.max() ?? -1
                 if counter <= highest { return .markUsed(nil) }
             case .totp:
                 break

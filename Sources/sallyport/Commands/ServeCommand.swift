@@ -4,8 +4,8 @@
 import Administration
 import ArgumentParser
 import Foundation
-import LoginEngine
 import Logging
+import LoginEngine
 import RADIUSDoor
 import Store
 import WebDoor

@@ -2,8 +2,8 @@
 // Every decision as a log line and a metric, with the login's id and the reason.
 
 import Administration
-import LoginEngine
 import Logging
+import LoginEngine
 import Metrics
 
 struct LoginLog: Sendable {

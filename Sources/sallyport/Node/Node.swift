@@ -6,8 +6,8 @@ import ControlDoor
 import Directories
 import Factors
 import Foundation
-import LoginEngine
 import Logging
+import LoginEngine
 import RADIUSDoor
 import ServiceLifecycle
 import Store

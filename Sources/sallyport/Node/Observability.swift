@@ -4,8 +4,8 @@
 import CoreMetrics
 import Foundation
 import Glibc
-import LoginEngine
 import Logging
+import LoginEngine
 import Synchronization
 
 enum Observability {
@@ -101,7 +101,8 @@ struct LineLogHandler: LogHandler {
         if let error = event.error, all["error"] == nil { all["error"] = "\(error)" }
         let time = now()
         let line = LogLine(
-            seconds: time.seconds, milliseconds: Int((time.microseconds - time.seconds * 1_000_000) / 1_000), level: event.level, label: label,
+            seconds: time.seconds, milliseconds: Int((time.microseconds - time.seconds * 1_000_000) / 1_000), level: event.level,
+            label: label,
             message: event.message.description, metadata: all)
         switch style {
         case .text(let coloured): output.write(line: line.text(coloured: coloured))
