@@ -129,7 +129,7 @@ if !core {
             name: "EndToEndTests",
             dependencies: [
                 "sallyport", "RADIUS", "OTP", "LoginEngine", "Administration", "Store", "Directories", "RADIUSDoor", "ControlDoor",
-                "TestSupport", logging,
+                "TestSupport", logging, "WebDoor", grdb,
             ],
             swiftSettings: settings),
     ]

@@ -22,7 +22,7 @@ final class Node: Sendable {
     let radius: RADIUSService
     let operations: Operations
     private let control: ControlService
-    private let web: WebService
+    let web: WebService
     private let deadlines: Deadlines
     private let logger: Logger
     private let pins: PinKeeper
