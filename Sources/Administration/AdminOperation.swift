@@ -54,7 +54,9 @@ package enum Verbs {
     /// Decodes, performs and encodes. Everything that goes wrong is a `Refusal`.
     package static func perform(_ verb: String, body: Data, in operations: Operations, by actor: Actor) async throws(Refusal) -> Data {
         guard let type = byVerb[verb] else {
-            throw Refusal(.invalid, "This node does not know the operation `\(verb.prefix(64))`.", remedy: "Use the `sallyport` of the node's own version.")
+            throw Refusal(
+                .invalid, "This node does not know the operation `\(verb.prefix(64))`.",
+                remedy: "Use the `sallyport` of the node's own version.")
         }
         return try await perform(type, body: body, in: operations, by: actor)
     }
@@ -67,7 +69,8 @@ package enum Verbs {
             operation = try JSONDecoder().decode(type, from: body)
         } catch {
             // The error could quote a secret; the verb is enough.
-            throw Refusal(.invalid, "The request for `\(type.verb)` cannot be read.", remedy: "Use the `sallyport` of the node's own version.")
+            throw Refusal(
+                .invalid, "The request for `\(type.verb)` cannot be read.", remedy: "Use the `sallyport` of the node's own version.")
         }
         let answer = try await operations.perform(operation, by: actor)
         do {

@@ -67,7 +67,8 @@ package struct Instant: Codable, Sendable, Hashable, Comparable, CustomStringCon
         guard Self.civil(day).date == date else { return nil }
         var offset = zone
         if let given = match.8 {
-            offset = given == "Z" ? 0 : (number(given.dropFirst().prefix(2)) * 60 + number(given.suffix(2))) * (given.hasPrefix("-") ? -60 : 60)
+            offset =
+                given == "Z" ? 0 : (number(given.dropFirst().prefix(2)) * 60 + number(given.suffix(2))) * (given.hasPrefix("-") ? -60 : 60)
         }
         let fraction = match.7.map { number(Substring($0 + String(repeating: "0", count: 6 - $0.count))) } ?? 0
         timestamp = Timestamp(microseconds: (day * 86_400 + hour * 3600 + minute * 60 + second - offset) * 1_000_000 + fraction)

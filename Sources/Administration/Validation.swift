@@ -44,7 +44,8 @@ enum Valid {
         guard known.contains(text) || text == "UTC" else {
             let near = NearNames.nearest(to: text, among: known)
             throw Refusal(
-                .invalid, "No time zone `\(shown(text))`.", remedy: near.isEmpty ? "Write it as Europe/Berlin or UTC." : NearNames.question(near),
+                .invalid, "No time zone `\(shown(text))`.",
+                remedy: near.isEmpty ? "Write it as Europe/Berlin or UTC." : NearNames.question(near),
                 place: "time-zone")
         }
         return text
@@ -85,13 +86,16 @@ enum Valid {
         if let range = AddressRange(text) { return range }
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         // Bits beyond the prefix are the usual mistake: offer the network that was meant.
-        if parts.count == 2, let base = NetworkAddress(parts[0]), let length = Int(parts[1]), (0...(base.isIPv4 ? 32 : 128)).contains(length) {
+        if parts.count == 2, let base = NetworkAddress(parts[0]), let length = Int(parts[1]),
+            (0...(base.isIPv4 ? 32 : 128)).contains(length)
+        {
             let full = length + (base.isIPv4 ? 96 : 0)
             let mask = full == 0 ? 0 : UInt128.max << UInt128(128 - full)
             let network = "\(NetworkAddress(bits: base.isIPv4 ? base.bits & (mask | UInt128(0xFFFF) << 32) : base.bits & mask))/\(length)"
             if AddressRange(network) != nil {
                 throw Refusal(
-                    .invalid, "`\(text)` has bits set beyond its prefix.", remedy: "Did you mean `\(network)`, or the one address `\(base)`?",
+                    .invalid, "`\(text)` has bits set beyond its prefix.",
+                    remedy: "Did you mean `\(network)`, or the one address `\(base)`?",
                     place: "address")
             }
         }
@@ -109,21 +113,24 @@ enum Valid {
             throw Refusal(.invalid, "The password is not UTF-8 text.", place: "password")
         }
         guard isPrintable(text) else {
-            throw Refusal(.invalid, "The password holds a control character.", remedy: "Gateways cannot send it; choose another.", place: "password")
+            throw Refusal(
+                .invalid, "The password holds a control character.", remedy: "Gateways cannot send it; choose another.", place: "password")
         }
         guard text.count >= 8 else {
             throw Refusal(.invalid, "The password is shorter than 8 characters.", remedy: "Choose a longer one.", place: "password")
         }
         guard secret.count <= 128 else {
             throw Refusal(
-                .invalid, "The password is longer than 128 bytes.", remedy: "RADIUS carries no more; choose a shorter one.", place: "password")
+                .invalid, "The password is longer than 128 bytes.", remedy: "RADIUS carries no more; choose a shorter one.",
+                place: "password")
         }
     }
 
     static func number(_ value: Int, in range: ClosedRange<Int>, _ field: String, unit: String = "") throws(Refusal) -> Int {
         guard range.contains(value) else {
             throw Refusal(
-                .invalid, "\(value) is out of range.", remedy: "It must be \(range.lowerBound) to \(range.upperBound)\(unit).", place: field)
+                .invalid, "\(value) is out of range.", remedy: "It must be \(range.lowerBound) to \(range.upperBound)\(unit).", place: field
+            )
         }
         return value
     }

@@ -20,7 +20,7 @@ package final class ControlClient: Sendable {
 
     /// - Returns: nil when no node listens there: no socket, or one that a dead node left behind.
     package static func connect(dataDirectory: String, release: String) async throws(Refusal) -> ControlClient? {
-        let path = try ControlProtocol.path(in: dataDirectory)
+        let path = try ControlWire.path(in: dataDirectory)
         let result: Result<ControlClient?, Refusal> = await withCheckedContinuation { continuation in
             DispatchQueue.global().async {
                 continuation.resume(returning: Result { () throws(Refusal) in try open(path, release: release) })
@@ -46,7 +46,8 @@ package final class ControlClient: Sendable {
         do {
             return try JSONDecoder().decode(Kind.Answer.self, from: answer)
         } catch {
-            throw Refusal(.failed, "The node's answer cannot be read.", remedy: "Use the `sallyport` of the node's own release (\(release)).")
+            throw Refusal(
+                .failed, "The node's answer cannot be read.", remedy: "Use the `sallyport` of the node's own release (\(release)).")
         }
     }
 
@@ -70,7 +71,8 @@ package final class ControlClient: Sendable {
         Refusal(
             .unavailable, "The node closed the connection before it answered.",
             remedy: isWritten
-                ? "It may have done what was asked: look before you repeat it. See the node's log." : "Nothing was changed. See the node's log.")
+                ? "It may have done what was asked: look before you repeat it. See the node's log."
+                : "Nothing was changed. See the node's log.")
     }
 }
 
@@ -92,15 +94,19 @@ extension ControlClient {
             case ENOENT, ECONNREFUSED, ENOTDIR: return nil
             case EACCES, EPERM:
                 throw Refusal(
-                    .unavailable, "\(path): you may not speak to the node (\(reason(EACCES))).", remedy: "Run the command as the node's user or root, with sudo.")
+                    .unavailable, "\(path): you may not speak to the node (\(reason(EACCES))).",
+                    remedy: "Run the command as the node's user or root, with sudo.")
             default:
                 throw Refusal(.unavailable, "\(path): the node cannot be reached (\(reason(errno))).", remedy: "See the node's log.")
             }
         }
         limit(seconds: greetingSeconds, socket)
-        let own = Greeting(sallyport: ControlProtocol.version, release: release, node: nil)
-        let hung = Refusal(.unavailable, "\(path): the node does not greet.", remedy: "It may hang or be starting: try again, then see its log.")
-        guard let frame = try? JSONEncoder().encode(own), write(framed(frame), to: socket), let reply = try read(from: socket) else { throw hung }
+        let own = Greeting(sallyport: ControlWire.version, release: release, node: nil)
+        let hung = Refusal(
+            .unavailable, "\(path): the node does not greet.", remedy: "It may hang or be starting: try again, then see its log.")
+        guard let frame = try? JSONEncoder().encode(own), write(framed(frame), to: socket), let reply = try read(from: socket) else {
+            throw hung
+        }
         guard let greeting = try? JSONDecoder().decode(Greeting.self, from: reply) else {
             // Not a greeting: it is a refusal that says why, or no node of ours.
             _ = try ControlAnswer.open(reply)
@@ -132,7 +138,9 @@ extension ControlClient {
     private static func read(from socket: CInt) throws(Refusal) -> Data? {
         guard let head = read(4, from: socket) else { return nil }
         let length = head.reduce(0) { $0 << 8 | Int($1) }
-        guard length <= ControlProtocol.longestAnswer else { throw Refusal(.failed, "The node's answer is longer than any of the control protocol.") }
+        guard length <= ControlWire.longestAnswer else {
+            throw Refusal(.failed, "The node's answer is longer than any of the control protocol.")
+        }
         return read(length, from: socket).map { Data($0) }
     }
 

@@ -5,7 +5,7 @@ package import Administration
 internal import Foundation
 internal import NIOCore
 
-package enum ControlProtocol {
+package enum ControlWire {
     /// Rises when the same verb would mean something else; both sides must speak the same.
     package static let version = 1
     /// A request holds one form, or one CSV file; an answer up to ten thousand users.
@@ -36,9 +36,10 @@ struct Greeting: Codable, Sendable {
     var node: String?
 
     func check(against peer: String) throws(Refusal) {
-        guard sallyport == ControlProtocol.version else {
+        guard sallyport == ControlWire.version else {
             throw Refusal(
-                .unavailable, "The \(peer) speaks version \(sallyport) of the control protocol, this program version \(ControlProtocol.version).",
+                .unavailable,
+                "The \(peer) speaks version \(sallyport) of the control protocol, this program version \(ControlWire.version).",
                 remedy: "Use the `sallyport` of the node's own release (\(release)), or restart the node after an upgrade.")
         }
     }

@@ -26,8 +26,11 @@ extension ControlService {
     }
 
     private func admit(_ channel: any Channel) async throws -> Actor {
-        guard let provider = channel as? any SocketOptionProvider else { throw Refusal(.failed, "The socket cannot say who is at its other end.") }
-        let credentials: PeerCredentials = try await provider.unsafeGetSocketOption(level: .socket, name: .init(rawValue: SO_PEERCRED)).get()
+        guard let provider = channel as? any SocketOptionProvider else {
+            throw Refusal(.failed, "The socket cannot say who is at its other end.")
+        }
+        let credentials: PeerCredentials = try await provider.unsafeGetSocketOption(level: .socket, name: .init(rawValue: SO_PEERCRED))
+            .get()
         guard let peer = identify(Peer(process: credentials.process, user: credentials.user)), peer.isAllowed(node: geteuid()) else {
             throw Refusal(
                 .configuration, "User \(Peer.name(of: credentials.user)) may not administer this node.",
@@ -46,14 +49,15 @@ extension ControlService {
             case .whole(let data): frame = data
             case .tooLong(let length):
                 throw Refusal(
-                    .invalid, "A request of \(length) bytes is larger than the \(ControlProtocol.longestRequest >> 20) MiB that are read.",
+                    .invalid, "A request of \(length) bytes is larger than the \(ControlWire.longestRequest >> 20) MiB that are read.",
                     remedy: "Split the file, or use the `sallyport` of the node's own release.")
             }
             guard isGreeted else {
                 guard let greeting = try? JSONDecoder().decode(Greeting.self, from: frame) else {
-                    throw Refusal(.invalid, "What came is no greeting of the control protocol.", remedy: "Only `sallyport` speaks over this socket.")
+                    throw Refusal(
+                        .invalid, "What came is no greeting of the control protocol.", remedy: "Only `sallyport` speaks over this socket.")
                 }
-                let own = Greeting(sallyport: ControlProtocol.version, release: release, node: node)
+                let own = Greeting(sallyport: ControlWire.version, release: release, node: node)
                 // Ours goes out first, so that the older side can say which release it needs.
                 try await outbound.write(Self.buffer(try JSONEncoder().encode(own)))
                 try greeting.check(against: "command")
@@ -73,9 +77,11 @@ extension ControlService {
 
     private static func bounded(_ result: Result<Data, Refusal>) -> Data {
         let frame = ControlAnswer.frame(result)
-        guard frame.count > ControlProtocol.longestAnswer else { return frame }
+        guard frame.count > ControlWire.longestAnswer else { return frame }
         return ControlAnswer.frame(
-            .failure(Refusal(.failed, "The answer is larger than \(ControlProtocol.longestAnswer >> 20) MiB.", remedy: "Ask for less with --limit.")))
+            .failure(
+                Refusal(.failed, "The answer is larger than \(ControlWire.longestAnswer >> 20) MiB.", remedy: "Ask for less with --limit."))
+        )
     }
 
     private static func buffer(_ payload: Data) -> ByteBuffer {

@@ -31,7 +31,7 @@ package final class ControlService: Service, Sendable {
         identify: @escaping @Sendable (Peer) -> Peer? = { $0 }
     ) throws(Refusal) {
         self.operations = operations
-        path = try ControlProtocol.path(in: dataDirectory)
+        path = try ControlWire.path(in: dataDirectory)
         self.node = node
         self.release = release
         self.logger = logger
@@ -63,7 +63,7 @@ package final class ControlService: Service, Sendable {
 
     private static func connection(_ channel: any Channel) throws -> Connection {
         try channel.pipeline.syncOperations.addHandler(
-            ByteToMessageHandler(ControlFrameDecoder(limit: ControlProtocol.longestRequest)))
+            ByteToMessageHandler(ControlFrameDecoder(limit: ControlWire.longestRequest)))
         return try Connection(wrappingChannelSynchronously: channel)
     }
 
@@ -83,8 +83,9 @@ package final class ControlService: Service, Sendable {
         try await server.executeThenClose { inbound in
             try await withThrowingDiscardingTaskGroup { tasks in
                 for try await connection in inbound {
-                    guard self.open.load(ordering: .relaxed) < ControlProtocol.mostConnections else {
-                        logger.warning("control socket: too many connections at once", metadata: ["limit": "\(ControlProtocol.mostConnections)"])
+                    guard self.open.load(ordering: .relaxed) < ControlWire.mostConnections else {
+                        logger.warning(
+                            "control socket: too many connections at once", metadata: ["limit": "\(ControlWire.mostConnections)"])
                         try? await connection.channel.close()
                         continue
                     }

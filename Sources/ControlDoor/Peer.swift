@@ -2,8 +2,8 @@
 // Who is at the other end of the socket, as the kernel says, and the person behind a root shell.
 
 package import Administration
-internal import Glibc
 internal import Foundation
+internal import Glibc
 
 /// SO_PEERCRED, unix(7): what the kernel saw at connect; the peer cannot choose it.
 package struct Peer: Sendable, Equatable {

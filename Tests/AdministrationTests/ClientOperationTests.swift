@@ -44,8 +44,14 @@ import Testing
         let office = try Office()
         try await office.perform(office.client())
         let expected: [(AddClient, String)] = [
-            (office.client(), "name: There is a client `office` already. Change it with `sallyport client set office`, or choose another name."),
-            (office.client("Büro"), "name: `Büro` cannot be a client's name. Use 1 to 64 lower case letters, digits, `-`, `_` and `.`, such as office-vpn."),
+            (
+                office.client(),
+                "name: There is a client `office` already. Change it with `sallyport client set office`, or choose another name."
+            ),
+            (
+                office.client("Büro"),
+                "name: `Büro` cannot be a client's name. Use 1 to 64 lower case letters, digits, `-`, `_` and `.`, such as office-vpn."
+            ),
             (
                 office.client("b"),
                 "address: 192.0.2.7 belongs to client `office` already. A request could not tell the two apart. Give a longer prefix, or change `office` first."
@@ -96,10 +102,14 @@ import Testing
         let office = try Office()
         try await office.perform(office.client())
         let weak = try await office.perform(office.client("lab", address: "10.0.0.1") { $0.secret = SecretText("testing123") })
-        #expect(weak.warnings.first == "The shared secret is one that everybody tries first. Use `--generate-secret`, and enter it at the gateway.")
+        #expect(
+            weak.warnings.first
+                == "The shared secret is one that everybody tries first. Use `--generate-secret`, and enter it at the gateway.")
         let short = try await office.perform(office.client("lab2", address: "10.0.0.2") { $0.secret = SecretText("Yq8-rrW2x") })
-        #expect(short.warnings.first?.hasPrefix("The shared secret has only 9 bytes; whoever records one packet can guess it offline.") == true)
-        let shared = try await office.perform(office.client("lab3", address: "10.0.0.3") { $0.secret = SecretText("0mEq7-long-and-odd-office") })
+        #expect(
+            short.warnings.first?.hasPrefix("The shared secret has only 9 bytes; whoever records one packet can guess it offline.") == true)
+        let shared = try await office.perform(
+            office.client("lab3", address: "10.0.0.3") { $0.secret = SecretText("0mEq7-long-and-odd-office") })
         #expect(shared.warnings.first?.hasPrefix("The same secret is used by client `office`:") == true)
     }
 
@@ -113,7 +123,9 @@ import Testing
         let answer = try await office.perform(SetClient(client: "office", choices: choices))
         #expect(answer.message == "Changed client office: secret changed; ask: challenge → append; helpful-messages: off → on.")
         #expect(try office.newest()["change"] == "secret changed; ask: challenge → append; helpful-messages: off → on")
-        #expect(try await office.perform(SetClient(client: "office", choices: choices)).message == "Nothing to change: client office is like that already.")
+        #expect(
+            try await office.perform(SetClient(client: "office", choices: choices)).message
+                == "Nothing to change: client office is like that already.")
     }
 
     @Test func unpinTakesTheSourceBack() async throws {
@@ -128,7 +140,8 @@ import Testing
             try await office.perform(UnpinClient(name: "office", address: "192.0.2.7")).message
                 == "Unpinned 192.0.2.7 at client office: requests without Message-Authenticator are taken again.")
         #expect(try await office.perform(UnpinClient(name: "office")).message == "Client office has no pinned source.")
-        #expect(await office.refusal(of: UnpinClient(name: "office", address: "x")) == "address: `x` is not an address. Write it as 192.0.2.7.")
+        #expect(
+            await office.refusal(of: UnpinClient(name: "office", address: "x")) == "address: `x` is not an address. Write it as 192.0.2.7.")
     }
 
     @Test func circleOfGroupsIsRefusedByName() async throws {

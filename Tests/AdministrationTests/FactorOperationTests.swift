@@ -54,7 +54,10 @@ import Testing
             (AddFactor(user: "alice", kind: "totp", label: "Phone"), "label: There is a factor \"Phone\" already. Choose another label."),
             (AddFactor(user: "alice", kind: "totp", digits: 9), "digits: 9 is out of range. It must be 6 to 8."),
             (AddFactor(user: "alice", kind: "totp", algorithm: "md5"), "algorithm: No algorithm `md5`. Use sha1, sha256 or sha512."),
-            (AddFactor(user: "alice", kind: "totp", counter: 1), "counter: A totp factor has no counter. Leave --counter out, or enrol hotp."),
+            (
+                AddFactor(user: "alice", kind: "totp", counter: 1),
+                "counter: A totp factor has no counter. Leave --counter out, or enrol hotp."
+            ),
             (AddFactor(user: "alice", kind: "hotp", period: 30), "period: A hotp factor has no period. Leave --period out, or enrol totp."),
             (
                 AddFactor(user: "alice", kind: "hotp", secret: SecretText("JBSWY3DPEHPK3PX0")),
@@ -62,8 +65,12 @@ import Testing
             ),
         ]
         for (request, text) in expected { #expect(await office.refusal(of: request) == text) }
-        #expect(await office.refusal(of: ShowFactor(user: "alice", factor: "phon")) == "factor: alice has no factor `phon`. Did you mean `phone`?")
-        #expect(await office.refusal(of: SetFactor(user: "alice", factor: "phone")) == "Nothing to change was given. Give --label, --disable or --enable.")
+        #expect(
+            await office.refusal(of: ShowFactor(user: "alice", factor: "phon"))
+                == "factor: alice has no factor `phon`. Did you mean `phone`?")
+        #expect(
+            await office.refusal(of: SetFactor(user: "alice", factor: "phone"))
+                == "Nothing to change was given. Give --label, --disable or --enable.")
     }
 
     @Test func disablingTheLastFactorIsSaid() async throws {
@@ -99,7 +106,9 @@ import Testing
         #expect(try await office.perform(ListEvents(user: "alice")).events.count == 2)
         #expect(try await office.perform(ListEvents(kinds: ["client"])).events.map(\.kind) == ["client-added"])
         #expect(try await office.perform(ListEvents(limit: 2)).next != nil)
-        #expect(await office.refusal(of: ListEvents(kinds: ["login-reject"])) == "kind: No kind of event `login-reject`. Did you mean `login-rejected` or `logins-rejected`?")
+        #expect(
+            await office.refusal(of: ListEvents(kinds: ["login-reject"]))
+                == "kind: No kind of event `login-reject`. Did you mean `login-rejected` or `logins-rejected`?")
         let verdict = try await office.perform(VerifyTrail())
         #expect(verdict.isIntact)
         #expect(verdict.events == 3)
@@ -135,7 +144,10 @@ import Testing
             "name,email\nbob,b@example.org\ncarol,carol\n",
             "line 3, email: `carol` is not an e-mail address. Write it as alice@example.org."
         ),
-        ("name,groups\nbob,staff,vpn\n", "line 2: There are 3 fields for 2 columns. Put fields with a comma in quotes; separate several groups by semicolons."),
+        (
+            "name,groups\nbob,staff,vpn\n",
+            "line 2: There are 3 fields for 2 columns. Put fields with a comma in quotes; separate several groups by semicolons."
+        ),
         ("name,password\nbob,1234\n", "line 2, password: The password is shorter than 8 characters. Choose a longer one."),
     ]) func badFileNamesTheLine(csv: String, text: String) async throws {
         let office = try Office()

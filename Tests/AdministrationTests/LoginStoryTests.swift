@@ -14,7 +14,8 @@ import Testing
     private let noon = Timestamp(seconds: 1_795_262_591)
 
     private func event(
-        _ kind: EventKind, after milliseconds: Int64 = 0, reason: RejectReason? = nil, name: String? = "alice", _ details: KeyValuePairs<String, String>
+        _ kind: EventKind, after milliseconds: Int64 = 0, reason: RejectReason? = nil, name: String? = "alice",
+        _ details: KeyValuePairs<String, String>
     ) -> Event {
         var event = Event(kind, at: noon + .milliseconds(milliseconds), login: id, user: 1, client: 1, reason: reason?.rawValue)
         event.source = NetworkAddress("192.0.2.7")
@@ -76,7 +77,9 @@ import Testing
     }
 
     @Test func stepsThatNobodyForesawAreStillTold() {
-        let story = LoginStory.tell([event(.loginRejected, after: 5, reason: .factorFailed, ["steps": "+1 waiting; +4 failed: no network; +5 some-new-word"])])
+        let story = LoginStory.tell([
+            event(.loginRejected, after: 5, reason: .factorFailed, ["steps": "+1 waiting; +4 failed: no network; +5 some-new-word"])
+        ])
         #expect(
             story?.lines.map(\.text).dropFirst() == [
                 "The user was asked on the phone, and the gateway waits.", "The factor could not be asked: no network.", "Some new word.",

@@ -36,7 +36,10 @@ import Testing
         try await office.perform(AddUser(name: "alice", aliases: ["ally"]))
         let expected: [(AddUser, String)] = [
             (AddUser(name: "ALICE"), "name: There is a user `alice` already. Choose another name, or see `sallyport user show alice`."),
-            (AddUser(name: "ally"), "name: `ally` is an alias of user `alice` already. Choose another name, or see `sallyport user show alice`."),
+            (
+                AddUser(name: "ally"),
+                "name: `ally` is an alias of user `alice` already. Choose another name, or see `sallyport user show alice`."
+            ),
             (AddUser(name: "  "), "name: The name is empty. Use 1 to 253 bytes without control characters."),
             (AddUser(name: "a\u{7}b"), "name: `a·b` cannot be a login name. Use 1 to 253 bytes without control characters."),
             (AddUser(name: "bob", email: "bob"), "email: `bob` is not an e-mail address. Write it as alice@example.org."),
@@ -46,8 +49,14 @@ import Testing
             ),
             (AddUser(name: "bob", timeZone: "Europe/Berlim"), "time-zone: No time zone `Europe/Berlim`. Did you mean `Europe/Berlin`?"),
             (AddUser(name: "bob", groups: ["staff"]), "No group `staff`. `sallyport group add staff` makes it."),
-            (AddUser(name: "bob", aliases: ["Alice"]), "alias: There is a user `alice` already. Choose another name, or see `sallyport user show alice`."),
-            (AddUser(name: "bob", password: SecretText("short")), "password: The password is shorter than 8 characters. Choose a longer one."),
+            (
+                AddUser(name: "bob", aliases: ["Alice"]),
+                "alias: There is a user `alice` already. Choose another name, or see `sallyport user show alice`."
+            ),
+            (
+                AddUser(name: "bob", password: SecretText("short")),
+                "password: The password is shorter than 8 characters. Choose a longer one."
+            ),
             (
                 AddUser(name: "bob", password: SecretText(String(repeating: "x", count: 129))),
                 "password: The password is longer than 128 bytes. RADIUS carries no more; choose a shorter one."
@@ -76,7 +85,8 @@ import Testing
         try await office.perform(office.client { $0.asking = "append" })
         #expect(
             await office.refusal(of: AddUser(name: "bob", password: password))
-                == "password: The end of this password would be read as a code on client `office`. Choose one in which no code and no keyword follows `,`.")
+                == "password: The end of this password would be read as a code on client `office`. Choose one in which no code and no keyword follows `,`."
+        )
         #expect(await office.kind(of: AddUser(name: "bob", password: SecretText("horse,battery,push"))) == .conflict)
         try await office.perform(AddUser(name: "bob", password: SecretText("horse,battery,12345")))
         var choices = ClientChoices()
@@ -86,7 +96,8 @@ import Testing
         change.password = SecretText("Sommer20261234")
         #expect(
             await office.refusal(of: change)
-                == "password: The end of this password would be read as a code on client `office`. Choose one that does not end in 6 to 8 digits.")
+                == "password: The end of this password would be read as a code on client `office`. Choose one that does not end in 6 to 8 digits."
+        )
     }
 
     @Test func userIsChangedFieldByField() async throws {

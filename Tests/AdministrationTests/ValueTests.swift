@@ -8,7 +8,8 @@ import Testing
 
 @Suite struct ValueTests {
     @Test(arguments: [
-        ("1970-01-01T00:00:00.000Z", 0), ("2026-11-21T12:03:11.482Z", 1_795_262_591_482_000), ("2024-02-29T23:59:59.001Z", 1_709_251_199_001_000),
+        ("1970-01-01T00:00:00.000Z", 0), ("2026-11-21T12:03:11.482Z", 1_795_262_591_482_000),
+        ("2024-02-29T23:59:59.001Z", 1_709_251_199_001_000),
         ("1969-12-31T23:59:59.999Z", -1000),
     ]) func timesRoundTrip(text: String, microseconds: Int64) {
         #expect(Instant(Timestamp(microseconds: microseconds)).description == text)

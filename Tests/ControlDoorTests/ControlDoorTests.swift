@@ -4,8 +4,8 @@
 import Administration
 import Foundation
 import Glibc
-import LoginEngine
 import Logging
+import LoginEngine
 import Store
 import Testing
 
@@ -26,7 +26,8 @@ private final class Door: Sendable {
         let operations = Operations(
             records: records,
             ports: Operations.Ports(
-                hashPassword: { _ in Secret(utf8: "$argon2id$test") }, hashRecoveryCode: { _ in nil }, now: { Timestamp(seconds: 1_795_262_591) }))
+                hashPassword: { _ in Secret(utf8: "$argon2id$test") }, hashRecoveryCode: { _ in nil },
+                now: { Timestamp(seconds: 1_795_262_591) }))
         service = try ControlService(
             operations: operations, dataDirectory: path, node: "vpn1", release: "1.2.3", logger: Logger(label: "test"), identify: identify)
         try await service.start()
@@ -47,7 +48,7 @@ private final class Door: Sendable {
 
     /// Sends bytes as they are, and reads until the other end closes or `count` frames came.
     func raw(_ bytes: [UInt8], frames count: Int) async -> [Data] {
-        let socketPath = path + "/" + ControlProtocol.socketName
+        let socketPath = path + "/" + ControlWire.socketName
         return await withCheckedContinuation { continuation in
             DispatchQueue.global().async { continuation.resume(returning: Self.exchange(socketPath, bytes, count)) }
         }
@@ -158,7 +159,7 @@ private final class Door: Sendable {
         let answers = await door.raw(hello + [0x7F, 0xFF, 0xFF, 0xFF], frames: 2)
         #expect(refusal(answers.last)?.message.hasPrefix("A request of 2147483647 bytes is larger than the 16 MiB that are read.") == true)
         let client = try await door.client()
-        let large = ImportUsers(csv: SecretText(String(repeating: "x", count: ControlProtocol.longestRequest)), isDryRun: true)
+        let large = ImportUsers(csv: SecretText(String(repeating: "x", count: ControlWire.longestRequest)), isDryRun: true)
         await #expect {
             _ = try await client.perform(large)
         } throws: { error in
@@ -223,7 +224,7 @@ private final class Door: Sendable {
 
     @Test func longPathIsNamed() {
         let path = "/" + String(repeating: "d", count: 96)
-        #expect(throws: Refusal.self) { try ControlProtocol.path(in: path) }
-        #expect(throws: Never.self) { try ControlProtocol.path(in: String(path.dropLast(3))) }
+        #expect(throws: Refusal.self) { try ControlWire.path(in: path) }
+        #expect(throws: Never.self) { try ControlWire.path(in: String(path.dropLast(3))) }
     }
 }

@@ -14,11 +14,11 @@ import Testing
     static let commands: [(words: [String], type: any ParsableCommand.Type)] =
         [([], Sallyport.self)]
         + ([UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, TraceCommand.self, AuditCommand.self]
-            as [any ParsableCommand.Type]).flatMap { command in
-                let name = command.configuration.commandName ?? ""
-                return [([name], command)]
-                    + command.configuration.subcommands.map { ([name, $0._commandName], $0) }
-            }
+        as [any ParsableCommand.Type]).flatMap { command in
+            let name = command.configuration.commandName ?? ""
+            return [([name], command)]
+                + command.configuration.subcommands.map { ([name, $0._commandName], $0) }
+        }
 
     @Test(arguments: commands.indices) func helpIsAsAgreed(index: Int) throws {
         let (words, type) = Self.commands[index]

@@ -9,7 +9,8 @@ import Testing
 @testable import sallyport
 
 @Suite struct CommandOutputTests {
-    private let colored = Terminal(isInput: true, isOutput: true, isError: true, hasColor: true, hasErrorColor: true, width: 30, isUTF8: true)
+    private let colored = Terminal(
+        isInput: true, isOutput: true, isError: true, hasColor: true, hasErrorColor: true, width: 30, isUTF8: true)
 
     private var table: Table {
         var table = Table([.init("NAME", isFlexible: true), .init("COUNT", isRight: true), .init("EMPTY"), .init("STATE")])
@@ -81,14 +82,20 @@ import Testing
     }
 
     @Test func refusalsHaveTheirExitCodes() {
-        let codes: [(Refusal.Kind, Int32)] = [(.invalid, 64), (.missing, 1), (.conflict, 1), (.unavailable, 69), (.configuration, 78), (.failed, 1)]
+        let codes: [(Refusal.Kind, Int32)] = [
+            (.invalid, 64), (.missing, 1), (.conflict, 1), (.unavailable, 69), (.configuration, 78), (.failed, 1),
+        ]
         for (kind, code) in codes { #expect(Refusal(kind, "").exitCode == code) }
         #expect(Refusal(.missing, "No user `a`.", remedy: "Look.").text(.pipe) == "Error: No user `a`.\n       Look.\n")
     }
 
     @Test func wrongUserIsToldTheCommand() {
-        let refusal = NodeConnection.wrongUser("/var/lib/x", owner: 0, isRunning: false, arguments: ["/usr/bin/sallyport", "user", "add", "it's"])
-        #expect(refusal.description == "No node runs on /var/lib/x, and only user root, who owns it, may work on the data there. Run: sudo -u root sallyport user add 'it'\\''s'")
+        let refusal = NodeConnection.wrongUser(
+            "/var/lib/x", owner: 0, isRunning: false, arguments: ["/usr/bin/sallyport", "user", "add", "it's"])
+        #expect(
+            refusal.description
+                == "No node runs on /var/lib/x, and only user root, who owns it, may work on the data there. Run: sudo -u root sallyport user add 'it'\\''s'"
+        )
     }
 
     @Test func cellsAreSafeInASpreadsheet() {

@@ -20,7 +20,8 @@ package struct ListEvents: AdminOperation {
     package static let mostEvents = 5000
 
     package init(
-        user: String? = nil, client: String? = nil, since: Instant? = nil, until: Instant? = nil, kinds: [String] = [], before: Int64? = nil,
+        user: String? = nil, client: String? = nil, since: Instant? = nil, until: Instant? = nil, kinds: [String] = [],
+        before: Int64? = nil,
         limit: Int = 50
     ) {
         self.user = user

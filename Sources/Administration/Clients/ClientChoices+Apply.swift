@@ -30,7 +30,8 @@ extension ClientChoices {
 
     private func ranges(_ texts: [String]) throws(Refusal) -> [AddressRange] {
         guard !texts.isEmpty else {
-            throw Refusal(.invalid, "A client needs an address.", remedy: "Give --address 192.0.2.7 or --address 10.20.0.0/16.", place: "address")
+            throw Refusal(
+                .invalid, "A client needs an address.", remedy: "Give --address 192.0.2.7 or --address 10.20.0.0/16.", place: "address")
         }
         var ranges: [AddressRange] = []
         for text in texts {
@@ -46,7 +47,8 @@ extension ClientChoices {
         let all = Choice.allCases.map(\.rawValue)
         let near = NearNames.nearest(to: text, among: all)
         throw Refusal(
-            .invalid, "`\(Valid.shown(text))` is none of \(Words.list(all, "and")).", remedy: near.isEmpty ? nil : NearNames.question(near), place: field)
+            .invalid, "`\(Valid.shown(text))` is none of \(Words.list(all, "and")).", remedy: near.isEmpty ? nil : NearNames.question(near),
+            place: field)
     }
 
     private func character(_ text: String) throws(Refusal) -> Character? {
@@ -104,7 +106,9 @@ extension ClientSettings {
     var warnings: [String] {
         var warnings: [String] = []
         if messageAuthenticator == .allow {
-            warnings.append("Requests without Message-Authenticator are allowed (BlastRADIUS, CVE-2024-3596). Update the gateway, then set --message-authenticator auto.")
+            warnings.append(
+                "Requests without Message-Authenticator are allowed (BlastRADIUS, CVE-2024-3596). Update the gateway, then set --message-authenticator auto."
+            )
         }
         if requirement == .password { warnings.append("The password alone is enough here: no second factor is asked for.") }
         if requirement == .factor { warnings.append("The code alone is enough here. Let the gateway check the password itself.") }

@@ -10,11 +10,13 @@ extension AddClient {
         let others = try operations.records.clients()
         guard !others.contains(where: { $0.name == name }) else {
             throw Refusal(
-                .conflict, "There is a client `\(name)` already.", remedy: "Change it with `sallyport client set \(name)`, or choose another name.",
+                .conflict, "There is a client `\(name)` already.",
+                remedy: "Change it with `sallyport client set \(name)`, or choose another name.",
                 place: "name")
         }
         guard choices.addresses?.isEmpty == false else {
-            throw Refusal(.invalid, "A client needs an address.", remedy: "Give --address 192.0.2.7 or --address 10.20.0.0/16.", place: "address")
+            throw Refusal(
+                .invalid, "A client needs an address.", remedy: "Give --address 192.0.2.7 or --address 10.20.0.0/16.", place: "address")
         }
         let (choices, generated) = try choices.withSecret(generated: generateSecret, random: operations.ports.random())
         guard choices.secret != nil else {
@@ -35,7 +37,9 @@ extension AddClient {
         await operations.ports.changed(.clients)
         return Answer(
             message: "Added client \(name) for \(Words.list(settings.addresses.map(\.description))).",
-            warnings: settings.secretWarnings(among: others) + settings.warnings + ["`sallyport client show \(name) --howto` prints what to enter at the gateway."],
+            warnings: settings.secretWarnings(among: others) + settings.warnings + [
+                "`sallyport client show \(name) --howto` prints what to enter at the gateway."
+            ],
             generatedSecret: generated)
     }
 }
@@ -51,7 +55,8 @@ extension ClientChoices {
     func withSecret(generated: Bool, random: any RandomNumberGenerator) throws(Refusal) -> (ClientChoices, SecretText?) {
         guard generated else { return (self, nil) }
         guard secret == nil else {
-            throw Refusal(.invalid, "A secret was given and one is to be generated.", remedy: "Use one of --secret-stdin and --generate-secret.")
+            throw Refusal(
+                .invalid, "A secret was given and one is to be generated.", remedy: "Use one of --secret-stdin and --generate-secret.")
         }
         var choices = self
         choices.secret = Self.randomSecret(random)
@@ -116,11 +121,14 @@ extension SetClient {
         }
         try await operations.records.updateClient(
             old.id, settings,
-            event: operations.event(.clientChanged, by: actor, client: old.id, ["client": settings.name, "change": changes.joined(separator: "; ")]))
+            event: operations.event(
+                .clientChanged, by: actor, client: old.id, ["client": settings.name, "change": changes.joined(separator: "; ")]))
         await operations.ports.changed(.clients)
         var warnings = settings.warnings
         if settings.secret != old.settings.secret {
-            warnings = settings.secretWarnings(among: others) + ["Enter the new secret at the gateway now: the old one is no longer taken."] + warnings
+            warnings =
+                settings.secretWarnings(among: others) + ["Enter the new secret at the gateway now: the old one is no longer taken."]
+                + warnings
         }
         return Answer(
             message: "Changed client \(settings.name): \(changes.joined(separator: "; ")).", warnings: warnings, generatedSecret: generated)
@@ -132,7 +140,9 @@ extension ClientSettings {
     func changes(since old: ClientSettings) -> [String] {
         var changes: [String] = []
         func compare<Value: Equatable>(_ field: String, _ path: KeyPath<ClientSettings, Value>, _ text: (Value) -> String) {
-            if self[keyPath: path] != old[keyPath: path] { changes.append("\(field): \(text(old[keyPath: path])) → \(text(self[keyPath: path]))") }
+            if self[keyPath: path] != old[keyPath: path] {
+                changes.append("\(field): \(text(old[keyPath: path])) → \(text(self[keyPath: path]))")
+            }
         }
         func word(_ value: Bool) -> String { value ? "on" : "off" }
         compare("name", \.name) { $0 }
@@ -186,6 +196,7 @@ extension UnpinClient {
         await operations.ports.changed(.clients)
         return Done(
             "Unpinned \(shown) at client \(client.name): requests without Message-Authenticator are taken again.",
-            warnings: client.settings.messageAuthenticator == .require ? ["Client \(client.name) requires Message-Authenticator from every source."] : [])
+            warnings: client.settings.messageAuthenticator == .require
+                ? ["Client \(client.name) requires Message-Authenticator from every source."] : [])
     }
 }

@@ -31,7 +31,9 @@ extension ShowClient {
             fixedLengthTail: settings.fixedLengthTail, concealFactor: settings.concealFactor, helpfulMessages: settings.helpfulMessages,
             nameStripping: settings.nameStripping.rawValue, retryTimeout: settings.retryTimeout, retryTries: settings.retryTries,
             rejoin: settings.rejoin, automaticPush: settings.automaticPush, isEnabled: settings.isEnabled)
-        if !settings.isEnabled { view.warnings.append("Disabled: its requests get no answer. `sallyport client set \(client.name) --enable` takes it up again.") }
+        if !settings.isEnabled {
+            view.warnings.append("Disabled: its requests get no answer. `sallyport client set \(client.name) --enable` takes it up again.")
+        }
         view.warnings += settings.secretWarnings(among: try operations.records.clients()) + settings.warnings
         if withHowto { view.howto = HowTo.generic(settings) }
         return view
@@ -59,7 +61,8 @@ package enum HowTo {
             switch (settings.requirement, settings.asking) {
             case (.password, _): "Users type their password."
             case (.factor, _): "Users type their code into the password field; the gateway checks the password elsewhere."
-            case (.passwordAndFactor, .challenge): "Users type their password, then the code that is asked for. Let the gateway show RADIUS challenges."
+            case (.passwordAndFactor, .challenge):
+                "Users type their password, then the code that is asked for. Let the gateway show RADIUS challenges."
             case (.passwordAndFactor, .append):
                 "Users type password and code in one: secret\(separator)123456. Challenges are never sent."
             case (.passwordAndFactor, .appendOrChallenge):

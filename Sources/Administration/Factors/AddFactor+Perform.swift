@@ -31,7 +31,8 @@ extension AddFactor {
             throw Refusal(.failed, "The factor was written and is gone again.", remedy: "Somebody removed it; see `sallyport audit list`.")
         }
         return Answer(
-            message: "Enrolled \(draft.kind.rawValue) \"\(label)\" for \(user.name); it counts from now on.", factor: FactorView(record, codesLeft: nil),
+            message: "Enrolled \(draft.kind.rawValue) \"\(label)\" for \(user.name); it counts from now on.",
+            factor: FactorView(record, codesLeft: nil),
             uri: SecretText(uri.text), key: SecretText(Base32.encode(draft.key.bytes)), warnings: draft.warnings)
     }
 
@@ -64,14 +65,16 @@ extension AddFactor {
             throw Refusal(.invalid, "A hotp factor has no period.", remedy: "Leave --period out, or enrol totp.", place: "period")
         }
         if let counter, counter < 0 {
-            throw Refusal(.invalid, "A counter cannot be negative.", remedy: "Give the next counter of the token, from 0.", place: "counter")
+            throw Refusal(
+                .invalid, "A counter cannot be negative.", remedy: "Give the next counter of the token, from 0.", place: "counter")
         }
         var warnings: [String] = []
         let key: OTPKey
         if let secret {
             key = try Self.key(secret.secret)
             if key.bytes.count < 16 {
-                warnings.append("The key has only \(key.bytes.count) bytes; RFC 4226 asks for 16 at least. Seed the token again when you can.")
+                warnings.append(
+                    "The key has only \(key.bytes.count) bytes; RFC 4226 asks for 16 at least. Seed the token again when you can.")
             }
         } else {
             var random = random
@@ -147,7 +150,8 @@ extension AddRecoveryCodes {
         _ = try await operations.records.replaceRecoveryCodes(
             ofUser: user.id, hashes: hashes, at: operations.now(),
             event: operations.event(
-                .recoveryCodesMade, by: actor, user: user.id, subject: [PersonalFields.Field("name", user.name)], ["count": "\(codes.count)"]))
+                .recoveryCodesMade, by: actor, user: user.id, subject: [PersonalFields.Field("name", user.name)],
+                ["count": "\(codes.count)"]))
         return Answer(
             message: "Made \(codes.count) recovery codes for \(user.name). Each works once, wherever a code is asked for.",
             codes: codes.map { SecretText($0) }, warnings: left > 0 ? ["\(Words.count(left, "older code")) stopped working."] : [])

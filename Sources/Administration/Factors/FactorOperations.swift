@@ -10,7 +10,8 @@ extension FactorView {
         self.init(
             id: record.id, kind: record.kind.rawValue, label: record.label, state: record.state.rawValue,
             algorithm: hasCodes ? record.algorithm.rawValue : nil, digits: hasCodes ? record.digits : nil,
-            period: record.kind == .totp ? record.period : nil, created: Instant(record.created), lastUsed: record.lastUsed.map { Instant($0) },
+            period: record.kind == .totp ? record.period : nil, created: Instant(record.created),
+            lastUsed: record.lastUsed.map { Instant($0) },
             codesLeft: codesLeft)
     }
 }
@@ -27,7 +28,9 @@ extension Operations {
         let wanted = Valid.trimmed(text).lowercased()
         let all = try records.factors(ofUser: user.id)
         if let factor = all.first(where: { $0.label.lowercased() == wanted }) { return factor }
-        if let id = Int64(wanted.hasPrefix("#") ? String(wanted.dropFirst()) : wanted), let factor = all.first(where: { $0.id == id }) { return factor }
+        if let id = Int64(wanted.hasPrefix("#") ? String(wanted.dropFirst()) : wanted), let factor = all.first(where: { $0.id == id }) {
+            return factor
+        }
         let ofKind = all.filter { $0.kind.rawValue == wanted }
         if ofKind.count == 1 { return ofKind[0] }
         if ofKind.count > 1 {
@@ -42,7 +45,8 @@ extension Operations {
         let near = NearNames.nearest(to: wanted, among: all.map(\.label))
         throw Refusal(
             .missing, "\(user.name) has no factor `\(Valid.shown(text))`.",
-            remedy: near.isEmpty ? "There is \(Words.list(all.map { "\"\($0.label)\" (#\($0.id))" }))." : NearNames.question(near), place: "factor")
+            remedy: near.isEmpty ? "There is \(Words.list(all.map { "\"\($0.label)\" (#\($0.id))" }))." : NearNames.question(near),
+            place: "factor")
     }
 
     /// Said when a change leaves a user without a way to give a second factor.
@@ -64,7 +68,8 @@ extension ListFactors {
         let factors = try operations.views(of: try operations.records.factors(ofUser: user.id))
         return FactorList(
             user: user.name, factors: factors,
-            warnings: factors.isEmpty ? ["\(user.name) has no factor: `sallyport factor add \(Words.argument(user.name)) totp` enrols one."] : [])
+            warnings: factors.isEmpty
+                ? ["\(user.name) has no factor: `sallyport factor add \(Words.argument(user.name)) totp` enrols one."] : [])
     }
 }
 
@@ -109,7 +114,8 @@ extension SetFactor {
             done.append(word)
         }
         guard !done.isEmpty else { return Done("Nothing to change: factor \"\(record.label)\" of \(user.name) is like that already.") }
-        return Done("Factor \"\(record.label)\" of \(user.name) is \(Words.list(done)).", warnings: try operations.missingFactorWarning(user))
+        return Done(
+            "Factor \"\(record.label)\" of \(user.name) is \(Words.list(done)).", warnings: try operations.missingFactorWarning(user))
     }
 }
 

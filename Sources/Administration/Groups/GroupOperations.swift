@@ -117,17 +117,21 @@ package struct SetGroup: AdminOperation {
         let adding = try addGroups.map { try operations.group($0) }.filter { !members.contains(.group($0.id)) }
         let dropping = try removeGroups.map { try operations.group($0) }
         for user in leaving where !members.contains(.user(user.id)) {
-            throw Refusal(.missing, "\(user.name) is not in group `\(old.name)`.", remedy: "See `sallyport group show \(Words.argument(old.name))`.")
+            throw Refusal(
+                .missing, "\(user.name) is not in group `\(old.name)`.", remedy: "See `sallyport group show \(Words.argument(old.name))`.")
         }
         for group in dropping where !members.contains(.group(group.id)) {
-            throw Refusal(.missing, "Group `\(group.name)` is not in group `\(old.name)`.", remedy: "See `sallyport group show \(Words.argument(old.name))`.")
+            throw Refusal(
+                .missing, "Group `\(group.name)` is not in group `\(old.name)`.",
+                remedy: "See `sallyport group show \(Words.argument(old.name))`.")
         }
         for group in adding { try operations.refuseCircle(adding: group, to: old) }
 
         var done: [String] = []
         if let newName {
             try await records.renameGroup(
-                old.id, to: newName, event: operations.event(.groupChanged, by: actor, ["group": newName, "change": "renamed from \(old.name)"]))
+                old.id, to: newName,
+                event: operations.event(.groupChanged, by: actor, ["group": newName, "change": "renamed from \(old.name)"]))
             done.append("renamed from \(old.name)")
         }
         for user in joining {
@@ -135,7 +139,8 @@ package struct SetGroup: AdminOperation {
             done.append("\(user.name) joined")
         }
         for user in leaving {
-            try await records.removeMember(.user(user.id), fromGroup: old.id, event: operations.joined(user, shownName, by: actor, left: true))
+            try await records.removeMember(
+                .user(user.id), fromGroup: old.id, event: operations.joined(user, shownName, by: actor, left: true))
             done.append("\(user.name) left")
         }
         for group in adding {
@@ -164,7 +169,8 @@ package struct RemoveGroup: AdminOperation {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let group = try operations.group(name)
         try await operations.records.removeGroup(group.id, event: operations.event(.groupRemoved, by: actor, ["group": group.name]))
-        return Done("Removed group \(group.name). Its \(Words.count(group.users, "user")) and \(Words.count(group.groups, "group")) are kept.")
+        return Done(
+            "Removed group \(group.name). Its \(Words.count(group.users, "user")) and \(Words.count(group.groups, "group")) are kept.")
     }
 }
 
@@ -203,7 +209,9 @@ extension Operations {
         guard let circle = try path(from: inner.id, seen: [inner.id]) else { return }
         let steps = ([outer.id] + circle).map { "`\(names[$0] ?? "?")`" }.joined(separator: " → ")
         throw Refusal(
-            .conflict, inner.id == outer.id ? "A group cannot hold itself." : "Group `\(inner.name)` already holds `\(outer.name)`: \(steps) would be a circle.",
+            .conflict,
+            inner.id == outer.id
+                ? "A group cannot hold itself." : "Group `\(inner.name)` already holds `\(outer.name)`: \(steps) would be a circle.",
             remedy: "Take one of the links out first.", place: "add-group")
     }
 }

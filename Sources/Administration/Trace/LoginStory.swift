@@ -80,7 +80,8 @@ extension LoginStory {
         case .loginChallenged:
             return "The second factor is still owed: the user is asked for it."
         case .loginRejected, .loginsRejected:
-            let count = event.kind == .loginsRejected ? " \(event["count"] ?? "More") equal ones within the minute are kept as one line." : ""
+            let count =
+                event.kind == .loginsRejected ? " \(event["count"] ?? "More") equal ones within the minute are kept as one line." : ""
             guard let reason = event.reason.flatMap(RejectReason.init(rawValue:)) else {
                 return "Refused: \(event.reason ?? "no reason was recorded").\(count)"
             }
@@ -109,7 +110,8 @@ extension LoginStory {
                 next = "Nobody is called \(user) here. " + next
             }
         default:
-            next = "No answer to the question came yet. If \(name) saw no question, the gateway does not show RADIUS challenges: let users append the code instead (`sallyport client set \(Words.argument(client ?? "CLIENT")) --ask append`)."
+            next =
+                "No answer to the question came yet. If \(name) saw no question, the gateway does not show RADIUS challenges: let users append the code instead (`sallyport client set \(Words.argument(client ?? "CLIENT")) --ask append`)."
         }
     }
 }
@@ -151,7 +153,8 @@ struct StorySteps {
     /// - Parameter end: when the event was made. A packet's last step happened then at the latest; the offsets count from its arrival.
     init(_ text: String, end: Timestamp) {
         let steps: [(offset: Int64, word: String)] = text.split(separator: "; ").compactMap { piece in
-            guard piece.hasPrefix("+"), let blank = piece.firstIndex(of: " "), let offset = Int64(piece[piece.index(after: piece.startIndex)..<blank])
+            guard piece.hasPrefix("+"), let blank = piece.firstIndex(of: " "),
+                let offset = Int64(piece[piece.index(after: piece.startIndex)..<blank])
             else { return (0, String(piece)) }
             return (offset, String(piece[piece.index(after: blank)...]))
         }

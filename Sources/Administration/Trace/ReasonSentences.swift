@@ -25,11 +25,15 @@ package struct ReasonSentences: Sendable {
         case .unknownUser:
             Explanation(
                 meaning: "Nobody has this login name.",
-                remedy: "Look for a typing mistake or a missing alias: `sallyport user list --search PART`. If the gateway adds a realm or a domain, set `sallyport client set \(client) --strip both`.")
+                remedy:
+                    "Look for a typing mistake or a missing alias: `sallyport user list --search PART`. If the gateway adds a realm or a domain, set `sallyport client set \(client) --strip both`."
+            )
         case .wrongPassword:
             Explanation(
                 meaning: "The password was wrong.",
-                remedy: "Let \(user) type it again, caps lock off. If all users of one gateway fail, the shared secret differs. A new password: `sallyport user set \(user) --password-stdin`.")
+                remedy:
+                    "Let \(user) type it again, caps lock off. If all users of one gateway fail, the shared secret differs. A new password: `sallyport user set \(user) --password-stdin`."
+            )
         case .noPassword:
             Explanation(
                 meaning: "The user has no password yet.", remedy: "Set one: `sallyport user set \(user) --password-stdin`.")
@@ -42,15 +46,21 @@ package struct ReasonSentences: Sendable {
         case .passwordLocked:
             Explanation(
                 meaning: "Too many wrong passwords: none is judged for now.",
-                remedy: "The lock ends by itself (`sallyport user show \(user)` says when), or now: `sallyport user unlock \(user)`. If the user did not try, somebody else does: see the addresses in `sallyport audit list --user \(user)`.")
+                remedy:
+                    "The lock ends by itself (`sallyport user show \(user)` says when), or now: `sallyport user unlock \(user)`. If the user did not try, somebody else does: see the addresses in `sallyport audit list --user \(user)`."
+            )
         case .factorLocked:
             Explanation(
                 meaning: "Too many wrong codes: none is judged for now.",
-                remedy: "A recovery code still works after the right password. The lock ends by itself, or now: `sallyport user unlock \(user)`. If the user did not try, somebody knows the password: change it.")
+                remedy:
+                    "A recovery code still works after the right password. The lock ends by itself, or now: `sallyport user unlock \(user)`. If the user did not try, somebody knows the password: change it."
+            )
         case .wrongCode:
             Explanation(
                 meaning: "The code was wrong.",
-                remedy: "Check that the app shows the entry of this server and that the phone sets its time by itself. If it stays wrong, enrol again: `sallyport factor add \(user) totp`.")
+                remedy:
+                    "Check that the app shows the entry of this server and that the phone sets its time by itself. If it stays wrong, enrol again: `sallyport factor add \(user) totp`."
+            )
         case .codeMalformed:
             Explanation(
                 meaning: "What was typed as a code has not the shape of any code of this user.",
@@ -69,11 +79,14 @@ package struct ReasonSentences: Sendable {
         case .codeMissing:
             Explanation(
                 meaning: "The password came without a code, and this client never asks for one.",
-                remedy: "Let \(user) type the code behind the password, as `sallyport client show \(client) --howto` says; or let the client ask: `sallyport client set \(client) --ask append+challenge`.")
+                remedy:
+                    "Let \(user) type the code behind the password, as `sallyport client show \(client) --howto` says; or let the client ask: `sallyport client set \(client) --ask append+challenge`."
+            )
         case .handleUnknown:
             Explanation(
                 meaning: "The answer belongs to a question that this server did not ask, or that it cannot read any more.",
-                remedy: "Let \(user) start the login again. If it comes back, see whether two servers with different keys answer this gateway.")
+                remedy:
+                    "Let \(user) start the login again. If it comes back, see whether two servers with different keys answer this gateway.")
         case .handleExpired:
             Explanation(
                 meaning: "The answer came after the question had expired.",
@@ -81,11 +94,15 @@ package struct ReasonSentences: Sendable {
         case .handleSpent:
             Explanation(
                 meaning: "The question was answered already.",
-                remedy: "Let \(user) start again. If it comes back, the gateway sends answers twice: see `sallyport client show \(client)` for timeout and tries.")
+                remedy:
+                    "Let \(user) start again. If it comes back, the gateway sends answers twice: see `sallyport client show \(client)` for timeout and tries."
+            )
         case .handleOfAnother:
             Explanation(
                 meaning: "The answer came with another name, device or gateway than the question.",
-                remedy: "Let \(user) start again. If it comes back with the right name, the gateway mixes sessions up, or somebody tries a stolen State.")
+                remedy:
+                    "Let \(user) start again. If it comes back with the right name, the gateway mixes sessions up, or somebody tries a stolen State."
+            )
         case .anotherLoginWaiting:
             Explanation(
                 meaning: "Another login of this user waits for an answer on the phone, and this one could not be shown to be the same.",
@@ -129,7 +146,8 @@ package struct ReasonSentences: Sendable {
         case .changedMeanwhile:
             Explanation(
                 meaning: "User or factor were changed, disabled or removed while the login was under way.",
-                remedy: "`sallyport audit list --user \(user)` shows by whom; let the user try again if that was not meant to keep them out.")
+                remedy:
+                    "`sallyport audit list --user \(user)` shows by whom; let the user try again if that was not meant to keep them out.")
         }
     }
 }

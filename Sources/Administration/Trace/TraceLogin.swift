@@ -57,7 +57,9 @@ package struct TraceLogin: AdminOperation {
 
     /// Which login used the code that this one brought again: the event says so, or the user's last accept before it does.
     private func facts(_ events: [Event], _ records: Records) throws -> StoryFacts {
-        guard let last = events.last, last.reason == RejectReason.codeAlreadyUsed.rawValue, let user = last.user else { return StoryFacts() }
+        guard let last = events.last, last.reason == RejectReason.codeAlreadyUsed.rawValue, let user = last.user else {
+            return StoryFacts()
+        }
         var filter = EventFilter(limit: 1)
         filter.user = user
         filter.kinds = [.loginAccepted]

@@ -12,7 +12,8 @@ extension AddUser {
         if let password {
             user.passwordHash = try await operations.hash(password.secret)
         } else {
-            warnings.append("\(user.name) has no password yet; set one with `sallyport user set \(Words.argument(user.name)) --password-stdin`.")
+            warnings.append(
+                "\(user.name) has no password yet; set one with `sallyport user set \(Words.argument(user.name)) --password-stdin`.")
         }
         _ = try await operations.records.addUser(
             user,
@@ -66,14 +67,16 @@ extension Operations {
     func free(name: String, key: String, field: String, but own: Int64? = nil) throws {
         guard let other = try records.user(key: key), other.id != own else { return }
         throw Refusal(
-            .conflict, other.key == key ? "There is a user `\(other.name)` already." : "`\(name)` is an alias of user `\(other.name)` already.",
+            .conflict,
+            other.key == key ? "There is a user `\(other.name)` already." : "`\(name)` is an alias of user `\(other.name)` already.",
             remedy: "Choose another name, or see `sallyport user show \(Words.argument(other.name))`.", place: field)
     }
 
     /// The rules of a password, and those of the clients that read codes out of its end.
     func checkPassword(_ password: Secret) throws {
         try Valid.password(password)
-        for client in try records.clients() where client.settings.asking != .challenge && client.settings.requirement == .passwordAndFactor {
+        for client in try records.clients() where client.settings.asking != .challenge && client.settings.requirement == .passwordAndFactor
+        {
             let settings = client.settings
             guard PasswordField.tailReadsAsFactor(password, separator: settings.separator, fixedLengthTail: settings.fixedLengthTail)
             else { continue }
@@ -81,7 +84,8 @@ extension Operations {
                 .conflict, "The end of this password would be read as a code on client `\(client.name)`.",
                 remedy: settings.fixedLengthTail
                     ? "Choose one that does not end in 6 to 8 digits."
-                    : "Choose one in which no code and no keyword follows `\(settings.separator.map(String.init) ?? "")`.", place: "password")
+                    : "Choose one in which no code and no keyword follows `\(settings.separator.map(String.init) ?? "")`.",
+                place: "password")
         }
     }
 

@@ -30,7 +30,10 @@ extension ImportUsers {
             warnings.append("The file holds passwords in plain text: delete it when the import is done.")
         }
         let without = steps.count { $0.plan.isNew && $0.row["password"] == nil }
-        if without > 0 { warnings.append("\(Words.count(without, "new user")) without a password: set one with `sallyport user set NAME --password-stdin`.") }
+        if without > 0 {
+            warnings.append(
+                "\(Words.count(without, "new user")) without a password: set one with `sallyport user set NAME --password-stdin`.")
+        }
         if !isDryRun {
             for (row, plan) in steps {
                 do {
@@ -39,7 +42,8 @@ extension ImportUsers {
                     throw refusal.at("line \(row.line)")
                 } catch let error as StoreError {
                     var refusal = Refusal(error).at("line \(row.line)")
-                    refusal.remedy = (refusal.remedy.map { $0 + " " } ?? "") + "The lines before it are done; import the file again to go on."
+                    refusal.remedy =
+                        (refusal.remedy.map { $0 + " " } ?? "") + "The lines before it are done; import the file again to go on."
                     throw refusal
                 }
             }
@@ -89,12 +93,15 @@ extension ImportUsers {
         let password = row["password"].map { SecretText($0) }
         guard let user = try operations.records.user(key: key) else {
             let request = AddUser(
-                name: name, email: row["email"], phone: row["phone"], groups: row.list("groups"), aliases: row.list("aliases"), password: password)
+                name: name, email: row["email"], phone: row["phone"], groups: row.list("groups"), aliases: row.list("aliases"),
+                password: password)
             _ = try operations.plan(request)
             return .add(request)
         }
         guard user.key == key else {
-            throw Refusal(.conflict, "`\(name)` is an alias of user `\(user.name)`.", remedy: "Write `\(user.name)` in the column `name`.", place: "name")
+            throw Refusal(
+                .conflict, "`\(name)` is an alias of user `\(user.name)`.", remedy: "Write `\(user.name)` in the column `name`.",
+                place: "name")
         }
         var request = SetUser(user: user.name)
         var differences: [String] = []

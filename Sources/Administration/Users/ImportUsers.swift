@@ -58,17 +58,21 @@ enum ImportTable {
         if text.hasPrefix("\u{FEFF}") { text.removeFirst() }
         // The parser takes the rest of the file for one field when a quote is never closed.
         if let line = openQuoteLine(text) {
-            throw Refusal(.invalid, "A quote is opened and never closed.", remedy: "Close it, or double it where it is meant.", place: "line \(line)")
+            throw Refusal(
+                .invalid, "A quote is opened and never closed.", remedy: "Close it, or double it where it is meant.", place: "line \(line)")
         }
         let table: [[String]]
         do {
             // A semicolon separates the values inside a field, so it cannot separate the fields.
             table = try EnumeratedCSV(string: text, delimiter: .comma, loadColumns: false).withHeader
         } catch {
-            throw Refusal(.invalid, "The file is not CSV: text stands behind a closing quote.", remedy: "Double quotes that are meant: \"\".")
+            throw Refusal(
+                .invalid, "The file is not CSV: text stands behind a closing quote.", remedy: "Double quotes that are meant: \"\".")
         }
         guard let header = table.first, !header.allSatisfy(\.isEmpty) else {
-            throw Refusal(.invalid, "The file is empty.", remedy: "Begin with a line of columns: \(ImportUsers.columns.joined(separator: ",")).", place: "line 1")
+            throw Refusal(
+                .invalid, "The file is empty.", remedy: "Begin with a line of columns: \(ImportUsers.columns.joined(separator: ",")).",
+                place: "line 1")
         }
         let columns = header.map { Valid.trimmed($0).lowercased() }
         for column in columns where !ImportUsers.columns.contains(column) {

@@ -85,7 +85,9 @@ extension SetUser {
         for name in removeGroups {
             let group = try operations.group(name)
             guard own.contains(where: { $0.id == group.id }) else {
-                throw Refusal(.missing, "\(old.name) is not in group `\(group.name)`.", remedy: "See `sallyport user show \(Words.argument(old.name))`.")
+                throw Refusal(
+                    .missing, "\(old.name) is not in group `\(group.name)`.",
+                    remedy: "See `sallyport user show \(Words.argument(old.name))`.")
             }
             draft.left.append(group)
         }
@@ -103,7 +105,8 @@ extension SetUser {
             guard aliases.contains(where: { $0.key == key }) else {
                 throw Refusal(
                     .missing, "`\(alias)` is no alias of \(old.name).",
-                    remedy: old.aliases.isEmpty ? "There are none." : "Its aliases are \(Words.list(old.aliases.map(\.name))).", place: "remove-alias")
+                    remedy: old.aliases.isEmpty ? "There are none." : "Its aliases are \(Words.list(old.aliases.map(\.name))).",
+                    place: "remove-alias")
             }
             aliases.removeAll { $0.key == key }
         }

@@ -18,7 +18,8 @@ extension ShowUser {
         accepted.kinds = [.loginAccepted]
         var view = UserView(
             name: user.name, status: user.status.rawValue, email: user.email, phone: user.phone, timeZone: user.timeZone,
-            aliases: user.aliases.map(\.name), groups: try records.groups(ofUser: user.id, nested: false).map(\.name), hasPassword: user.hasPassword,
+            aliases: user.aliases.map(\.name), groups: try records.groups(ofUser: user.id, nested: false).map(\.name),
+            hasPassword: user.hasPassword,
             factors: try operations.views(of: factors), recoveryCodesLeft: try records.recoveryCodesLeft(ofUser: user.id),
             locks: try operations.locks(of: user.id), created: Instant(user.created),
             lastAccept: try records.events(accepted).first.map { Instant($0.event.at) },
@@ -72,7 +73,8 @@ extension ListUsers {
         if let status {
             guard let known = UserStatus(rawValue: status) else {
                 throw Refusal(
-                    .invalid, "No status `\(Valid.shown(status))`.", remedy: "Use \(Words.list(UserStatus.allCases.map(\.rawValue), "or")).",
+                    .invalid, "No status `\(Valid.shown(status))`.",
+                    remedy: "Use \(Words.list(UserStatus.allCases.map(\.rawValue), "or")).",
                     place: "status")
             }
             filter.status = known
@@ -86,7 +88,9 @@ extension ListUsers {
         let summaries = try users.map { user in
             let factors = try records.factors(ofUser: user.id)
             var kinds: [String] = []
-            for factor in factors where factor.state == .active && !kinds.contains(factor.kind.rawValue) { kinds.append(factor.kind.rawValue) }
+            for factor in factors where factor.state == .active && !kinds.contains(factor.kind.rawValue) {
+                kinds.append(factor.kind.rawValue)
+            }
             return UserSummary(
                 name: user.name, status: user.status.rawValue, email: user.email,
                 groups: try records.groups(ofUser: user.id, nested: false).map(\.name), factors: kinds, hasPassword: user.hasPassword,

@@ -83,7 +83,8 @@ package struct ListUsers: AdminOperation {
     package static let mostUsers = 10_000
 
     package init(
-        text: String? = nil, status: String? = nil, group: String? = nil, withoutFactor: Bool = false, after: String? = nil, limit: Int = 100
+        text: String? = nil, status: String? = nil, group: String? = nil, withoutFactor: Bool = false, after: String? = nil,
+        limit: Int = 100
     ) {
         self.text = text
         self.status = status

@@ -17,7 +17,8 @@ struct AuditCommand: AsyncParsableCommand {
 
     static func table(_ events: [EventView], _ output: Output, hasUser: Bool = true) {
         var table = Table([
-            .init("TIME"), .init("USER", isFlexible: true), .init("WHAT", isFlexible: true), .init("CLIENT"), .init("FROM"), .init("BY"), .init("LOGIN"),
+            .init("TIME"), .init("USER", isFlexible: true), .init("WHAT", isFlexible: true), .init("CLIENT"), .init("FROM"), .init("BY"),
+            .init("LOGIN"),
         ])
         for event in events {
             let from = event.station ?? event.source
@@ -25,7 +26,8 @@ struct AuditCommand: AsyncParsableCommand {
                 Span(TimeText.full(event.at, output.terminal), .soft),
                 hasUser ? event.user.map { Span($0, .strong) } ?? (event.isErased ? Span("erased", .soft) : .none) : .none,
                 Span(event.text, tone(event.kind)), event.client.map { Span($0) } ?? .none, from.map { Span($0) } ?? .none,
-                event.actor.map { Span($0) } ?? .none, event.login.map { Span(output.terminal.isOutput ? String($0.prefix(10)) : $0, .accent) } ?? .none,
+                event.actor.map { Span($0) } ?? .none,
+                event.login.map { Span(output.terminal.isOutput ? String($0.prefix(10)) : $0, .accent) } ?? .none,
             ])
         }
         output.lines(table.lines(output.terminal))
@@ -46,19 +48,23 @@ struct EventFlags: ParsableArguments {
     @Option(help: ArgumentHelp("At this client.", valueName: "client")) var client: String?
     @Option(help: ArgumentHelp("From then on: 2h, 7d, today, 2026-11-21, '2026-11-21 14:00'.", valueName: "time")) var since: String?
     @Option(help: ArgumentHelp("Up to then.", valueName: "time")) var until: String?
-    @Option(name: .customLong("kind"), help: ArgumentHelp("Such as login-rejected, or a family such as login; can be repeated.", valueName: "kind"))
+    @Option(
+        name: .customLong("kind"),
+        help: ArgumentHelp("Such as login-rejected, or a family such as login; can be repeated.", valueName: "kind"))
     var kinds: [String] = []
 
     func request(limit: Int) throws -> ListEvents {
         ListEvents(
-            user: user, client: client, since: try since.map { try Self.time($0, "since") }, until: try until.map { try Self.time($0, "until") },
+            user: user, client: client, since: try since.map { try Self.time($0, "since") },
+            until: try until.map { try Self.time($0, "until") },
             kinds: kinds, limit: limit)
     }
 
     private static func time(_ text: String, _ field: String) throws -> Instant {
         if let instant = TimeText.parse(text) { return instant }
         throw Refusal(
-            .invalid, "`\(text.prefix(40))` is no time.", remedy: "Write it as 30m, 2h, 7d, today, yesterday, 2026-11-21 or '2026-11-21 14:00'.", place: field)
+            .invalid, "`\(text.prefix(40))` is no time.",
+            remedy: "Write it as 30m, 2h, 7d, today, yesterday, 2026-11-21 or '2026-11-21 14:00'.", place: field)
     }
 }
 
@@ -118,7 +124,8 @@ extension AuditCommand {
             }
             guard answer.isIntact else {
                 throw Refusal(
-                    .failed, "The trail was edited: \(Words.count(answer.findings.count, "finding")) in \(Words.count(answer.events, "event")).",
+                    .failed,
+                    "The trail was edited: \(Words.count(answer.findings.count, "finding")) in \(Words.count(answer.events, "event")).",
                     remedy: "Keep a copy of the data directory as it is, and compare with a backup.")
             }
         }
@@ -169,7 +176,8 @@ enum EventCSV {
     static func line(_ event: EventView) -> String {
         let details = event.details.map { "\($0.name)=\($0.value)" }.joined(separator: "; ")
         let fields = [
-            "\(event.sequence)", event.at.description, event.kind, event.user, event.client, event.source, event.station, event.reason, event.actor,
+            "\(event.sequence)", event.at.description, event.kind, event.user, event.client, event.source, event.station, event.reason,
+            event.actor,
             event.login, event.text, details,
         ]
         return fields.map { quoted($0 ?? "") }.joined(separator: ",")

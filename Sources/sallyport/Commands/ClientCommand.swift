@@ -18,7 +18,9 @@ struct ClientCommand: AsyncParsableCommand {
 
 /// Every field of a client, for `add` and `set`.
 struct ClientFlags: ParsableArguments {
-    @Option(name: .customLong("address"), help: ArgumentHelp("Where its requests come from: an address or a range; can be repeated.", valueName: "cidr"))
+    @Option(
+        name: .customLong("address"),
+        help: ArgumentHelp("Where its requests come from: an address or a range; can be repeated.", valueName: "cidr"))
     var addresses: [String] = []
     @Flag(help: "Read the shared secret, one line, from standard input.") var secretStdin = false
     @Flag(help: "Let the node make the shared secret; it is printed once.") var generateSecret = false
@@ -27,15 +29,18 @@ struct ClientFlags: ParsableArguments {
         name: .customLong("message-authenticator"),
         help: ArgumentHelp("require, auto or allow: requests that come without it (BlastRADIUS).", valueName: "rule"))
     var messageAuthenticator: String?
-    @Option(name: .customLong("require"), help: ArgumentHelp("password, factor or password+factor.", valueName: "what")) var requirement: String?
-    @Option(name: .customLong("ask"), help: ArgumentHelp("challenge, append or append+challenge: how the code is asked for.", valueName: "how"))
+    @Option(name: .customLong("require"), help: ArgumentHelp("password, factor or password+factor.", valueName: "what")) var requirement:
+        String?
+    @Option(
+        name: .customLong("ask"), help: ArgumentHelp("challenge, append or append+challenge: how the code is asked for.", valueName: "how"))
     var asking: String?
     @Option(help: ArgumentHelp("Between password and code with append: one mark, or none.", valueName: "mark")) var separator: String?
     @Option(help: ArgumentHelp("on or off: a tail of 6 to 8 digits is read as a code without a separator.", valueName: "switch"))
     var fixedLengthTail: Switch?
     @Option(help: ArgumentHelp("on or off: always ask for both and judge them together.", valueName: "switch")) var concealFactor: Switch?
     @Option(help: ArgumentHelp("on or off: rejects tell the user why.", valueName: "switch")) var helpfulMessages: Switch?
-    @Option(name: .customLong("strip"), help: ArgumentHelp("none, realm, domain or both: what is dropped from login names.", valueName: "what"))
+    @Option(
+        name: .customLong("strip"), help: ArgumentHelp("none, realm, domain or both: what is dropped from login names.", valueName: "what"))
     var nameStripping: String?
     @Option(help: ArgumentHelp("Seconds until the gateway asks again, 1 to 60.", valueName: "seconds")) var retryTimeout: Int?
     @Option(help: ArgumentHelp("How often it asks in all, 1 to 10.", valueName: "count")) var retryTries: Int?
@@ -105,10 +110,12 @@ extension ClientCommand {
         func run(_ node: NodeConnection, _ output: Output) async throws {
             try output.show(try await node.perform(ListClients())) { list in
                 guard !list.clients.isEmpty else {
-                    return output.line("No clients yet: `sallyport client add NAME --address ADDRESS --generate-secret` registers a gateway.")
+                    return output.line(
+                        "No clients yet: `sallyport client add NAME --address ADDRESS --generate-secret` registers a gateway.")
                 }
                 var table = Table([
-                    .init("NAME", isFlexible: true), .init("ADDRESSES", isFlexible: true), .init("REQUIRES"), .init("ASKS BY"), .init("MESSAGE-AUTH"),
+                    .init("NAME", isFlexible: true), .init("ADDRESSES", isFlexible: true), .init("REQUIRES"), .init("ASKS BY"),
+                    .init("MESSAGE-AUTH"),
                     .init("STATUS"),
                 ])
                 for client in list.clients {

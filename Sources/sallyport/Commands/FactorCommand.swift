@@ -17,7 +17,8 @@ struct FactorCommand: AsyncParsableCommand {
 
     static func table(_ factors: [FactorView], _ output: Output) {
         var table = Table([
-            .init("#", isRight: true), .init("LABEL", isFlexible: true), .init("KIND"), .init("STATE"), .init("DETAILS"), .init("LAST USED"), .init("ADDED"),
+            .init("#", isRight: true), .init("LABEL", isFlexible: true), .init("KIND"), .init("STATE"), .init("DETAILS"),
+            .init("LAST USED"), .init("ADDED"),
         ])
         for factor in factors {
             table.rows.append([
@@ -63,14 +64,17 @@ extension FactorCommand {
         func run(_ node: NodeConnection, _ output: Output) async throws {
             if kind == "recovery" {
                 guard label == nil, !secretStdin, algorithm == nil, digits == nil, period == nil, counter == nil else {
-                    throw Refusal(.invalid, "Recovery codes take no options.", remedy: "Leave them out: `sallyport factor add \(Words.argument(user)) recovery`.")
+                    throw Refusal(
+                        .invalid, "Recovery codes take no options.",
+                        remedy: "Leave them out: `sallyport factor add \(Words.argument(user)) recovery`.")
                 }
                 return try recovery(try await node.perform(AddRecoveryCodes(user: user)), output)
             }
             let secret = secretStdin ? try options.prompts.secret("Key", isRepeated: false) : nil
             let answer = try await node.perform(
                 AddFactor(
-                    user: user, kind: kind, label: label, secret: secret, algorithm: algorithm, digits: digits, period: period, counter: counter))
+                    user: user, kind: kind, label: label, secret: secret, algorithm: algorithm, digits: digits, period: period,
+                    counter: counter))
             try output.show(answer, warnings: answer.warnings) { answer in
                 output.done(answer.message)
                 FactorCommand.drawing(uri: answer.uri.text, key: answer.key.text, output)
@@ -93,7 +97,9 @@ extension FactorCommand {
         output.line()
         if output.terminal.isOutput, let code = QRCode(uri) {
             if let width = output.terminal.width, width < code.width(output.terminal) {
-                output.warn("The window is too narrow for the QR code: it needs \(code.width(output.terminal)) columns. The key below does the same.")
+                output.warn(
+                    "The window is too narrow for the QR code: it needs \(code.width(output.terminal)) columns. The key below does the same."
+                )
             } else {
                 output.lines(code.lines(output.terminal))
                 output.line()

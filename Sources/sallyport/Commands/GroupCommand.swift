@@ -49,7 +49,9 @@ extension GroupCommand {
             try output.show(try await node.perform(ListGroups())) { list in
                 guard !list.groups.isEmpty else { return output.line("No groups.") }
                 var table = Table([.init("NAME", isFlexible: true), .init("USERS", isRight: true), .init("GROUPS", isRight: true)])
-                for group in list.groups { table.rows.append([Span(group.name, .strong), Span("\(group.users)"), Span("\(group.groups)")]) }
+                for group in list.groups {
+                    table.rows.append([Span(group.name, .strong), Span("\(group.users)"), Span("\(group.groups)")])
+                }
                 output.lines(table.lines(output.terminal))
             }
         }

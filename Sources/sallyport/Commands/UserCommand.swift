@@ -32,7 +32,8 @@ extension UserCommand {
         @Option(help: ArgumentHelp("E-mail address.", valueName: "address")) var email: String?
         @Option(help: ArgumentHelp("Phone number with its country, +49 30 1234567.", valueName: "number")) var phone: String?
         @Option(help: ArgumentHelp("Such as Europe/Berlin.", valueName: "zone")) var timeZone: String?
-        @Option(name: .customLong("group"), help: ArgumentHelp("A group to join; can be repeated.", valueName: "group")) var groups: [String] = []
+        @Option(name: .customLong("group"), help: ArgumentHelp("A group to join; can be repeated.", valueName: "group")) var groups:
+            [String] = []
         @Option(name: .customLong("alias"), help: ArgumentHelp("Another name to log in with; can be repeated.", valueName: "name"))
         var aliases: [String] = []
         @Flag(help: "Read the password, one line, from standard input.") var passwordStdin = false
@@ -70,7 +71,8 @@ extension UserCommand {
             try output.show(list) { list in
                 guard !list.users.isEmpty else { return output.line("No users.") }
                 var table = Table([
-                    .init("NAME", isFlexible: true), .init("STATUS"), .init("FACTORS"), .init("GROUPS", isFlexible: true), .init("E-MAIL", isFlexible: true),
+                    .init("NAME", isFlexible: true), .init("STATUS"), .init("FACTORS"), .init("GROUPS", isFlexible: true),
+                    .init("E-MAIL", isFlexible: true),
                     .init("TO DO", isFlexible: true),
                 ])
                 for user in list.users {
@@ -156,7 +158,8 @@ extension UserCommand {
         @Option(help: ArgumentHelp("E-mail address.", valueName: "address")) var email: String?
         @Option(help: ArgumentHelp("Phone number with its country.", valueName: "number")) var phone: String?
         @Option(help: ArgumentHelp("Such as Europe/Berlin.", valueName: "zone")) var timeZone: String?
-        @Option(name: .customLong("alias"), help: ArgumentHelp("Add another name to log in with.", valueName: "name")) var aliases: [String] = []
+        @Option(name: .customLong("alias"), help: ArgumentHelp("Add another name to log in with.", valueName: "name")) var aliases:
+            [String] = []
         @Option(name: .customLong("remove-alias"), help: ArgumentHelp("Take one away.", valueName: "name")) var removeAliases: [String] = []
         @Option(name: .customLong("group"), help: ArgumentHelp("Join a group.", valueName: "group")) var groups: [String] = []
         @Option(name: .customLong("remove-group"), help: ArgumentHelp("Leave a group.", valueName: "group")) var removeGroups: [String] = []
@@ -267,7 +270,8 @@ extension UserCommand {
                   sallyport user import - < staff.csv
                 """)
 
-        @Argument(help: ArgumentHelp("The file; - is standard input.", valueName: "file"), completion: .file(extensions: ["csv"])) var file: String
+        @Argument(help: ArgumentHelp("The file; - is standard input.", valueName: "file"), completion: .file(extensions: ["csv"])) var file:
+            String
         @Flag(help: "Only print the plan.") var dryRun = false
         @OptionGroup var options: GlobalOptions
 

@@ -29,12 +29,16 @@ struct Output: Sendable {
 
     func warn(_ message: String) {
         let mark = Tone.warn.paint("Note:", terminal.hasErrorColor)
-        Self.write(mark + " " + SafeText.wrapped(SafeText.line(message), to: terminal.isError ? terminal.width.map { $0 - 6 } : nil, indent: "      ") + "\n", STDERR_FILENO)
+        Self.write(
+            mark + " "
+                + SafeText.wrapped(SafeText.line(message), to: terminal.isError ? terminal.width.map { $0 - 6 } : nil, indent: "      ")
+                + "\n", STDERR_FILENO)
     }
 
     func json(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = terminal.isOutput ? [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes] : [.sortedKeys, .withoutEscapingSlashes]
+        encoder.outputFormatting =
+            terminal.isOutput ? [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes] : [.sortedKeys, .withoutEscapingSlashes]
         Self.write(String(decoding: try encoder.encode(value), as: UTF8.self) + "\n", STDOUT_FILENO)
     }
 

@@ -31,7 +31,9 @@ struct Prompts: Sendable {
         }
         if text.last?.isNewline == true { text.removeLast() }
         guard !text.contains(where: \.isNewline) else {
-            throw Refusal(.invalid, "There is more than one line.", remedy: "Give the \(what.lowercased()) alone, on one line.", place: "standard input")
+            throw Refusal(
+                .invalid, "There is more than one line.", remedy: "Give the \(what.lowercased()) alone, on one line.",
+                place: "standard input")
         }
         guard !text.isEmpty else {
             throw Refusal(
@@ -53,7 +55,9 @@ struct Prompts: Sendable {
             }
             bytes += buffer[..<count]
             guard bytes.count <= limit else {
-                throw Refusal(.invalid, "Standard input holds more than \(limit) bytes.", remedy: "Is the right file piped in?", place: "standard input")
+                throw Refusal(
+                    .invalid, "Standard input holds more than \(limit) bytes.", remedy: "Is the right file piped in?",
+                    place: "standard input")
             }
         }
     }
@@ -77,7 +81,9 @@ struct Prompts: Sendable {
             signal(SIGINT, SIG_DFL)
         }
         Output.write(prompt, STDERR_FILENO)
-        guard let line = readLine(strippingNewline: true) else { throw Refusal(.failed, "Nothing was typed.", remedy: "Nothing was changed.") }
+        guard let line = readLine(strippingNewline: true) else {
+            throw Refusal(.failed, "Nothing was typed.", remedy: "Nothing was changed.")
+        }
         return line
     }
 

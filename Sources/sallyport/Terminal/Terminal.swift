@@ -20,7 +20,8 @@ struct Terminal: Sendable, Equatable {
     var isUTF8: Bool
 
     /// A pipe: plain text that another program reads.
-    static let pipe = Terminal(isInput: false, isOutput: false, isError: false, hasColor: false, hasErrorColor: false, width: nil, isUTF8: true)
+    static let pipe = Terminal(
+        isInput: false, isOutput: false, isError: false, hasColor: false, hasErrorColor: false, width: nil, isUTF8: true)
 
     static func current(_ choice: ColorChoice = .auto, environment: [String: String] = ProcessInfo.processInfo.environment) -> Terminal {
         let isOutput = isatty(STDOUT_FILENO) == 1
