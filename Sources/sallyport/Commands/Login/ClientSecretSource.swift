@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the shared secret of the client that `login` plays comes from.
+
+import Administration
+import Foundation
+import LoginEngine
+import RADIUS
+
+struct ClientSecretSource {
+    var options: GlobalOptions
+    var typed: TypedAnswers
+    /// Asks the running node for a client's secret; nil where the node has no such operation.
+    var fromNode: (@Sendable (_ client: String) async throws -> SecretText)?
+
+    func secret(file: String?, isTyped: Bool, client: String?, demo: Demo?) async throws -> SharedSecret {
+        if let demo { return try Self.shared(demo.secret.secret, place: "demo.json") }
+        if let file { return try Self.read(file) { options.output.warn($0) } }
+        if isTyped {
+            return try Self.shared(try typed.ask("Shared secret:", isHidden: true, place: "the shared secret"), place: "standard input")
+        }
+        // The demo keeps its gateway's secret beside its database, readable by its owner alone.
+        if client == nil || client == Demo.client, let demo = try? Demo.read(try options.location().dataDirectory) {
+            return try Self.shared(demo.secret.secret, place: "demo.json")
+        }
+        if let client, let fromNode { return try Self.shared(try await fromNode(client).secret, place: "client \(client)") }
+        let ways = "Give --secret-file FILE, or --secret-stdin and type it."
+        guard let client else { throw Refusal(.invalid, "The shared secret is not known.", remedy: ways) }
+        throw Refusal(
+            .invalid, "The node does not hand out the secret of client `\(SafeText.line(client))`.",
+            remedy: "\(ways) A new one: sallyport client set \(Words.argument(client)) --generate-secret", place: "--client")
+    }
+
+    static func read(_ path: String, warn: (String) -> Void = { _ in }) throws -> SharedSecret {
+        var status = stat()
+        if stat(path, &status) == 0, status.st_mode & 0o077 != 0, status.st_mode & S_IFMT == S_IFREG {
+            warn("\(path) can be read by others; `chmod 600 \(Words.argument(path))` ends that.")
+        }
+        var bytes = try TextFile.read(path, limit: Prompts.longestLine)
+        while bytes.last == 0x0A || bytes.last == 0x0D { bytes.removeLast() }
+        guard !bytes.contains(0x0A) else {
+            throw Refusal(.invalid, "The file has more than one line.", remedy: "Put the shared secret alone into it.", place: path)
+        }
+        return try shared(Secret(bytes), place: path)
+    }
+
+    private static func shared(_ secret: Secret, place: String) throws -> SharedSecret {
+        guard let shared = secret.reveal({ SharedSecret($0) }) else {
+            throw Refusal(.invalid, "The shared secret is empty.", remedy: "Use the one that the client was added with.", place: place)
+        }
+        return shared
+    }
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// sallyport login: a RADIUS client that logs somebody in and shows each step.
+
+import Administration
+import ArgumentParser
+import Directories
+import Foundation
+import LoginEngine
+import RADIUS
+import WebDoor
+
+struct LoginCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "login", abstract: "Log in over real RADIUS as a gateway would, and show each step.",
+        discussion: """
+            Passwords and codes are asked for; in a pipe, each prompt takes one line of standard input.
+            Exits 0 when the login is accepted, 2 when it is refused, 69 without an answer.
+
+            Examples:
+              sallyport login alice --secret-file office.secret
+              printf '%s\\n' "$PASSWORD" "$CODE" | sallyport login alice --secret-file office.secret --password-stdin
+              sallyport login alice --server vpn-auth.example:1812 --secret-stdin --show-packets
+            """)
+
+    @Argument(help: "The login name, as the user types it.") var user: String
+    @Option(help: ArgumentHelp("As which client; the demo's secret is known, others are given.", valueName: "name")) var client: String?
+    @Option(help: ArgumentHelp("Where to ask; without it the node of --data-dir, or 127.0.0.1:1812.", valueName: "host:port"))
+    var server: String?
+    @Option(help: ArgumentHelp("A file with the shared secret, on one line.", valueName: "file"), completion: .file())
+    var secretFile: String?
+    @Flag(help: "Read the shared secret from the first line of standard input.") var secretStdin = false
+    @Flag(help: "Read the password, then an answer to each challenge, from lines of standard input.") var passwordStdin = false
+    @Flag(help: "Log in the user of `serve --demo` with her password and the code of this moment.") var demo = false
+    @Option(help: ArgumentHelp("Calling-Station-Id: where the user is, as the gateway says.", valueName: "address")) var station: String?
+    @Option(help: ArgumentHelp("NAS-Port.", valueName: "number")) var nasPort: UInt32?
+    @Option(help: ArgumentHelp("Acct-Session-Id.", valueName: "id")) var sessionID: String?
+    @Option(help: ArgumentHelp("Seconds until a request is sent again.", valueName: "seconds")) var timeout = 5
+    @Option(help: ArgumentHelp("How often a request is sent in all.", valueName: "count")) var tries = 3
+    @Flag(help: "Show every attribute; secrets stay hidden.") var showPackets = false
+    @OptionGroup var options: GlobalOptions
+
+    /// The node never counts it for the pinning of Message-Authenticator: a test from the gateway's address changes nothing.
+    static let nasIdentifier = "sallyport-login"
+    /// A server that never ends asking is at fault.
+    static let mostChallenges = 16
+
+    func validate() throws {
+        if secretFile != nil, secretStdin { throw ValidationError("Use one of --secret-file and --secret-stdin.") }
+        if demo, secretFile != nil || secretStdin || passwordStdin {
+            throw ValidationError("--demo knows password, code and secret; leave the others away.")
+        }
+        guard (1...60).contains(timeout), (1...10).contains(tries) else {
+            throw ValidationError("--timeout is 1 to 60 seconds, --tries 1 to 10.")
+        }
+        guard (1...Packet.maximumValueLength).contains(user.utf8.count) else {
+            throw ValidationError("A login name has 1 to \(Packet.maximumValueLength) bytes.")
+        }
+        for (value, name) in [(station, "--station"), (sessionID, "--session-id")] where value?.isEmpty == true {
+            throw ValidationError("\(name) is empty; leave it away instead.")
+        }
+    }
+
+    func run() async throws {
+        let screen = LoginScreen(output: options.output, showsPackets: showPackets)
+        let typed = TypedAnswers(terminal: screen.output.terminal)
+        var proofs = try proofs(typed)
+        let secret = try await ClientSecretSource(options: options, typed: typed).secret(
+            file: secretFile, isTyped: secretStdin, client: client, demo: proofs.demo)
+        var exchange = RADIUSExchange(to: try address(), secret: secret)
+        exchange.timeout = .seconds(Int64(timeout))
+        exchange.tries = tries
+        var request = RADIUSExchange.Request(
+            userName: user, password: try proofs.first(), nasIdentifier: Self.nasIdentifier)
+        request.callingStation = station
+        request.nasPort = nasPort
+        request.sessionID = sessionID
+        try attempt(exchange, request, &proofs, screen)
+    }
+
+    private func attempt(
+        _ exchange: RADIUSExchange, _ first: RADIUSExchange.Request, _ proofs: inout Proofs, _ screen: LoginScreen
+    ) throws {
+        var request = first
+        var report = LoginReport(user: user, server: "\(exchange.server)")
+        var random = BufferedRandom()
+        for round in 0...Self.mostChallenges {
+            let answer: RADIUSExchange.Answer
+            do throws(RADIUSExchangeError) {
+                answer = try exchange.perform(request, random: &random) { screen.show($0, to: exchange.server) }
+            } catch {
+                throw Refusal(error)
+            }
+            screen.show(answer)
+            report.add(answer)
+            switch answer.reply.code {
+            case .accessAccept:
+                return try screen.end(report, .accepted)
+            case .accessReject:
+                try screen.end(report, .rejected, note: proofs.noteOnReject())
+                throw ExitCode(2)
+            case .accessChallenge where round < Self.mostChallenges:
+                request.password = try proofs.answer(to: Challenge(answer.reply))
+                request.state = answer.reply.octets(.state)
+            case .accessChallenge:
+                throw Refusal(.failed, "The server asked \(round + 1) times and never decided.", remedy: "Its log tells what it waits for.")
+            default:
+                throw Refusal(
+                    .failed, "\(exchange.server) answered with \(answer.reply.code.name), which answers no login.",
+                    remedy: "Is it a RADIUS authentication port?")
+            }
+        }
+    }
+
+    private func proofs(_ typed: TypedAnswers) throws -> Proofs {
+        guard demo else { return Proofs(source: .typed(typed)) }
+        let made = try Demo.read(try options.location().dataDirectory)
+        guard user == Demo.user else {
+            throw Refusal(.invalid, "The demo's user is \(Demo.user).", remedy: "Leave --demo away to log in as \(SafeText.line(user)).")
+        }
+        return Proofs(source: .demo(made))
+    }
+
+    private func address() throws -> ServerAddress {
+        do throws(ServerAddressError) {
+            if let server { return try ServerAddress.resolve(server) }
+        } catch {
+            throw Refusal(.invalid, error.description, place: "--server")
+        }
+        let listen = try options.location().settings.radiusListen.first
+        let loopback = NetworkAddress(v4: 0x7F00_0001)
+        guard let listen, listen.port != 0 else { return ServerAddress(loopback) }
+        let isAny = listen.host == NetworkAddress(v4: 0) || listen.host == NetworkAddress(bits: 0)
+        return ServerAddress(isAny ? (listen.host.isIPv4 ? loopback : NetworkAddress(bits: 1)) : listen.host, port: listen.port)
+    }
+}
+
+extension Refusal {
+    init(_ error: RADIUSExchangeError) {
+        let kind: Kind =
+            switch error {
+            case .noAnswer, .refused, .cannotSend: .unavailable
+            case .notGenuine: .configuration
+            case .notSendable: .invalid
+            }
+        self.init(kind, error.what, remedy: error.remedy)
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `login` prints: each packet on a line, then the outcome in a sentence; or all of it as one JSON object.
+
+import Administration
+import Directories
+import LoginEngine
+import RADIUS
+
+/// The whole login, for `--json`.
+struct LoginReport: Encodable {
+    enum Outcome: String, Encodable {
+        case accepted, rejected
+    }
+
+    struct Exchange: Encodable {
+        var identifier: Int
+        var requestBytes: Int
+        var sendings: Int
+        var reply: String
+        var replyBytes: Int
+        var milliseconds: Double
+        var message: String?
+    }
+
+    var user: String
+    var server: String
+    var outcome: Outcome?
+    var exchanges: [Exchange] = []
+
+    mutating func add(_ answer: RADIUSExchange.Answer) {
+        exchanges.append(
+            Exchange(
+                identifier: Int(answer.request.identifier), requestBytes: answer.request.bytes.count, sendings: answer.sendings,
+                reply: answer.reply.code.name, replyBytes: answer.reply.bytes.count,
+                milliseconds: Double(answer.duration.microseconds) / 1_000, message: Challenge.message(of: answer.reply)))
+    }
+}
+
+struct LoginScreen {
+    var output: Output
+    var showsPackets: Bool
+
+    private var arrows: (out: String, back: String) { output.terminal.isUTF8 ? ("→", "←") : ("->", "<-") }
+
+    func show(_ step: RADIUSExchange.Step, to server: ServerAddress) {
+        guard !output.isJSON else { return }
+        switch step {
+        case .sent(let packet, 1):
+            output.line(
+                Span(arrows.out, .accent), Span(" \(packet.code.name) id \(packet.identifier) to \(server), \(packet.bytes.count) bytes"))
+            attributes(of: packet)
+        case .sent(let packet, let attempt):
+            output.line(Span(arrows.out, .accent), Span(" id \(packet.identifier) again, sending \(attempt): no answer so far", .warn))
+        case .ignored(let verdict):
+            output.line(Span(arrows.back, .bad), Span(" ignored a reply: \(Self.words(verdict))", .warn))
+        case .ignoredMalformed(let error):
+            output.line(Span(arrows.back, .bad), Span(" ignored a malformed reply: \(error)", .warn))
+        }
+    }
+
+    func show(_ answer: RADIUSExchange.Answer) {
+        guard !output.isJSON else { return }
+        let tone: Tone =
+            switch answer.reply.code {
+            case .accessAccept: .good
+            case .accessReject: .bad
+            default: .accent
+            }
+        let message = Challenge.message(of: answer.reply).map { ": \"\($0)\"" } ?? ""
+        output.line(
+            Span(arrows.back, .accent), Span(" "), Span(answer.reply.code.name, tone),
+            Span(" in \(Self.time(answer.duration)), \(answer.reply.bytes.count) bytes\(message)"))
+        attributes(of: answer.reply)
+    }
+
+    /// The outcome, in words that stand alone.
+    func end(_ report: LoginReport, _ outcome: LoginReport.Outcome, note: String? = nil) throws {
+        var report = report
+        report.outcome = outcome
+        guard !output.isJSON else { return try output.json(report) }
+        let requests = Words.count(report.exchanges.count, "request")
+        switch outcome {
+        case .accepted: output.done("\(report.user) is logged in (\(requests)).")
+        case .rejected:
+            output.line(Span("\(report.user) is not logged in: the server refused (\(requests)).", .bad))
+            output.warn(note ?? "The reason is in the node's trail alone: `sallyport audit list --kind login` shows it.")
+        }
+    }
+
+    private func attributes(of packet: Packet) {
+        guard showsPackets else { return }
+        for attribute in packet.attributes {
+            let name = attribute.type.name ?? "Attribute-\(attribute.type.rawValue)"
+            output.line(Span("    \(name) = ", .soft), Span(Self.shown(attribute, of: packet)))
+        }
+    }
+
+    /// A State stands for a half-done login, so it is hidden as a password is.
+    static func shown(_ attribute: Attribute, of packet: Packet) -> String {
+        let value = packet.value(of: attribute)
+        switch attribute.type {
+        case .userPassword, .chapPassword, .state: return "<hidden, \(Words.count(value.count, "byte"))>"
+        case .messageAuthenticator: return "<signature>"
+        default: break
+        }
+        switch attribute.type.kind {
+        case .text:
+            if let text = try? packet.text(of: attribute) { return "\"\(text)\"" }
+        case .integer, .time:
+            if value.count == 4 { return "\(value.reduce(UInt32(0)) { $0 << 8 | UInt32($1) })" }
+        case .ipv4, .ipv6:
+            if let address = NetworkAddress(bytes: value) { return "\(address)" }
+        default: break
+        }
+        let digits = Array("0123456789abcdef")
+        return "0x" + String(value.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+    }
+
+    private static func time(_ span: Timestamp.Span) -> String {
+        span.microseconds < 10_000
+            ? "\(Double(span.microseconds / 100) / 10) ms" : "\((span.microseconds + 500) / 1_000) ms"
+    }
+
+    private static func words(_ verdict: ReplyVerdict) -> String {
+        switch verdict {
+        case .wrongIdentifier: "it answers another request"
+        case .wrongResponseAuthenticator: "its signature is wrong (the shared secret differs, or somebody forges)"
+        case .missingMessageAuthenticator: "it has no Message-Authenticator"
+        case .wrongMessageAuthenticator: "its Message-Authenticator is wrong"
+        case .genuine: "nothing is wrong with it"
+        }
+    }
+}
