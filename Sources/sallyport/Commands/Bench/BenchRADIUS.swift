@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// sallyport bench radius: the load generator's options.
+
+import Administration
+import ArgumentParser
+import Directories
+import Foundation
+import RADIUS
+
+struct BenchRADIUS: ParsableCommand {
+    enum ReplySignature: String, ExpressibleByArgument, CaseIterable {
+        case require, any
+    }
+
+    static let configuration = CommandConfiguration(
+        commandName: "radius", abstract: "Log users in as fast as a RADIUS server answers.",
+        discussion: """
+            Every reply's Response Authenticator and Message-Authenticator is verified. A request without an answer after 3 s is lost.
+            Latencies are those of whole logins; the generator's own cost is for each request.
+
+            Example:
+              sallyport bench radius --server 127.0.0.1:1812 --secret-file bench.secret --users 1000 --mode code --window 64 --seconds 10
+            """)
+
+    @Option(help: ArgumentHelp("Where the server is.", valueName: "host:port")) var server = "127.0.0.1:1812"
+    @Option(help: ArgumentHelp("A file with the shared secret.", valueName: "file"), completion: .file()) var secretFile: String
+    @OptionGroup var flags: BenchUserFlags
+    @Option(help: ArgumentHelp("Logins that are open at a time.", valueName: "count")) var window = 64
+    @Option(help: ArgumentHelp("Source ports, each with 256 identifiers.", valueName: "count")) var sockets = 4
+    @Option(help: ArgumentHelp("How long it measures.", valueName: "seconds")) var seconds = 10.0
+    @Option(help: ArgumentHelp("How long it runs before.", valueName: "seconds")) var warmup = 1.0
+    @Option(help: ArgumentHelp("require or any: whether a reply must carry Message-Authenticator.", valueName: "rule"))
+    var replyMa: ReplySignature = .require
+    @Option(help: ArgumentHelp("This share of the proofs is wrong on purpose.", valueName: "percent")) var wrong = 0
+    @Option(help: ArgumentHelp("HOTP: the counter every user begins with.", valueName: "number")) var firstCounter: UInt64 = 0
+    @Option(help: ArgumentHelp("HOTP: codes computed before the load begins.", valueName: "count")) var ahead: Int?
+    @Option(help: ArgumentHelp("The server's process, to tell what it costs.", valueName: "pid")) var serverPid: Int32?
+    @Flag(name: .customLong("json"), help: "Print JSON.") var isJSON = false
+
+    func validate() throws {
+        guard (1...64).contains(sockets) else { throw ValidationError("--sockets is 1 to 64.") }
+        guard (1...(128 * sockets)).contains(window) else {
+            throw ValidationError("--window is 1 to \(128 * sockets) with \(sockets) sockets.")
+        }
+        guard window <= flags.users else { throw ValidationError("--window is larger than --users: a user would log in twice at a time.") }
+        guard seconds > 0, seconds <= 86_400, warmup >= 0, warmup <= 3_600 else {
+            throw ValidationError("--seconds and --warmup are seconds.")
+        }
+        guard (0...100).contains(wrong) else { throw ValidationError("--wrong is 0 to 100 percent.") }
+    }
+
+    func run() throws {
+        let address: ServerAddress
+        do throws(ServerAddressError) {
+            address = try ServerAddress.resolve(server)
+        } catch {
+            throw Refusal(.invalid, error.description, place: "--server")
+        }
+        var plan = LoadPlan(
+            server: address, secret: try ClientSecretSource.read(secretFile), users: flags.made, mode: flags.mode)
+        plan.window = window
+        plan.sockets = sockets
+        plan.seconds = seconds
+        plan.warmup = warmup
+        plan.requiresMessageAuthenticator = replyMa == .require
+        plan.wrongPercent = wrong
+        plan.firstCounter = firstCounter
+        plan.ahead = ahead ?? min(4_000_000, Int((seconds + warmup) * 100_000))
+        plan.process = serverPid
+        let tally = try LoadGenerator(plan).run()
+        let report = LoadReport(tally, plan)
+        let output = Output(terminal: .current(), isJSON: isJSON)
+        if isJSON { try output.json(report) } else { report.show(output) }
+        guard tally.replies > 0 else {
+            throw Refusal(
+                .unavailable, tally.bad > 0 ? "No reply of \(address) was genuine." : "No answer from \(address).",
+                remedy: "Check address, port and shared secret; the server's log tells what it drops.")
+        }
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The users of a benchmark: names and keys derived from a seed and a number, so that two programs agree without a file.
+
+import ArgumentParser
+import Crypto
+import Foundation
+import LoginEngine
+import OTP
+
+enum BenchMode: String, ExpressibleByArgument, CaseIterable, Codable {
+    /// HOTP code alone; every login uses the next counter.
+    case code
+    case password
+    /// Password, then a challenge for the HOTP code.
+    case passwordAndCode = "password+code"
+    /// The TOTP code of this moment, again and again: for servers that take one twice, such as FreeRADIUS with rlm_totp.
+    case totp
+
+    var requirement: Requirement {
+        switch self {
+        case .code, .totp: .factor
+        case .password: .password
+        case .passwordAndCode: .passwordAndFactor
+        }
+    }
+
+    var usesCounters: Bool { self == .code || self == .passwordAndCode }
+}
+
+struct BenchUsers: Sendable {
+    var prefix: String
+    var count: Int
+    var seed: UInt64
+
+    /// Everybody's; it protects nothing.
+    static let password = Secret(utf8: "correct horse battery staple")
+
+    func name(_ number: Int) -> String { "\(prefix)\(number)" }
+
+    /// The first 20 bytes of SHA-256 over seed and number.
+    func key(_ number: Int) -> [UInt8] {
+        var hash = SHA256()
+        hash.update(data: Array("sallyport-bench".utf8))
+        for word in [seed, UInt64(number)] {
+            hash.update(data: (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) })
+        }
+        return Array(hash.finalize().prefix(OTPAlgorithm.sha1.keyLength))
+    }
+
+    func hotp(_ number: Int) throws -> HOTP { try HOTP(key: OTPKey(key(number))) }
+    func totp(_ number: Int) throws -> TOTP { try TOTP(key: OTPKey(key(number))) }
+}
+
+struct BenchUserFlags: ParsableArguments {
+    @Option(help: ArgumentHelp("How many users.", valueName: "count")) var users = 1000
+    @Option(help: ArgumentHelp("Their names are this and a number.", valueName: "text")) var userPrefix = "u"
+    @Option(help: ArgumentHelp("What their keys are derived from.", valueName: "number")) var seed: UInt64 = 1
+    @Option(help: ArgumentHelp("code, password, password+code, or totp for FreeRADIUS.", valueName: "mode")) var mode: BenchMode = .code
+
+    var made: BenchUsers { BenchUsers(prefix: userPrefix, count: users, seed: seed) }
+
+    func validate() throws {
+        guard (1...10_000_000).contains(users) else { throw ValidationError("--users is 1 to 10000000.") }
+        guard !userPrefix.isEmpty, userPrefix.utf8.count <= 32 else { throw ValidationError("--user-prefix has 1 to 32 bytes.") }
+    }
+}
+
+/// The `users` file of FreeRADIUS for the same users.
+struct BenchFreeRADIUSUsers: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "freeradius-users", abstract: "Print the users as FreeRADIUS' files module reads them.", shouldDisplay: false)
+
+    @OptionGroup var flags: BenchUserFlags
+
+    func run() throws {
+        let users = flags.made
+        var text = ""
+        for number in 0..<users.count {
+            text += "\(users.name(number)) TOTP-Secret := \"\(Base32.encode(users.key(number)))\", Auth-Type := totp\n\n"
+            if text.utf8.count > 65_536 {
+                Output.write(text, STDOUT_FILENO)
+                text = ""
+            }
+        }
+        Output.write(text, STDOUT_FILENO)
+    }
+}

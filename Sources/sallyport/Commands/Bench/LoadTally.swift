@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a run counted, and how it is told.
+
+import Administration
+import LoginEngine
+
+struct LoadTally {
+    var began: UInt64 = 0
+    var ended: UInt64 = 0
+    var sent = 0
+    var replies = 0
+    var accepted = 0
+    var rejected = 0
+    var challenged = 0
+    var lost = 0
+    var late = 0
+    var unexpected = 0
+    var malformed = 0
+    var wrongResponseAuthenticator = 0
+    var missingMessageAuthenticator = 0
+    var wrongMessageAuthenticator = 0
+    var unfinished = 0
+    var lateCodes = 0
+    var nextCounter: UInt64 = 0
+    /// Of whole logins, from the first request to the decision.
+    var latency = LatencyHistogram()
+    var own = ProcessCost()
+    var server: ProcessCost?
+    var serverKilobytes: Int?
+
+    mutating func count(_ verdict: RequestForge.Verdict) {
+        switch verdict {
+        case .genuine: break
+        case .malformed: malformed += 1
+        case .wrongResponseAuthenticator: wrongResponseAuthenticator += 1
+        case .missingMessageAuthenticator: missingMessageAuthenticator += 1
+        case .wrongMessageAuthenticator: wrongMessageAuthenticator += 1
+        }
+    }
+
+    var bad: Int { malformed + wrongResponseAuthenticator + missingMessageAuthenticator + wrongMessageAuthenticator }
+}
+
+/// As `--json` prints it; rates are per second, times in microseconds.
+struct LoadReport: Encodable {
+    var mode: String
+    var users: Int
+    var window: Int
+    var sockets: Int
+    var seconds: Double
+    var logins: Int
+    var accepted: Double
+    var rejected: Double
+    var challenged: Double
+    var lost: Double
+    var lostRequests: Int
+    var late: Int
+    var badReplies: Int
+    var badByCause: [String: Int]
+    var p50: Double?
+    var p99: Double?
+    var p999: Double?
+    var generatorMicrosecondsPerRequest: Double
+    var serverMicrosecondsPerLogin: Double?
+    var serverUserMicrosecondsPerLogin: Double?
+    var serverSystemMicrosecondsPerLogin: Double?
+    var serverKilobytes: Int?
+    var codesNotReady: Int
+    var nextCounter: UInt64
+
+    init(_ tally: LoadTally, _ plan: LoadPlan) {
+        seconds = max(0.001, Double(tally.ended - tally.began) / 1e9)
+        mode = plan.mode.rawValue
+        users = plan.users.count
+        window = plan.window
+        sockets = plan.sockets
+        logins = tally.accepted + tally.rejected
+        let decided = Double(max(1, logins))
+        accepted = Double(tally.accepted) / seconds
+        rejected = Double(tally.rejected) / seconds
+        challenged = Double(tally.challenged) / seconds
+        lost = Double(tally.lost) / seconds
+        lostRequests = tally.lost
+        late = tally.late
+        badReplies = tally.bad
+        badByCause = [
+            "malformed": tally.malformed, "wrong-response-authenticator": tally.wrongResponseAuthenticator,
+            "missing-message-authenticator": tally.missingMessageAuthenticator,
+            "wrong-message-authenticator": tally.wrongMessageAuthenticator, "unexpected": tally.unexpected,
+        ].filter { $0.value > 0 }
+        p50 = tally.latency.microseconds(at: 0.5)
+        p99 = tally.latency.microseconds(at: 0.99)
+        p999 = tally.latency.microseconds(at: 0.999)
+        generatorMicrosecondsPerRequest = Double(tally.own.total) / Double(max(1, tally.replies))
+        serverMicrosecondsPerLogin = tally.server.map { Double($0.total) / decided }
+        serverUserMicrosecondsPerLogin = tally.server.map { Double($0.userMicroseconds) / decided }
+        serverSystemMicrosecondsPerLogin = tally.server.map { Double($0.systemMicroseconds) / decided }
+        serverKilobytes = tally.serverKilobytes
+        codesNotReady = tally.lateCodes
+        nextCounter = tally.nextCounter
+    }
+
+    func show(_ output: Output) {
+        var table = Table([
+            .init("MODE"), .init("ACCEPTED/S", isRight: true), .init("REJECTED/S", isRight: true), .init("CHALLENGED/S", isRight: true),
+            .init("LOST/S", isRight: true), .init("P50 US", isRight: true), .init("P99 US", isRight: true),
+            .init("P99.9 US", isRight: true),
+            .init("GENERATOR US", isRight: true), .init("SERVER US", isRight: true), .init("SERVER MB", isRight: true),
+        ])
+        table.rows.append([
+            Span(mode, .strong), Span(Self.whole(accepted)), Span(Self.whole(rejected)), Span(Self.whole(challenged)),
+            Span(Self.whole(lost), lostRequests > 0 ? .warn : .plain), Self.time(p50), Self.time(p99), Self.time(p999),
+            Span(Self.tenth(generatorMicrosecondsPerRequest)), serverMicrosecondsPerLogin.map { Span(Self.tenth($0)) } ?? .none,
+            serverKilobytes.map { Span("\($0 / 1024)") } ?? .none,
+        ])
+        output.lines(table.lines(output.terminal))
+        let causes = badByCause.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+        if !causes.isEmpty { output.warn("Replies that were not genuine: \(causes).") }
+        if late > 0 {
+            output.warn(
+                "\(Words.count(late, "reply", "replies")) came after \(LoadPlan.patience / 1_000_000_000) s, when the request counted as lost."
+            )
+        }
+        if codesNotReady > 0 { output.warn("\(Words.count(codesNotReady, "code")) had to be computed under load: use a larger --ahead.") }
+    }
+
+    private static func whole(_ value: Double) -> String { "\(Int(value.rounded()))" }
+    private static func tenth(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
+    private static func time(_ value: Double?) -> Span { value.map { Span(whole($0)) } ?? .none }
+}

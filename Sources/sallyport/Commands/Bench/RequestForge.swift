@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Access-Requests written and replies checked in buffers that are used again: a generator that allocates measures itself.
+
+import Foundation
+import RADIUS
+
+/// The digest states of one secret, taken once.
+struct RequestForge {
+    private let secret: [UInt8]
+    private let inner: MD5
+    private let outer: MD5
+    private let prefix: MD5
+    private var scratch: [UInt8] = []
+
+    static let nasIdentifier = Array("sallyport-bench".utf8)
+
+    init(_ secret: SharedSecret) {
+        self.secret = secret.bytes
+        let key = secret.bytes.count > 64 ? MD5.digest(secret.bytes).bytes : secret.bytes
+        let padded = key + [UInt8](repeating: 0, count: 64 - key.count)
+        var inner = MD5()
+        inner.update(padded.map { $0 ^ 0x36 })
+        var outer = MD5()
+        outer.update(padded.map { $0 ^ 0x5C })
+        var prefix = MD5()
+        prefix.update(secret.bytes)
+        (self.inner, self.outer, self.prefix) = (inner, outer, prefix)
+        scratch.reserveCapacity(Packet.maximumLength + secret.bytes.count)
+    }
+
+    /// Appends a signed Access-Request to `bytes`; Message-Authenticator comes first.
+    func write(
+        identifier: UInt8, authenticator: Authenticator, name: [UInt8], password: [UInt8], state: ArraySlice<UInt8>?,
+        to bytes: inout [UInt8]
+    ) {
+        let start = bytes.count
+        bytes.append(Code.accessRequest.rawValue)
+        bytes.append(identifier)
+        bytes.append(0)
+        bytes.append(0)
+        Self.append(authenticator, to: &bytes)
+        bytes.append(AttributeType.messageAuthenticator.rawValue)
+        bytes.append(18)
+        for _ in 0..<16 { bytes.append(0) }
+        Self.append(.userName, name[...], to: &bytes)
+        appendHidden(password, authenticator, to: &bytes)
+        Self.append(.nasIdentifier, Self.nasIdentifier[...], to: &bytes)
+        if let state { Self.append(.state, state, to: &bytes) }
+        let length = bytes.count - start
+        bytes[start + 2] = UInt8(truncatingIfNeeded: length >> 8)
+        bytes[start + 3] = UInt8(truncatingIfNeeded: length)
+        let code = hmac(bytes.span.extracting(start..<bytes.count))
+        for index in 0..<16 { bytes[start + 22 + index] = code[index] }
+    }
+
+    private func hmac(_ message: borrowing Swift.Span<UInt8>) -> MD5.Digest {
+        var digest = inner
+        digest.update(message)
+        var end = outer
+        end.update(digest.finish())
+        return end.finish()
+    }
+
+    /// RFC 2865 §5.2.
+    private func appendHidden(_ password: [UInt8], _ authenticator: Authenticator, to bytes: inout [UInt8]) {
+        let blocks = max(1, (password.count + 15) / 16)
+        bytes.append(AttributeType.userPassword.rawValue)
+        bytes.append(UInt8(2 + 16 * blocks))
+        var previous = authenticator
+        for block in 0..<blocks {
+            var digest = prefix
+            digest.update(previous)
+            let stream = digest.finish()
+            let start = bytes.count
+            for index in 0..<16 {
+                let position = 16 * block + index
+                bytes.append((position < password.count ? password[position] : 0) ^ stream[index])
+            }
+            if block + 1 < blocks { previous = Self.authenticator(bytes, at: start) }
+        }
+    }
+
+    private static func append(_ type: AttributeType, _ value: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
+        bytes.append(type.rawValue)
+        bytes.append(UInt8(value.count + 2))
+        bytes.append(contentsOf: value)
+    }
+
+    private static func append(_ authenticator: Authenticator, to bytes: inout [UInt8]) {
+        for index in 0..<16 { bytes.append(authenticator[index]) }
+    }
+
+    static func authenticator(_ bytes: [UInt8], at offset: Int) -> Authenticator {
+        var high: UInt64 = 0
+        var low: UInt64 = 0
+        for index in 0..<8 {
+            high = high << 8 | UInt64(bytes[offset + index])
+            low = low << 8 | UInt64(bytes[offset + 8 + index])
+        }
+        return Authenticator(high: high, low: low)
+    }
+
+    // MARK: Replies
+
+    enum Verdict: Equatable {
+        case genuine(code: UInt8, state: [UInt8]?)
+        case malformed
+        case wrongResponseAuthenticator
+        case missingMessageAuthenticator
+        case wrongMessageAuthenticator
+    }
+
+    /// Checks Response Authenticator (RFC 2865 §3) and Message-Authenticator (RFC 3579 §3.2) of the reply to a request.
+    mutating func check(
+        _ reply: UnsafeBufferPointer<UInt8>, to request: Authenticator, requiringMessageAuthenticator: Bool
+    ) -> Verdict {
+        guard reply.count >= Packet.minimumLength else { return .malformed }
+        let length = Int(reply[2]) << 8 | Int(reply[3])
+        guard length >= Packet.minimumLength, length <= reply.count else { return .malformed }
+        scratch.removeAll(keepingCapacity: true)
+        scratch.append(contentsOf: reply[0..<length])
+        let responder = Self.authenticator(scratch, at: 4)
+        for index in 0..<16 { scratch[4 + index] = request[index] }
+        var digest = MD5()
+        digest.update(scratch)
+        digest.update(secret)
+        guard digest.finish() == responder else { return .wrongResponseAuthenticator }
+        var signature: Int?
+        var state: [UInt8]?
+        var offset = Packet.minimumLength
+        while offset < length {
+            guard offset + 2 <= length, scratch[offset + 1] >= 2, offset + Int(scratch[offset + 1]) <= length else { return .malformed }
+            let size = Int(scratch[offset + 1])
+            if scratch[offset] == AttributeType.messageAuthenticator.rawValue, size == 18 { signature = offset + 2 }
+            if scratch[offset] == AttributeType.state.rawValue { state = Array(scratch[offset + 2..<offset + size]) }
+            offset += size
+        }
+        guard let signature else {
+            return requiringMessageAuthenticator ? .missingMessageAuthenticator : .genuine(code: scratch[0], state: state)
+        }
+        let told = Self.authenticator(scratch, at: signature)
+        for index in 0..<16 { scratch[signature + index] = 0 }
+        return hmac(scratch.span) == told ? .genuine(code: scratch[0], state: state) : .wrongMessageAuthenticator
+    }
+}
