@@ -7,6 +7,7 @@ import Foundation
 import Glibc
 import RADIUSDoor
 import Store
+import WebDoor
 
 @main
 struct Sallyport: AsyncParsableCommand {
@@ -52,6 +53,8 @@ struct Sallyport: AsyncParsableCommand {
         case let error as SettingsError: refusal = Refusal(.configuration, error.description)
         case let error as StoreError: refusal = Refusal(error)
         case let error as RADIUSServiceError: refusal = Refusal(error.isBusy ? .unavailable : .configuration, error.description)
+        case let error as WebDoorError: refusal = Refusal(error.code == .busy ? .unavailable : .configuration, error.description)
+        case let error as ClientTableError: refusal = Refusal(.configuration, error.description)
         default: exit(withError: error)
         }
         Output.write(refusal.text(.current()), STDERR_FILENO)
