@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A closed loop: so many logins are always open, and each that ends starts the next. Nothing is sent twice.
 
+import Dispatch
 import CDatagrams
 import Directories
 import Foundation
@@ -227,8 +228,4 @@ struct FastRandom: RandomNumberGenerator {
     }
 }
 
-func monotonicNanoseconds() -> UInt64 {
-    var now = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
-}
+func monotonicNanoseconds() -> UInt64 { DispatchTime.now().uptimeNanoseconds }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a process has cost so far: our own by getrusage, another by /proc.
+// What a process has cost so far, by /proc.
 
 import Foundation
 
@@ -15,12 +15,7 @@ struct ProcessCost: Sendable {
             systemMicroseconds: left.systemMicroseconds - right.systemMicroseconds)
     }
 
-    static func own() -> ProcessCost {
-        var usage = rusage()
-        getrusage(CInt(RUSAGE_SELF.rawValue), &usage)
-        func microseconds(_ time: timeval) -> Int64 { Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_usec) }
-        return ProcessCost(userMicroseconds: microseconds(usage.ru_utime), systemMicroseconds: microseconds(usage.ru_stime))
-    }
+    static func own() -> ProcessCost { of(process: getpid()) ?? ProcessCost() }
 
     /// proc(5): fields 14 and 15 of stat, in clock ticks; the name before them may hold blanks.
     static func of(process: Int32) -> ProcessCost? {
