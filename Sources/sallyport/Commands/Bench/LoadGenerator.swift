@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A closed loop: so many logins are always open, and each that ends starts the next. Nothing is sent twice.
 
-import Dispatch
 import CDatagrams
 import Directories
+import Dispatch
 import Foundation
 import LoginEngine
 import RADIUS
