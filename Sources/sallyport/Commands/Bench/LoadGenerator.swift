@@ -80,7 +80,13 @@ final class LoadGenerator {
 
     private func beginMeasuring(_ now: UInt64) {
         isMeasuring = true
+        // What the warm-up counted is dropped, but for replies that were not genuine: there should be none at any time.
+        let before = tally
         tally = LoadTally()
+        tally.malformed = before.malformed
+        tally.wrongResponseAuthenticator = before.wrongResponseAuthenticator
+        tally.missingMessageAuthenticator = before.missingMessageAuthenticator
+        tally.wrongMessageAuthenticator = before.wrongMessageAuthenticator
         tally.began = now
         cost = (ProcessCost.own(), plan.process.flatMap { ProcessCost.of(process: $0) })
     }
