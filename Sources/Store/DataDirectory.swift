@@ -51,6 +51,8 @@ package final class DataDirectory: Sendable {
         lock.withLock { descriptor in
             guard descriptor >= 0 else { return }
             _ = ftruncate(descriptor, 0)
+            // A child between its fork and its exec still has the file open, and would go on holding what is only closed.
+            flock(descriptor, LOCK_UN)
             Glibc.close(descriptor)
             descriptor = -1
         }
