@@ -109,15 +109,12 @@ import Testing
         let endpoint = try await node.endpoint()
         let token = try await fill(node)
         let secretFile = try folder.file("client.secret", Self.clientSecret + "\n")
-        func login(_ field: String) async throws -> Finished {
-            try await Program.sallyport.run(
-                ["login", "alice", "--server", "\(endpoint)", "--secret-file", secretFile, "--password-stdin", "--data-dir", folder.path],
-                input: field + "\n")
-        }
         let right = append(try token.code())
-        let accepted = try await login(right)
+        let accepted = try await node.command(
+            "login", "alice", "--server", "\(endpoint)", "--secret-file", secretFile, "--password-stdin", input: right + "\n")
         #expect(accepted.status == 0, "\(accepted.everything)")
-        let refused = try await login(right)
+        let refused = try await node.command(
+            "login", "alice", "--server", "\(endpoint)", "--secret-file", secretFile, "--password-stdin", input: right + "\n")
         #expect(refused.status == 2, "\(refused.everything)")
         expectNoSecret(in: [accepted, refused])
         node.running.signal(SIGTERM)

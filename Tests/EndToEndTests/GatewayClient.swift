@@ -20,7 +20,7 @@ final class GatewayClient: Sendable {
     /// - Parameters:
     ///   - source: 127.0.0.x, to be one of several gateways.
     ///   - patience: milliseconds until silence counts as no answer.
-    init(_ endpoint: UDPEndpoint, from source: String? = nil, secret: String = TestNode.secret, patience: CInt = 8000) throws {
+    init(_ endpoint: UDPEndpoint, from source: String? = nil, secret: String = TestNode.secret, patience: CInt = 15_000) throws {
         self.secret = try #require(SharedSecret(secret))
         self.patience = patience
         descriptor = socket(endpoint.address.isIPv4 ? AF_INET : AF_INET6, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -32,7 +32,7 @@ final class GatewayClient: Sendable {
         try #require(Self.withName(of: endpoint.address, endpoint.port) { connect(descriptor, $0, $1) } == 0)
     }
 
-    convenience init(_ node: TestNode, from source: String? = nil, secret: String = TestNode.secret, patience: CInt = 8000) throws {
+    convenience init(_ node: TestNode, from source: String? = nil, secret: String = TestNode.secret, patience: CInt = 15_000) throws {
         try self.init(node.endpoint, from: source, secret: secret, patience: patience)
     }
 

@@ -94,11 +94,18 @@ final class RunningProgram: Sendable {
         return Finished(status: status, output: output, errors: errors)
     }
 
+    /// 0 when it has ended.
+    var residentBytes: Int {
+        let text = (try? String(contentsOfFile: "/proc/\(process.processIdentifier)/statm", encoding: .utf8)) ?? ""
+        let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
+        return pages * Int(getpagesize())
+    }
+
     var hasEnded: Bool { ended.isRaised }
 
-    /// The port in the log line that says that RADIUS answers.
+    /// The port in the log line that says that RADIUS answers, once the last listener is up too and signals are minded.
     func radiusEndpoint() async throws -> UDPEndpoint {
-        let isUp = try await eventually(seconds: 20) { self.port != nil || self.hasEnded }
+        let isUp = try await eventually(seconds: 20) { self.errors.contains("door=metrics") || self.hasEnded }
         try #require(isUp && port != nil, "\(errors)")
         return UDPEndpoint(address: NetworkAddress(v4: 0x7F00_0001), port: try #require(port))
     }

@@ -91,7 +91,7 @@ struct RadclientInteropTests {
         try await withNode { node in
             let radclient = try Radclient(node, secret: "some other shared secret")
             try await node.addClient()
-            let answer = try await radclient.ask(["User-Name": "alice", "User-Password": TestNode.password])
+            let answer = try await radclient.ask(["User-Name": "alice", "User-Password": TestNode.password], seconds: 1)
             #expect(answer.status != 0)
             #expect(!answer.output.contains("Received"), "\(answer.everything)")
         }
@@ -118,13 +118,13 @@ private struct Radclient: Sendable {
     }
 
     /// With Message-Authenticator, as every gateway should.
-    func ask(_ attributes: KeyValuePairs<String, String>, kind: String = "auth") async throws -> Finished {
+    func ask(_ attributes: KeyValuePairs<String, String>, kind: String = "auth", seconds: Int = 15) async throws -> Finished {
         let lines = attributes.map { name, value in
             let isPlain = value.hasPrefix("0x") || name == "NAS-Port"
             return "\(name) = \(isPlain ? value : "\"\(value)\"")"
         }
         return try await program.run(
-            ["-x", "-r", "1", "-t", "3", "\(endpoint)", kind, secret],
+            ["-x", "-r", "1", "-t", "\(seconds)", "\(endpoint)", kind, secret],
             input: (lines + ["Message-Authenticator = 0x00"]).joined(separator: "\n") + "\n")
     }
 }

@@ -9,7 +9,7 @@ final class TemporaryFolder: Sendable {
     let path: String
 
     init() throws {
-        var template = Array((NSTemporaryDirectory() + "/sallyport-e2e-XXXXXX").utf8CString)
+        var template = Array((FileManager.default.temporaryDirectory.path + "/sallyport-e2e-XXXXXX").utf8CString)
         guard mkdtemp(&template) != nil else { throw POSIXError(POSIXError.Code(rawValue: errno) ?? .EIO) }
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         // A node that starts in this process sets the mask of new files for a moment.

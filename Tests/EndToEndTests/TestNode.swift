@@ -5,6 +5,7 @@ import Administration
 import Directories
 import Foundation
 import Glibc
+import Logging
 import LoginEngine
 import OTP
 import RADIUSDoor
@@ -19,12 +20,16 @@ struct TestNode: Sendable {
     static let password = "correct horse battery"
     static let actor = Actor("test@e2e")
 
+    /// What nodes log would bury what tests say; nobody else in this process may set up logging.
+    private static let quiet: Void = LoggingSystem.bootstrap { _ in SwiftLogNoOpLogHandler() }
+
     let node: Node
     let folder: TemporaryFolder
     private let running: Task<Void, any Error>
 
     /// - Parameter folder: that of a node which was stopped, to go on with its data.
     static func start(in folder: TemporaryFolder? = nil) async throws -> TestNode {
+        _ = quiet
         let folder = try folder ?? TemporaryFolder()
         let settings = try Settings.read(
             flags: [
