@@ -44,6 +44,8 @@ import Testing
             // Who needs no hash is served all the while.
             #expect(try await GatewayClient(node, from: "127.0.0.2").login("alice", try token.code())?.code == .accessAccept)
             held.release()
+            let pool = node.node.store.hashing
+            #expect(try await eventually { pool.load.waiting == 0 })
             // What was shed left nothing behind: the same packet is decided anew.
             #expect(try await gateway.exchange(request)?.code == .accessAccept)
             #expect(try await node.logins("login-rejected").isEmpty)
