@@ -14,6 +14,9 @@ package struct HOTPFactor: SecondFactor {
     /// Used counters that are recognised, so that a retry is told from a wrong code.
     package static let remembered: Int64 = 2
 
+    /// Counters are 64 bits (RFC 4226 §5.1); half of that leaves room for every window.
+    package static let highestCounter = Int64.max / 2
+
     package init() {}
 
     package var kind: FactorKind { .hotp }
@@ -29,10 +32,13 @@ package struct HOTPFactor: SecondFactor {
         guard let key = try? factor.secret.reveal({ try OTPKey($0) }),
             let hotp = try? HOTP(key: key, algorithm: factor.algorithm.otp, digits: factor.digits)
         else { return .wrong }
-        func right(_ counter: UInt64) -> CodeVerdict { .right(.hotp(factor: factor.id, counter: Int64(counter))) }
+        // A counter at the end of its range is no token's: an editor's or an import's mistake must not stop the node.
+        guard factor.highestUsed < Self.highestCounter else { return .wrong }
+        func right(_ counter: UInt64) -> CodeVerdict { .right(.hotp(factor: factor.id, counter: Int64(clamping: counter))) }
         let next = UInt64(max(0, factor.highestUsed + 1))
         if let counter = hotp.search(code, from: next, window: Self.window) { return right(counter) }
-        if let wait = factor.resynchronisation, now.wall <= wait.expires, wait.counter >= factor.highestUsed, wait.counter < Int64.max,
+        if let wait = factor.resynchronisation, now.wall <= wait.expires, wait.counter >= factor.highestUsed,
+            wait.counter < Self.highestCounter,
             let counter = hotp.search(code, from: UInt64(wait.counter + 1), window: 1)
         {
             return right(counter)
@@ -41,7 +47,7 @@ package struct HOTPFactor: SecondFactor {
         if oldest < next, let counter = hotp.search(code, from: oldest, window: Int(next - oldest)) { return right(counter) }
         if let counter = hotp.search(code, from: next + UInt64(Self.window), window: Self.resynchronisationWindow - Self.window) {
             return .beyondWindow(
-                Factor.Resynchronisation(counter: Int64(counter), expires: now.wall + Self.resynchronisationLife))
+                Factor.Resynchronisation(counter: Int64(clamping: counter), expires: now.wall + Self.resynchronisationLife))
         }
         return .wrong
     }

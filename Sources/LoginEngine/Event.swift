@@ -40,6 +40,7 @@ package enum RejectReason: String, Sendable, CaseIterable {
     case wrongCode = "wrong-code"
     case codeMalformed = "code-malformed"
     case codeAlreadyUsed = "code-already-used"
+    case recoveryCodeUsed = "recovery-code-unknown-or-used"
     case codeBeyondWindow = "code-beyond-window"
     case noFactor = "no-factor-enrolled"
     case codeMissing = "code-missing"

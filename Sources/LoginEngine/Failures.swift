@@ -65,6 +65,23 @@ package struct SubjectFailures: Sendable {
         wrongProofs.contains { $0.proof == proof && uptime - $0.at <= span }
     }
 
+    /// A right login: what it proved is forgiven, for its own source alone where sources are counted apart.
+    /// - Returns: whether anything was.
+    mutating func forgive(_ kinds: [FailureRecord.Kind], source: String) -> Bool {
+        let before = records.count
+        records.removeAll { kinds.contains($0.kind) && ($0.kind != .passwordFromSource || $0.source == source) }
+        return records.count < before
+    }
+
+    /// Whether a clock that was set back made a lock longer than it may be.
+    func needsRebase(at now: Timestamp, rules: LockoutRules) -> Bool {
+        records.contains { $0.rebased(at: now, rules: rules) != $0 }
+    }
+
+    mutating func rebase(at now: Timestamp, rules: LockoutRules) {
+        records = records.map { $0.rebased(at: now, rules: rules) }
+    }
+
     /// One more failure of this kind.
     /// - Returns: the counter as it is now.
     @discardableResult

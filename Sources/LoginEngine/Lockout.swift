@@ -46,26 +46,23 @@ extension FailureRecord {
     /// Until when nothing is evaluated; nil when it may be.
     package func lockEnd(at now: Timestamp, rules: LockoutRules) -> Timestamp? {
         guard let lockedUntil, now < lockedUntil else { return nil }
-        // A clock that was set back must not turn minutes into hours.
-        let longest = rules.lock(kind, level: max(level, 1))
-        return lockedUntil - now > longest ? now + longest : lockedUntil
+        return lockedUntil
     }
 
     /// Failures that still count; 0 once the window is over or a lock was served.
     func live(at now: Timestamp, rules: LockoutRules) -> Int {
         let age = now - (lockedUntil ?? since)
-        return age > rules.window(kind) || now < since ? 0 : lockedUntil == nil ? count : 0
+        return age > rules.window(kind) || lockedUntil != nil ? 0 : count
     }
 
-    /// This counter after one more failure.
+    /// This counter after one more failure. What comes while it is locked changes nothing, so that a burst is one lock.
     package func counting(at now: Timestamp, rules: LockoutRules) -> FailureRecord {
-        var next = self
-        let quietSince = lockedUntil ?? since
-        let age = now - quietSince
-        if age > rules.window(kind) || now < since {
+        var next = rebased(at: now, rules: rules)
+        if next.lockEnd(at: now, rules: rules) != nil { return next }
+        if now - (next.lockedUntil ?? next.since) > rules.window(kind) {
             next = FailureRecord(kind: kind, source: source, count: 0, since: now, level: 0, lockedUntil: nil)
-        } else if lockedUntil != nil, now >= quietSince, kind == .code || kind == .recovery {
-            // The lock served its window: counting starts anew.
+        } else if next.lockedUntil != nil {
+            // The lock was served: as many failures as before for the next one, which lasts longer.
             next.count = 0
             next.since = now
             next.lockedUntil = nil
@@ -76,5 +73,14 @@ extension FailureRecord {
             next.lockedUntil = now + rules.lock(kind, level: next.level)
         }
         return next
+    }
+
+    /// The same counter on a clock that was set back: it keeps its count, and a lock lasts no longer than a fresh one would.
+    package func rebased(at now: Timestamp, rules: LockoutRules) -> FailureRecord {
+        var same = self
+        if same.since > now { same.since = now }
+        let longest = rules.lock(kind, level: max(level, 1))
+        if let lockedUntil, lockedUntil - now > longest { same.lockedUntil = now + longest }
+        return same
     }
 }

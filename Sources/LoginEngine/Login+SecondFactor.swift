@@ -81,6 +81,8 @@ extension Login {
             let reason: RejectReason =
                 facts.user == nil ? .unknownUser : statusReason ?? (facts.factors.isEmpty ? .noFactor : .wrongCode)
             return rejectCode(reason, now: now)
+        case .malformed where Keyword(typedTail ?? "") != nil:
+            return reject(.keywordNotAllowed, now: now)
         case .malformed:
             return reject(facts.user == nil ? .unknownUser : facts.factors.isEmpty ? .noFactor : .codeMalformed, now: now)
         case .keyword(let beginning):
@@ -206,7 +208,7 @@ extension Login {
         switch (verdict, outcome) {
         case (.accept, .done):
             phase = .decided
-            return [.forgive(FailureRecord.Kind.allCases), .answer(.accept(id))]
+            return (proved.isEmpty ? [] : [.forgive(proved)]) + [.answer(.accept(id))]
         case (.reject(let reason), .done):
             phase = .decided
             return [.answer(.reject(id, message: message(for: reason)))]
@@ -214,9 +216,8 @@ extension Login {
             if let recorded, repeatable(recorded, now: now) {
                 return decide(recorded.isAccept ? .accept(recorded.login) : .reject(recorded.login, message: Prompt.rejected))
             }
-            let isRecovery = factor(factorInUse)?.kind == .recovery
             usedBefore = recorded
-            return reject(isRecovery ? .wrongCode : .codeAlreadyUsed, now: now)
+            return reject(factor(factorInUse)?.kind == .recovery ? .recoveryCodeUsed : .codeAlreadyUsed, now: now)
         case (_, .handleSpent(let recorded)):
             handle = nil
             if let recorded, repeatable(recorded, now: now) {
@@ -237,8 +238,25 @@ extension Login {
         RecordedDecision(login: id, isAccept: isAccept, at: now.wall, request: request.fingerprint, retry: retry)
     }
 
+    /// Whose counters this accept clears: only those of what it proved, and never those of codes where the code is the only proof,
+    /// so that nobody buys new guesses with another proof.
+    private var proved: [FailureRecord.Kind] {
+        var kinds: [FailureRecord.Kind] = []
+        if facts.suspended?.firstFactor == .right || steps.contains("password-right") { kinds += [.passwordFromSource, .password] }
+        guard client.settings.requirement == .passwordAndFactor else { return kinds }
+        switch factor(factorInUse)?.kind {
+        case .totp, .hotp: kinds.append(.code)
+        case .recovery: kinds += [.code, .recovery]
+        case .push, nil: break
+        }
+        return kinds
+    }
+
     func message(for reason: RejectReason) -> String {
-        client.settings.helpfulMessages ? reason.userSentence : Prompt.rejected
+        guard client.settings.helpfulMessages, !client.settings.concealFactor else { return Prompt.rejected }
+        // Where nothing was proved before the code, a reason would tell who exists.
+        if client.settings.requirement == .factor, reason.tellsWhoExists { return Prompt.wrongNameOrCode }
+        return reason.userSentence
     }
 
     func event(_ kind: EventKind, reason: RejectReason?, now: Moment) -> Event {

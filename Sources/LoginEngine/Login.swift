@@ -26,6 +26,8 @@ package struct Login: Sendable {
     /// The challenge that goes out while a phone is asked (`WaitingShape.confirm`).
     var confirming: Challenge?
     var steps = Steps()
+    /// What stood behind the password, where it was read as a tail.
+    var typedTail: String?
     /// The decision that used the code up before.
     var usedBefore: RecordedDecision?
     /// The factor that is being answered, as the trail shows it.
@@ -33,6 +35,14 @@ package struct Login: Sendable {
 
     /// The handle whose next packet belongs to this login while a phone is asked.
     var confirmingHandle: HandleID?
+    /// Whether a next packet can still be taken in: nothing is decided or being written.
+    var awaitsConfirmation: Bool {
+        switch phase {
+        case .waiting, .approvedLate, .denied: true
+        default: false
+        }
+    }
+
     var isCheckingPassword: Bool {
         if case .checkingPassword = phase { true } else { false }
     }
@@ -160,7 +170,8 @@ extension Login {
             return readCode(field, now: now)
         case .passwordAndFactor:
             if settings.asking == .challenge { return checkPassword(field, owed: whole, now: now) }
-            let lengths = settings.fixedLengthTail ? facts.factors.filter { $0.kind == .totp || $0.kind == .hotp }.map(\.digits) : []
+            // The same lengths for everybody: how a field is read must not tell what factors a name has.
+            let lengths = settings.fixedLengthTail ? [6, 7, 8] : []
             let splits = PasswordField.splits(of: field, separator: settings.separator, tailLengths: lengths)
             if splits.isEmpty { return checkWhole(field, now: now) }
             phase = .readingField(splits)
@@ -182,10 +193,17 @@ extension Login {
             pairs.first { if case .right = $0.1.verdict { true } else { false } }
             ?? pairs.first { if case .keyword = $0.1.verdict { true } else { false } }
             ?? pairs.first { $0.1.verdict != .malformed }
+            ?? pairs.first { readsByShape && $0.0.tailHasShapeOfFactor }
         guard let best else { return checkWhole(field, now: now) }
         if !mayBind(best.1) { return [.countFailure(.passwordFromSource)] + reject(.wrongCode, now: now) }
+        typedTail = best.0.tail
         return checkPassword(best.0.password, owed: .tail(best.1), now: now)
     }
+
+    /// A tail that looks like a code, a recovery code or a keyword is none of the password, though this user has no such factor:
+    /// so nobody is locked for typing `push`, and the way a field is read tells nothing. A directory's users may have passwords that
+    /// nobody refused when they were set; there the whole field is tried, unless the factor is concealed.
+    private var readsByShape: Bool { client.settings.concealFactor || !rules.bindCountsElsewhere }
 
     private mutating func checkWhole(_ field: Secret, now: Moment) -> [Action] {
         if client.settings.asking == .append, !mayBind(CodeReading(.malformed, factor: nil)) {

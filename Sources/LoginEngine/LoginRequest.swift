@@ -26,6 +26,8 @@ package struct LoginRequest: Sendable, Equatable {
     package var callingStation: String?
     /// NAS-Port and Acct-Session-Id, joined by the door into one text; nil when neither was sent.
     package var gatewaySession: String?
+    /// Whether `gatewaySession` names one session (Acct-Session-Id) and not a port alone, which may be the same for everybody.
+    package var namesSession = false
     /// The address that the request came from.
     package var source: NetworkAddress
     /// Hash of the whole request: equal for a retransmission, and only for that.

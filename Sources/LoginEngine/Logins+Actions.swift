@@ -58,6 +58,10 @@ extension Logins {
                     closeUnlessWaiting(open)
                 }
             case .suspend(let row, let event):
+                guard isWorthARow(event, of: open, at: moment) else {
+                    advance(open, .suspended(nil), at: moment)
+                    continue
+                }
                 records.suspend(row, event: event) { [self] failure in
                     if failure == nil { observe(event, true) }
                     advance(open, .suspended(failure), at: now())
@@ -87,7 +91,7 @@ extension Logins {
                     state.update(open.subject, stored: open.stored) { $0.remember(wrong: print, at: moment.uptime) }
                 }
             case .forgive(let kinds):
-                forgive(kinds, open)
+                forgive(kinds, open, at: moment)
             case .record(let event):
                 record(event, of: open, at: moment)
             case .resynchronise(let factor, let wait):
@@ -158,14 +162,23 @@ extension Logins {
         if case .user(let id) = open.subject { records.remember(.failure(user: id, record)) }
     }
 
-    private func forgive(_ kinds: [FailureRecord.Kind], _ open: OpenLogin) {
-        guard case .user(let id) = open.subject else { return }
-        let hadAny = shard(of: open.subject).state.withLock { state in
-            let hadAny = !state.failures.known(open.subject, stored: open.stored).records.isEmpty
-            state.failures.forget(open.subject)
-            return hadAny
+    private func forgive(_ kinds: [FailureRecord.Kind], _ open: OpenLogin, at moment: Moment) {
+        guard !kinds.isEmpty, case .user(let id) = open.subject else { return }
+        let shard = shard(of: open.subject)
+        // The common case: nothing ever failed, and no text is made of an address.
+        if shard.state.withLock({ $0.known(open.subject, stored: open.stored).records.isEmpty }) { return }
+        let source = open.failureSource
+        let forgave = shard.state.withLock { state in
+            var forgave = false
+            state.update(open.subject, stored: open.stored) { forgave = $0.forgive(kinds, source: source) }
+            return forgave
         }
-        if hadAny { records.remember(.forgive(user: id, kinds)) }
+        guard forgave else { return }
+        records.remember(.forgive(user: id, kinds.filter { $0 != .passwordFromSource }))
+        if kinds.contains(.passwordFromSource) {
+            let cleared = FailureRecord(kind: .passwordFromSource, source: source, count: 0, since: moment.wall, level: 0, lockedUntil: nil)
+            records.remember(.failure(user: id, cleared))
+        }
     }
 
     private func record(_ event: Event, of open: OpenLogin, at moment: Moment) {
@@ -173,17 +186,31 @@ extension Logins {
             observe(event, true)
             return records.remember(.event(event))
         }
-        let shard = shard(of: open.subject)
+        let isWritten = tally(event, as: open.subject, in: shard(of: open.subject), at: moment)
+        observe(event, isWritten)
+        if isWritten { records.remember(.event(event)) }
+    }
+
+    /// - Returns: whether this one is to be written by itself.
+    private func tally(_ event: Event, as subject: FailureSubject, in shard: Shard, at moment: Moment) -> Bool {
         let (isWritten, isFirst) = shard.state.withLock { state in
-            let isWritten = state.tally.count(event, subject: open.subject)
+            let isWritten = state.tally.count(event, subject: subject)
             defer { state.tallyFlushIsDue = true }
             return (isWritten, !state.tallyFlushIsDue)
         }
-        observe(event, isWritten)
         if isFirst {
             deadlines.schedule(at: moment.uptime + .seconds(60)) { [self] moment in flushTally(of: shard, at: moment) }
         }
-        if isWritten { records.remember(.event(event)) }
+        return isWritten
+    }
+
+    /// A name that nobody has gets its challenge like everybody, but invented names by the thousand write neither rows nor events:
+    /// beyond the first few of a minute they are counted. Their handles open nothing either way.
+    private func isWorthARow(_ event: Event, of open: OpenLogin, at moment: Moment) -> Bool {
+        guard case .nobody = open.subject else { return true }
+        var counted = event
+        counted.reason = RejectReason.unknownUser.rawValue
+        return tally(counted, as: .nobody(""), in: shard(of: open.subject), at: moment)
     }
 
     private func flushTally(of shard: Shard, at moment: Moment) {

@@ -28,6 +28,10 @@ extension Logins {
         }
         let way = shard(of: subject).state.withLock { state -> Way in
             var failures = state.known(subject, stored: facts.failures)
+            if failures.needsRebase(at: moment.wall, rules: rules.lockout) {
+                state.update(subject, stored: facts.failures) { $0.rebase(at: moment.wall, rules: rules.lockout) }
+                failures = state.known(subject, stored: facts.failures)
+            }
             if let open = state.open[subject], let way = self.way(of: request, waiter, facts, among: open, failures, sameProof, moment) {
                 return way
             }
@@ -67,7 +71,9 @@ extension Logins {
             let print = other.proof.withLock { $0 }
             let way = other.withLock { state -> Way? in
                 let login = state.login
-                if let row = facts.suspended, row.login == login.id, row.decision == nil, row.handle == login.confirmingHandle {
+                if let row = facts.suspended, row.login == login.id, row.decision == nil, row.handle == login.confirmingHandle,
+                    login.awaitsConfirmation
+                {
                     guard row.client == request.client.id, row.station == request.callingStation, moment.wall <= row.expires else {
                         return .shutOut(failures)
                     }
@@ -126,7 +132,9 @@ extension Logins {
     /// Of all that a new packet must share with the one that was decided; nil where this client may not rejoin, or where the
     /// request says too little about itself.
     private func retryPrint(of request: LoginRequest, key: String) -> Fingerprint? {
-        guard request.client.settings.rejoin, let session = request.gatewaySession, case .plaintext(let text) = request.proof else {
+        guard request.client.settings.rejoin, request.namesSession, let session = request.gatewaySession,
+            case .plaintext(let text) = request.proof
+        else {
             return nil
         }
         guard let place = request.handle ?? request.callingStation else { return nil }

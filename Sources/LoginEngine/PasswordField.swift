@@ -43,12 +43,14 @@ package struct PasswordField: Sendable, Equatable {
     ///
     /// Setting such a local password is refused: its owner could never log in with it alone.
     package static func tailReadsAsFactor(_ password: Secret, separator: Character?, fixedLengthTail: Bool) -> Bool {
-        splits(of: password, separator: separator, tailLengths: fixedLengthTail ? [6, 7, 8] : []).contains { split in
-            let tail = Keyword.normalised(split.tail)
-            let bare = tail.filter { $0 != "-" && $0 != " " }
-            return (6...8).contains(bare.utf8.count) && bare.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-                || Keyword(split.tail) != nil || (bare.hasPrefix("sp") && bare.utf8.count == 18)
-        }
+        splits(of: password, separator: separator, tailLengths: fixedLengthTail ? [6, 7, 8] : []).contains(where: \.tailHasShapeOfFactor)
+    }
+
+    /// Whether the tail looks like a code, a recovery code or a keyword, whoever typed it.
+    package var tailHasShapeOfFactor: Bool {
+        let bare = Keyword.normalised(tail).filter { $0 != "-" && $0 != " " }
+        return (6...8).contains(bare.utf8.count) && bare.utf8.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+            || Keyword(tail) != nil || (bare.hasPrefix("sp") && bare.utf8.count == 18)
     }
 
     private static func lastOccurrence(of mark: [UInt8], in bytes: [UInt8], before end: Int) -> Int? {

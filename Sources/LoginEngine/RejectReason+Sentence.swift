@@ -2,6 +2,18 @@
 // What the user reads where a client is set to show reasons. The administrator's sentences live in `Administration`.
 
 extension RejectReason {
+    /// Whether the reason depends on whether the name exists and what it has.
+    package var tellsWhoExists: Bool {
+        switch self {
+        case .unknownUser, .userDisabled, .userPending, .factorLocked, .wrongCode, .codeMalformed, .codeAlreadyUsed, .codeBeyondWindow,
+            .noFactor, .keywordNotAllowed, .changedMeanwhile, .sameWrongProof, .handleUnknown, .handleExpired, .handleSpent,
+            .handleOfAnother, .codeMissing, .recoveryCodeUsed:
+            true
+        default:
+            false
+        }
+    }
+
     package var userSentence: String {
         switch self {
         case .unknownUser, .wrongPassword, .noPassword: "The user name or password is wrong."
@@ -11,6 +23,7 @@ extension RejectReason {
         case .factorLocked: "Too many wrong codes. Wait 15 minutes, or use a recovery code."
         case .wrongCode, .codeMalformed: "The code is wrong. If it keeps being wrong, check the clock of your phone."
         case .codeAlreadyUsed: "This code was used already. Wait for the next one."
+        case .recoveryCodeUsed: "This recovery code is not valid, or was used already. Try another one."
         case .codeBeyondWindow: "Your token is ahead of us. Log in again with its next code."
         case .noFactor: "You have no second factor yet. Ask your administrator to enrol you."
         case .codeMissing: "A code is needed after the password."

@@ -20,6 +20,7 @@ struct AccessRequest {
             handle: packet.octets(.state).map { String(decoding: $0, as: UTF8.self) },
             callingStation: Self.callingStation(packet), gatewaySession: Self.gatewaySession(packet), source: source,
             fingerprint: Fingerprint(ofDatagram: packet.bytes))
+        login.namesSession = packet.contains(.acctSessionID)
     }
 
     /// RFC 2865 §5.1 asks for User-Name only where it is available, so a request without one is no malformed packet: it is

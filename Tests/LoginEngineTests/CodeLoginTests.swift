@@ -55,6 +55,33 @@ import Testing
         #expect(bench.phone.startCount == 0)
     }
 
+    @Test func helpfulMessagesTellNobodyWhoExists() {
+        let bench = LoginBench()
+        bench.records.change { tables in
+            tables.users["carol"] = User(id: 3, name: "carol", status: .disabled, passwordHash: nil)
+        }
+        let client = LoginBench.client { settings in
+            settings.requirement = .factor
+            settings.helpfulMessages = true
+        }
+        let messages = ["alice", "carol", "mallory"].flatMap { name in
+            ["900000", "1", "push"].map { bench.ask(bench.request($0, name: name, client: client))?.message }
+        }
+        #expect(Set(messages) == [Prompt.wrongNameOrCode])
+    }
+
+    @Test func inventedNamesWriteNoRowsWithoutEnd() {
+        let bench = LoginBench()
+        let client = LoginBench.client { $0.requirement = .factor }
+        let challenges = (0..<2_000).compactMap { bench.ask(bench.request("", name: "stranger\($0)", client: client))?.challenge }
+        #expect(challenges.count == 2_000, "everybody is asked alike")
+        #expect(bench.records.change { $0.handles.count } <= 20)
+        #expect(bench.records.events.count <= 20)
+        bench.advance(by: .seconds(61))
+        let counted = bench.records.events.filter { $0.kind == .loginsRejected }.compactMap { $0["count"].flatMap { Int($0) } }.reduce(0, +)
+        #expect(counted + bench.records.change { $0.handles.count } == 2_000)
+    }
+
     // MARK: Challenge
 
     @Test func passwordThenCodeIsAccepted() {
@@ -178,6 +205,13 @@ import Testing
         }
         _ = bench.ask(bench.request("guess,999998", client: turned))
         #expect(bench.passwords.checks.count == 2)
+    }
+
+    @Test func aKeywordThatTheUserCannotUseIsNoWrongPassword() {
+        let bench = LoginBench()
+        #expect(bench.ask(bench.request("\(LoginBench.password),push", client: append))?.isReject == true)
+        #expect(bench.rejections == ["keyword-not-allowed"])
+        #expect(bench.records.change { $0.failures.isEmpty })
     }
 
     @Test func aPhoneIsAskedByTheKeywordBehindThePassword() {

@@ -47,6 +47,35 @@ import Testing
         #expect(bench.ask(bench.request("111111", client: client, handle: locked?.handle))?.isReject == true)
     }
 
+    @Test(arguments: ["x,123456", "x,12345678", "x,push", "x,sp-0000-0000-0000-0000", "xxxxxx123456", "plain", ""])
+    func howAFieldIsReadTellsNothing(field: String) {
+        let both = LoginBench.client { settings in
+            settings.concealFactor = true
+            settings.asking = .appendOrChallenge
+            settings.fixedLengthTail = true
+        }
+        let bench = LoginBench(hasPhone: true, extraFactors: [ScriptedRecovery()])
+        bench.records.change { tables in
+            tables.factors[1]?.append(Factor(id: 12, kind: .recovery, label: "", state: .active, secret: Secret([])))
+            tables.users["bare"] = User(id: 5, name: "bare", status: .active, passwordHash: nil)
+        }
+        let shapes = ["alice", "bare", "mallory"].map { name -> String in
+            let answer = bench.ask(bench.request(field, name: name, client: both))
+            return answer?.challenge?.prompt ?? answer?.message ?? "none"
+        }
+        #expect(Set(shapes).count == 1, "\(shapes)")
+    }
+
+    @Test func reasonsAreNeverShownWhereTheFactorIsConcealed() {
+        let bench = LoginBench()
+        let helpful = LoginBench.client { settings in
+            settings.concealFactor = true
+            settings.helpfulMessages = true
+        }
+        let handle = bench.ask(bench.request("wrong", client: helpful))?.challenge?.handle
+        #expect(bench.ask(bench.request("111111", client: helpful, handle: handle))?.message == Prompt.rejected)
+    }
+
     @Test func aKeywordBehindAWrongPasswordSendsNothing() {
         let bench = LoginBench(hasPhone: true)
         let challenge = bench.ask(bench.request("wrong", client: client))?.challenge

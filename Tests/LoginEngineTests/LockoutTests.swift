@@ -84,8 +84,8 @@ import Testing
         let bench = LoginBench()
         for guess in 0..<10 { _ = bench.ask(bench.request("guess \(guess)", client: client)) }
         bench.advance(by: .seconds(61))
-        _ = bench.ask(bench.request("guess again", client: client))
-        #expect(bench.rejections.last == "wrong-password")
+        for guess in 0..<10 { _ = bench.ask(bench.request("guess again \(guess)", client: client)) }
+        #expect(bench.rejections.last == "wrong-password", "after a served lock there are ten tries again")
         bench.advance(by: .seconds(61))
         #expect(bench.ask(bench.request(LoginBench.password, client: client))?.isReject == true)
         #expect(bench.rejections.last == "password-locked", "the second lock lasts two minutes")
@@ -190,6 +190,50 @@ import Testing
         #expect(bench.rejections.last == "factor-locked")
     }
 
+    @Test func anotherProofBuysNoNewGuesses() {
+        let bench = LoginBench()
+        let passwordOnly = LoginBench.client(id: 2) { $0.requirement = .password }
+        for guess in 0..<4 {
+            let handle = bench.ask(bench.request(LoginBench.password, client: client))?.challenge?.handle
+            _ = bench.ask(bench.request("90000\(guess)", client: client, handle: handle))
+        }
+        #expect(bench.ask(bench.request(LoginBench.password, client: passwordOnly))?.isAccept == true)
+        for guess in 4..<6 {
+            let handle = bench.ask(bench.request(LoginBench.password, client: client))?.challenge?.handle
+            _ = bench.ask(bench.request("90000\(guess)", client: client, handle: handle))
+        }
+        #expect(bench.rejections == Array(repeating: "wrong-code", count: 5) + ["factor-locked"])
+    }
+
+    @Test func aCodeThatIsTheOnlyProofForgivesNothing() {
+        let bench = LoginBench()
+        for guess in 0..<4 { _ = bench.ask(bench.request("90000\(guess)", client: factorOnly)) }
+        #expect(bench.ask(bench.request("111111", client: factorOnly))?.isAccept == true)
+        _ = bench.ask(bench.request("900009", client: factorOnly))
+        #expect(bench.ask(bench.request("222222", client: factorOnly))?.isReject == true, "five guesses in fifteen minutes, no more")
+    }
+
+    @Test func aBurstOfWrongPasswordsIsOneLock() {
+        let bench = LoginBench()
+        for guess in 0..<10 { _ = bench.ask(bench.request("guess \(guess)", client: client)) }
+        bench.advance(by: .seconds(61))
+        bench.passwords.holdBack(true)
+        for guess in 0..<40 { _ = bench.send(bench.request("burst \(guess)", client: client)) }
+        bench.passwords.holdBack(false)
+        let level = bench.records.change { $0.failures[1]?.first { $0.kind == .passwordFromSource }?.level }
+        #expect(level == 2)
+    }
+
+    @Test func aLoginForgivesItsOwnSourceAlone() {
+        let bench = LoginBench()
+        for guess in 0..<9 { _ = bench.ask(bench.request("guess \(guess)", client: client, station: "203.0.113.9")) }
+        let handle = bench.ask(bench.request(LoginBench.password, client: client, station: "198.51.100.7"))?.challenge?.handle
+        #expect(bench.ask(bench.request("111111", client: client, handle: handle, station: "198.51.100.7"))?.isAccept == true)
+        _ = bench.ask(bench.request("guess 10", client: client, station: "203.0.113.9"))
+        _ = bench.ask(bench.request("guess 11", client: client, station: "203.0.113.9"))
+        #expect(bench.rejections.last == "password-locked")
+    }
+
     @Test func recoveryCodesNeedARightPasswordFirst() {
         let bench = LoginBench(extraFactors: [ScriptedRecovery()])
         bench.records.change { tables in
@@ -226,8 +270,11 @@ import Testing
         let now = TestClock.start.wall
         var record = FailureRecord(kind: .code, source: "", count: 0, since: now, level: 0, lockedUntil: nil)
         for _ in 0..<5 { record = record.counting(at: now, rules: rules) }
-        let end = record.lockEnd(at: now - .minutes(60), rules: rules)
-        #expect(end == now - .minutes(60) + .minutes(15))
+        let back = now - .minutes(60)
+        #expect(record.rebased(at: back, rules: rules).lockEnd(at: back, rules: rules) == back + .minutes(15))
+        var open = FailureRecord(kind: .code, source: "", count: 4, since: now, level: 0, lockedUntil: nil)
+        open = open.counting(at: back, rules: rules)
+        #expect(open.lockedUntil != nil, "and gives no fresh guesses")
     }
 
     @Test func aHundredThousandNamesAreRememberedOnlySoFar() {

@@ -51,10 +51,12 @@ package final class LoginBench: Sendable {
         _ field: String, name: String = "alice", client: Client, handle: String? = nil, station: String? = nil, session: String? = nil,
         source: UInt32 = 0x0A00_0001, packet: UInt64? = nil
     ) -> LoginRequest {
-        LoginRequest(
+        var request = LoginRequest(
             door: .radius, client: client, name: name, proof: .plaintext(Secret(utf8: field)), handle: handle, callingStation: station,
             gatewaySession: session, source: NetworkAddress(v4: source),
             fingerprint: Fingerprint(Bits128(high: 7, low: packet ?? nextNumber())))
+        request.namesSession = session != nil
+        return request
     }
 
     private func nextNumber() -> UInt64 {

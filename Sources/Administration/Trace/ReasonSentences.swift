@@ -55,6 +55,10 @@ package struct ReasonSentences: Sendable {
                 remedy:
                     "A recovery code still works after the right password. The lock ends by itself, or now: `sallyport user unlock \(user)`. If the user did not try, somebody knows the password: change it."
             )
+        case .recoveryCodeUsed:
+            Explanation(
+                meaning: "The recovery code is none of this user's, or was used already.",
+                remedy: "Try another one of the set, or make a new set: `sallyport factor add \(user) recovery`.")
         case .wrongCode:
             Explanation(
                 meaning: "The code was wrong.",
