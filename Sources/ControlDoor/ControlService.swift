@@ -43,9 +43,8 @@ package final class ControlService: Service, Sendable {
     package func start() async throws(Refusal) {
         guard bound.withLock({ $0 == nil }) else { return }
         unlink(path)
-        // From the first moment on nobody else may connect: the directory has 0700, and the mask covers the instant before chmod.
-        let mask = umask(0o177)
-        defer { umask(mask) }
+        // Nobody else may connect in the instant before chmod either: the directory has 0700. (The mask is the whole process's, so it
+        // is not for us to change.)
         do {
             let server = try await ServerBootstrap(group: group)
                 .serverChannelOption(.backlog, value: 64)

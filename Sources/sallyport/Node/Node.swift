@@ -116,7 +116,6 @@ final class Node: Sendable {
         try radius.start()
         try await control.start()
         scheduleHousekeeping()
-        for endpoint in radius.boundAddresses { logger.info("RADIUS answers on udp \(endpoint)") }
     }
 
     /// Runs until the process is told to stop, then finishes what waits.
@@ -129,6 +128,8 @@ final class Node: Sendable {
         async let stopped: Void = group.run()
         do {
             _ = try await web.bound(.health)
+            // Told only now: whoever reads this may send signals, and they are trapped.
+            for endpoint in radius.boundAddresses { logger.info("RADIUS answers on udp \(endpoint)") }
             await onReady()
         } catch {
             // What hinders the web listeners is thrown by the group as well.
