@@ -11,8 +11,24 @@ import Testing
 @Suite struct LogLineTests {
     private final class Lines: Sendable {
         let all = Mutex<[String]>([])
-        var output: LogOutput { LogOutput { line in self.all.withLock { $0.append(String(decoding: line, as: UTF8.self)) } } }
-        var text: String { all.withLock { $0.joined() } }
+        private let kept = Mutex<LogOutput?>(nil)
+
+        /// One for all, so that `text` can wait for what is queued.
+        var output: LogOutput {
+            kept.withLock { kept in
+                if let kept { return kept }
+                let made = LogOutput { [weak self] line in
+                    self?.all.withLock { $0.append(String(decoding: line, as: UTF8.self)) }
+                }
+                kept = made
+                return made
+            }
+        }
+
+        var text: String {
+            output.flush(seconds: 30)
+            return all.withLock { $0.joined() }
+        }
     }
 
     private func logger(_ lines: Lines, _ style: LogStyle, level: Logger.Level = .info) -> Logger {

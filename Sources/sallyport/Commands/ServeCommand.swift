@@ -52,5 +52,6 @@ struct ServeCommand: AsyncParsableCommand {
         }
         await node.close()
         logger.info("stopped")
+        Observability.flush()
     }
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gauges of queues and pools, read when somebody asks for `/metrics`.
+// Figures of queues and pools, read when somebody asks for `/metrics`.
 
 import Directories
 import LoginEngine
 import Metrics
 import Store
+import Synchronization
 
 struct NodeFigures: Sendable {
     let records: Records
@@ -13,11 +14,12 @@ struct NodeFigures: Sendable {
 
     private let waitingLogins = Gauge(label: "sallyport_logins_waiting")
     private let writerQueue = Gauge(label: "sallyport_writer_queue")
-    private let writerGroups = Gauge(label: "sallyport_writer_groups")
-    private let writerUnits = Gauge(label: "sallyport_writer_units")
-    private let writerFailedGroups = Gauge(label: "sallyport_writer_failed_groups")
-    private let writerShed = Gauge(label: "sallyport_writer_shed")
-    private let eventsLost = Gauge(label: "sallyport_events_lost")
+    private let writerGroups = GrowingFigure("sallyport_writer_groups_total")
+    private let writerUnits = GrowingFigure("sallyport_writer_units_total")
+    private let writerFailedGroups = GrowingFigure("sallyport_writer_failed_groups_total")
+    private let writerShed = GrowingFigure("sallyport_writer_shed_total")
+    private let eventsLost = GrowingFigure("sallyport_events_lost_total")
+    private let droppedLines = GrowingFigure("sallyport_log_lines_dropped_total")
     private let hashQueue = Gauge(label: "sallyport_hash_queue")
 
     init(records: Records, hashing: BlockingPool, logins: Logins) {
@@ -30,23 +32,48 @@ struct NodeFigures: Sendable {
         "sallyport_logins_total": "Logins by result and reason.",
         "sallyport_logins_waiting": "Logins that wait for a password check or a phone.",
         "sallyport_writer_queue": "Changes that wait to be written.",
-        "sallyport_writer_groups": "Transactions since the start.",
-        "sallyport_writer_units": "Changes written since the start.",
-        "sallyport_writer_failed_groups": "Transactions that failed since the start.",
-        "sallyport_writer_shed": "Changes refused because the queue was full.",
-        "sallyport_events_lost": "Events that nobody waited for and that found no room.",
+        "sallyport_writer_groups_total": "Transactions since the start.",
+        "sallyport_writer_units_total": "Changes written since the start.",
+        "sallyport_writer_failed_groups_total": "Transactions that failed since the start.",
+        "sallyport_writer_shed_total": "Changes refused because the queue was full.",
+        "sallyport_events_lost_total": "Events that nobody waited for and that found no room.",
+        "sallyport_log_lines_dropped_total": "Log lines that nobody read fast enough.",
         "sallyport_hash_queue": "Passwords that wait to be hashed.",
+        "sallyport_radius_requests_total": "Datagrams read, whoever sent them.",
+        "sallyport_radius_duplicates_total": "Retransmissions: of a request being decided (swallowed) or answered (answered again).",
+        "sallyport_radius_replies_total": "Replies sent by code, retransmissions among them.",
+        "sallyport_radius_dropped_total": "Datagrams that got no answer, by cause.",
+        "sallyport_radius_answer_seconds": "Time from reading a request to its reply; under load every eighth is timed.",
     ]
 
     func refresh() {
         let writer = records.writer.statistics
         waitingLogins.record(logins.waitingCount)
         writerQueue.record(writer.waiting)
-        writerGroups.record(writer.groups)
-        writerUnits.record(writer.units)
-        writerFailedGroups.record(writer.failedGroups)
-        writerShed.record(writer.overloaded)
-        eventsLost.record(writer.afterthoughtsLost)
+        writerGroups.reach(writer.groups)
+        writerUnits.reach(writer.units)
+        writerFailedGroups.reach(writer.failedGroups)
+        writerShed.reach(writer.overloaded)
+        eventsLost.reach(writer.afterthoughtsLost)
+        droppedLines.reach(LogOutput.standardError.droppedCount)
         hashQueue.record(hashing.load.waiting)
+    }
+}
+
+/// A number that its owner counts from zero, as a counter.
+final class GrowingFigure: Sendable {
+    private let counter: Counter
+    private let last = Mutex(0)
+
+    init(_ label: String) {
+        counter = Counter(label: label)
+    }
+
+    func reach(_ value: Int) {
+        last.withLock { last in
+            guard value > last else { return }
+            counter.increment(by: value - last)
+            last = value
+        }
     }
 }

@@ -6,7 +6,6 @@ import Foundation
 import Glibc
 import Logging
 import LoginEngine
-import Synchronization
 
 enum Observability {
     /// Call once, before the first logger or metric is made. The registry is what `/metrics` renders.
@@ -15,10 +14,18 @@ enum Observability {
         signal(SIGPIPE, SIG_IGN)
         let output = LogOutput.standardError
         let style = LogStyle(format: format, environment: ProcessInfo.processInfo.environment, terminal: isatty(STDERR_FILENO) == 1)
+        output.describe { LineLogHandler.lossLine($0, style) }
+        // Whichever way the process ends in order.
+        atexit { Observability.flush() }
         LoggingSystem.bootstrap { label in
             LineLogHandler(label: label, level: level, style: style, output: output)
         }
         MetricsSystem.bootstrap(metrics)
+    }
+
+    /// Waits until what was logged is written; not for long, because nobody may be reading.
+    static func flush() {
+        LogOutput.standardError.flush()
     }
 
     /// What `/metrics` shows.
@@ -37,33 +44,6 @@ enum LogStyle: Sendable, Equatable {
         // no-color.org: set and not empty.
         case .text: self = .text(coloured: terminal && environment["NO_COLOR", default: ""].isEmpty && environment["TERM"] != "dumb")
         }
-    }
-}
-
-/// Where lines go. One lock and one write per line, so that lines never mix.
-final class LogOutput: Sendable {
-    static let standardError = LogOutput { bytes in
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let written = rest.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
-            if written > 0 {
-                rest = rest.dropFirst(written)
-            } else if written < 0, errno != EINTR {
-                // Nobody reads (any more): a log must not stop a login.
-                return
-            }
-        }
-    }
-
-    private let sink: @Sendable ([UInt8]) -> Void
-    private let turn = Mutex(())
-
-    init(_ sink: @escaping @Sendable ([UInt8]) -> Void) {
-        self.sink = sink
-    }
-
-    func write(line: [UInt8]) {
-        turn.withLock { _ in sink(line) }
     }
 }
 
@@ -99,16 +79,33 @@ struct LineLogHandler: LogHandler {
         if let provided = metadataProvider?.get() { all.merge(provided) { $1 } }
         if let own = event.metadata { all.merge(own) { $1 } }
         if let error = event.error, all["error"] == nil { all["error"] = "\(error)" }
-        let time = now()
-        let line = LogLine(
-            seconds: time.seconds, milliseconds: Int((time.microseconds - time.seconds * 1_000_000) / 1_000), level: event.level,
-            label: label,
-            message: event.message.description, metadata: all)
-        switch style {
-        case .text(let coloured): output.write(line: line.text(coloured: coloured))
-        case .json: output.write(line: line.json)
-        }
+        let line = Self.line(event.level, label, event.message.description, all, at: now())
+        output.write(line: line.bytes(style))
+    }
+
+    /// Says how much of the log is missing at this place.
+    static func lossLine(_ count: Int, _ style: LogStyle) -> [UInt8] {
+        let words = count == 1 ? "1 log line was dropped" : "\(count) log lines were dropped"
+        let message = "\(words): nobody read the log fast enough"
+        return line(.warning, "sallyport.log", message, ["dropped": "\(count)"], at: wallClock()).bytes(style)
+    }
+
+    private static func line(
+        _ level: Logger.Level, _ label: String, _ message: String, _ metadata: Logger.Metadata, at time: Timestamp
+    ) -> LogLine {
+        LogLine(
+            seconds: time.seconds, milliseconds: Int((time.microseconds - time.seconds * 1_000_000) / 1_000), level: level, label: label,
+            message: message, metadata: metadata)
     }
 
     private static let wallClock: @Sendable () -> Timestamp = { NodeClock.now().wall }
+}
+
+extension LogLine {
+    fileprivate func bytes(_ style: LogStyle) -> [UInt8] {
+        switch style {
+        case .text(let coloured): text(coloured: coloured)
+        case .json: json
+        }
+    }
 }
