@@ -66,6 +66,7 @@ extension Packet {
     /// - Throws: nothing for a decoded packet, whose length was checked; the type keeps the contract of `HiddenPassword`.
     public func password(secret: SharedSecret) throws(PacketError) -> [UInt8]? {
         guard let attribute = first(.userPassword) else { return nil }
+        if attribute.range.isEmpty { return [] }
         return try HiddenPassword.unhide(bytes.span, attribute.range, authenticator, secret)
     }
 }

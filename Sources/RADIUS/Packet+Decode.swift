@@ -68,7 +68,8 @@ private struct Layout {
         case .userName:
             break
         case .userPassword:
-            guard HiddenPassword.isValidLength(valueLength) else { throw .userPasswordLength(valueLength) }
+            // Some clients send an empty password as an empty attribute.
+            guard valueLength == 0 || HiddenPassword.isValidLength(valueLength) else { throw .userPasswordLength(valueLength) }
         case .chapPassword:
             guard valueLength == 17 else { throw .chapPasswordLength(valueLength) }
         case .state:

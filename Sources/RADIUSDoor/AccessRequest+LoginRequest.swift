@@ -15,12 +15,13 @@ struct AccessRequest {
         guard let (proof, secretLooksWrong) = Self.proof(packet, secret: entry.secret) else { return nil }
         let (name, nameProblem) = Self.name(packet)
         self.secretLooksWrong = secretLooksWrong
-        login = LoginRequest(
+        var login = LoginRequest(
             door: .radius, client: entry.client, name: name, proof: nameProblem.map { .unsupported($0) } ?? proof,
             handle: packet.octets(.state).map { String(decoding: $0, as: UTF8.self) },
             callingStation: Self.callingStation(packet), gatewaySession: Self.gatewaySession(packet), source: source,
             fingerprint: Fingerprint(ofDatagram: packet.bytes))
         login.namesSession = packet.contains(.acctSessionID)
+        self.login = login
     }
 
     /// RFC 2865 §5.1 asks for User-Name only where it is available, so a request without one is no malformed packet: it is
@@ -46,12 +47,16 @@ struct AccessRequest {
         }
         if hasPassword {
             guard let password = try? packet.password(secret: secret) else { return nil }
-            let looksWrong = !packet.contains(.messageAuthenticator) && !looksTyped(password)
-            return (.plaintext(Secret(password)), looksWrong)
+            // No user typed this: judging it would cost a hash and count as a wrong password, up to the lock.
+            if !packet.contains(.messageAuthenticator), !looksTyped(password) { return (.unsupported(hiddenByAnother), true) }
+            return (.plaintext(Secret(password)), false)
         }
         // RFC 2865 §4.1 lets State stand alone: an answer to a challenge in which nothing was typed.
         return packet.contains(.state) ? (.plaintext(Secret([])), false) : nil
     }
+
+    /// As it stands in the steps of the trail.
+    static let hiddenByAnother = "password that another shared secret hid"
 
     /// RFC 2548 §2.1: Microsoft's enterprise number and its attributes.
     private static let microsoft: UInt32 = 311

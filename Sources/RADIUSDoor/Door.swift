@@ -50,7 +50,7 @@ final class Door: Sendable {
         }
     }
 
-    /// Not a drop: the login goes on and will most likely be rejected.
+    /// Not a drop: the login is rejected.
     func hintAtSecret(from source: NetworkAddress, of client: ClientEntry, at now: Timestamp) {
         explain(.client(client.client.id), cause: "secret_looks_wrong", from: source, of: client, at: now) {
             "the shared secret probably differs: a password came out as bytes that nobody types; enter the same secret on the gateway and"

@@ -37,6 +37,7 @@ package enum DropReason: String, Sendable, CaseIterable {
     case proxyStateWithoutMessageAuthenticator = "proxy_state_without_message_authenticator"
     case eapWithoutMessageAuthenticator = "eap_without_message_authenticator"
     case statusWithoutMessageAuthenticator = "status_without_message_authenticator"
+    case unsignedReplacement = "unsigned_replacement"
     // A request that asks nothing
     case noProof = "no_proof"
     // No answer could be given
@@ -93,6 +94,9 @@ extension DropReason {
             return "EAP-Message without Message-Authenticator: RFC 3579 §3.1 has it dropped; update the gateway"
         case .statusWithoutMessageAuthenticator:
             return "Status-Server without Message-Authenticator: RFC 5997 §3 has it dropped; update the gateway or turn its check off"
+        case .unsignedReplacement:
+            return "a request without Message-Authenticator came for the identifier of a signed one that is being decided; only the signed"
+                + " one is answered, because someone else may send in the name of \(source)"
         case .noProof:
             return "an Access-Request with neither User-Password nor State (RFC 2865 §4.1); set the gateway to PAP"
         case .overloaded:

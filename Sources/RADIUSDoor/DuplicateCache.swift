@@ -9,6 +9,8 @@ package struct DuplicateLimits: Sendable {
     package var entries = 65_536
     /// Still being decided; more are shed.
     package var pending = 32_768
+    /// Bytes of answers kept; a chain of proxies makes them large.
+    package var replyBytes = 64 << 20
     /// How long an answer is kept; RFC 5080 §2.2.2 wants 5 to 30 seconds.
     package var keep = Timestamp.Span.seconds(10)
 
@@ -49,6 +51,8 @@ struct DuplicateCache {
         /// The same bytes again.
         case answered([UInt8])
         case overloaded
+        /// It has the identifier of a signed request that is being decided, and is not signed itself: anybody may have sent it.
+        case outranked
     }
 
     private enum Standing { case free, pending, answered }
@@ -57,6 +61,8 @@ struct DuplicateCache {
         var key: RequestKey
         var authenticator: Authenticator
         var waiter: UInt64
+        /// Whether a right Message-Authenticator proves who sent it.
+        var isSigned = false
         var reply: [UInt8] = []
         var expires = Timestamp(microseconds: 0)
         var standing = Standing.pending
@@ -73,6 +79,7 @@ struct DuplicateCache {
     private var free: Int32 = -1
     private var lastWaiter: UInt64
     private(set) var pendingCount = 0
+    private(set) var replyBytes = 0
 
     /// - Parameter firstWaiter: waiters are numbered from here, so that listeners never share a number.
     init(limits: DuplicateLimits = DuplicateLimits(), firstWaiter: UInt64 = 0) {
@@ -82,33 +89,36 @@ struct DuplicateCache {
 
     var count: Int { places.count }
 
-    mutating func admit(_ key: RequestKey, _ authenticator: Authenticator, at now: Timestamp) -> Admission {
+    mutating func admit(_ key: RequestKey, _ authenticator: Authenticator, isSigned: Bool = false, at now: Timestamp) -> Admission {
         expire(at: now)
         let place = places[key]
         if let place, slots[Int(place)].authenticator == authenticator {
             return slots[Int(place)].standing == .pending ? .inProgress : .answered(slots[Int(place)].reply)
         }
         if let place, slots[Int(place)].standing == .pending {
+            guard isSigned || !slots[Int(place)].isSigned else { return .outranked }
             // The identifier was reused: the gateway has given up on the request before.
             let abandoned = slots[Int(place)].waiter
-            return .fresh(occupy(place, key, authenticator), abandoned: abandoned)
+            return .fresh(occupy(place, key, authenticator, isSigned), abandoned: abandoned)
         }
         guard pendingCount < limits.pending else { return .overloaded }
         if let place {
             unlink(place)
             pendingCount += 1
-            return .fresh(occupy(place, key, authenticator), abandoned: nil)
+            return .fresh(occupy(place, key, authenticator, isSigned), abandoned: nil)
         }
         guard let place = takeFree() else { return .overloaded }
         places[key] = place
         pendingCount += 1
-        return .fresh(occupy(place, key, authenticator), abandoned: nil)
+        return .fresh(occupy(place, key, authenticator, isSigned), abandoned: nil)
     }
 
     /// Keeps the answer for retransmissions. False when nobody waits any more: the answer must not be sent.
     mutating func answer(_ ticket: Ticket, with reply: [UInt8], at now: Timestamp) -> Bool {
         guard isPending(ticket) else { return false }
         let index = Int(ticket.slot)
+        while oldest >= 0, replyBytes + reply.count > limits.replyBytes { evictOldest() }
+        replyBytes += reply.count
         slots[index].reply = reply
         slots[index].standing = .answered
         slots[index].expires = now + limits.keep
@@ -138,9 +148,9 @@ struct DuplicateCache {
         slots[Int(ticket.slot)].standing == .pending && slots[Int(ticket.slot)].waiter == ticket.waiter
     }
 
-    private mutating func occupy(_ place: Int32, _ key: RequestKey, _ authenticator: Authenticator) -> Ticket {
+    private mutating func occupy(_ place: Int32, _ key: RequestKey, _ authenticator: Authenticator, _ isSigned: Bool) -> Ticket {
         lastWaiter += 1
-        slots[Int(place)] = Slot(key: key, authenticator: authenticator, waiter: lastWaiter)
+        slots[Int(place)] = Slot(key: key, authenticator: authenticator, waiter: lastWaiter, isSigned: isSigned)
         return Ticket(slot: place, waiter: lastWaiter)
     }
 
@@ -166,6 +176,7 @@ struct DuplicateCache {
     }
 
     private mutating func unlink(_ place: Int32) {
+        replyBytes -= slots[Int(place)].reply.count
         let (older, newer) = (slots[Int(place)].older, slots[Int(place)].newer)
         if older >= 0 { slots[Int(older)].newer = newer } else { oldest = newer }
         if newer >= 0 { slots[Int(newer)].older = older } else { newest = older }

@@ -7,8 +7,10 @@ import LoginEngine
 ///
 /// What never counts is left out by the caller: EAP, which must carry one anyway, Status-Server, and the built-in test client.
 struct PinRule {
-    /// Access-Requests that must have carried a right one, without exception.
+    /// Access-Requests that must have carried a right one.
     static let requests = 20
+    /// One in so many may come without: whoever can forge a packet must not keep a source from being pinned by a single one.
+    static let oneUnsignedIn = 20
     /// The time they must span.
     static let span = Timestamp.Span.minutes(60)
     /// A source not heard of for so long makes room when the table is full.
@@ -17,7 +19,8 @@ struct PinRule {
     static let betweenSweeps = Timestamp.Span.minutes(1)
 
     private struct Seen {
-        var count = 0
+        var signed = 0
+        var unsigned = 0
         var first: Timestamp
         var last: Timestamp
     }
@@ -38,20 +41,18 @@ struct PinRule {
     /// - Returns: whether the source is to be pinned now. Counting starts anew then, so that a pin that could not be stored
     ///   is reported again after another round.
     mutating func note(_ source: ClientPin, hasMessageAuthenticator: Bool, at now: Timestamp) -> Bool {
-        guard hasMessageAuthenticator else {
-            sources[source] = nil
-            return false
-        }
         guard var seen = sources[source] else {
-            if hasRoom(at: now) { sources[source] = Seen(count: 1, first: now, last: now) }
+            if hasMessageAuthenticator, hasRoom(at: now) { sources[source] = Seen(signed: 1, first: now, last: now) }
             return false
         }
-        seen.count += 1
         seen.last = now
-        let isEnough = seen.count >= Self.requests && now - seen.first >= Self.span
-        if isEnough { seen = Seen(first: now, last: now) }
+        if hasMessageAuthenticator { seen.signed += 1 } else { seen.unsigned += 1 }
+        // A forged packet pins nothing, and the verdict falls on a signed one.
+        let isOver = hasMessageAuthenticator && seen.signed >= Self.requests && now - seen.first >= Self.span
+        let isPinned = isOver && seen.unsigned * Self.oneUnsignedIn <= seen.signed + seen.unsigned
+        if isOver { seen = Seen(first: now, last: now) }
         sources[source] = seen
-        return isEnough
+        return isPinned
     }
 
     private mutating func hasRoom(at now: Timestamp) -> Bool {

@@ -43,9 +43,11 @@ final class UDPListener: Sendable {
 
     // MARK: Requests
 
-    func admit(_ key: RequestKey, _ authenticator: Authenticator, by route: datagram_route, at now: Timestamp) -> DuplicateCache.Admission {
+    func admit(
+        _ key: RequestKey, _ authenticator: Authenticator, isSigned: Bool, by route: datagram_route, at now: Timestamp
+    ) -> DuplicateCache.Admission {
         state.withLock { state in
-            let admission = state.duplicates.admit(key, authenticator, at: now)
+            let admission = state.duplicates.admit(key, authenticator, isSigned: isSigned, at: now)
             if case .answered(let reply) = admission { state.outbox.add(reply, by: route) }
             return admission
         }

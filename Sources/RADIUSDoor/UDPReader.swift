@@ -127,13 +127,17 @@ final class UDPReader {
         _ packet: Packet, of entry: ClientEntry, by route: datagram_route, from source: NetworkAddress, at now: Timestamp, isTimed: Bool
     ) {
         let key = RequestKey(address: source, port: route.port, identifier: packet.identifier)
-        switch listener.admit(key, packet.authenticator, by: route, at: now) {
+        // A wrong Message-Authenticator has been dropped before.
+        let isSigned = packet.contains(.messageAuthenticator)
+        switch listener.admit(key, packet.authenticator, isSigned: isSigned, by: route, at: now) {
         case .inProgress:
             door.counters.duplicatesInProgress.add()
         case .answered:
             door.counters.duplicatesAnswered.add()
         case .overloaded:
             door.drop(.overloaded, from: source, of: entry, at: now)
+        case .outranked:
+            door.drop(.unsignedReplacement, from: source, of: entry, at: now)
         case .fresh(let ticket, let abandoned):
             if let abandoned {
                 // The judge must have heard of a waiter before it hears that it is gone.

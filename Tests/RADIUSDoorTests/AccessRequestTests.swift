@@ -139,4 +139,24 @@ import Testing
         #expect(try !looksWrong(signed: false, sharedSecret, "Grüße €"))
         #expect(try !looksWrong(signed: false, sharedSecret, ""))
     }
+
+    /// Judging it would count as a wrong password of somebody who typed the right one.
+    @Test func whatAnotherSecretHidIsNotJudged() throws {
+        let other = RADIUS.SharedSecret("another")!
+        let unsigned = request(signed: false) { $0.login("alice", "sesame,123456", secret: other) }
+        #expect(try map(unsigned)?.login.proof == .unsupported("password that another shared secret hid"))
+        guard case .plaintext = try map(request { $0.login("alice", "sesame,123456", secret: other) })?.login.proof else {
+            Issue.record("a signed request proves its secret: these bytes were typed")
+            return
+        }
+    }
+
+    /// Where the code alone is required, the gateway may send nothing as the password.
+    @Test(arguments: [true, false]) func anEmptyPasswordIsAnEmptyField(isEmptyAttribute: Bool) throws {
+        let login = try login {
+            $0.addText(.userName, "alice")
+            if isEmptyAttribute { $0.add(.userPassword, []) } else { $0.addPassword([], secret: sharedSecret) }
+        }
+        #expect(login.proof == .plaintext(Secret([])))
+    }
 }

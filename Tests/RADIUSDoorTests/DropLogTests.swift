@@ -54,7 +54,8 @@ import Testing
                 "nas_ipv6_address_length", "state_length", "message_authenticator_length", "malformed", "accounting_request",
                 "unexpected_code", "wrong_message_authenticator", "missing_message_authenticator",
                 "pinned_without_message_authenticator", "proxy_state_without_message_authenticator",
-                "eap_without_message_authenticator", "status_without_message_authenticator", "no_proof", "overloaded",
+                "eap_without_message_authenticator", "status_without_message_authenticator", "unsigned_replacement", "no_proof",
+                "overloaded",
                 "database_unavailable", "abandoned", "reply_too_long", "send_failed",
             ])
     }

@@ -179,6 +179,37 @@ import Testing
         }
         cache.expire(at: uptime(10_000))
         #expect(cache.count == pending)
+        #expect(cache.replyBytes == 0)
+    }
+
+    @Test func anUnsignedRequestNeverTakesThePlaceOfASignedOneThatWaits() throws {
+        let cache = Cache()
+        let ticket = try Self.ticket(cache.admit(Self.key(), first, at: uptime(0)))
+        #expect(cache.admit(Self.key(), second, isSigned: false, at: uptime(1)) == .outranked)
+        #expect(cache.answer(ticket, with: reply, at: uptime(2)))
+        // Once it is answered nobody waits for it any more.
+        _ = try Self.ticket(cache.admit(Self.key(), second, isSigned: false, at: uptime(3)))
+        // Between two unsigned ones, and for a signed one, the later request counts.
+        _ = try Self.ticket(cache.admit(Self.key(), first, isSigned: false, at: uptime(4)))
+        _ = try Self.ticket(cache.admit(Self.key(), second, at: uptime(5)))
+        #expect(cache.pendingCount == 1)
+    }
+
+    @Test func largeAnswersPushOutTheOldest() throws {
+        var limits = DuplicateLimits()
+        limits.replyBytes = 10_000
+        let cache = Cache(limits: limits)
+        for identifier in UInt8(0)..<10 {
+            let ticket = try Self.ticket(cache.admit(Self.key(1, identifier), first, at: uptime(0)))
+            #expect(cache.answer(ticket, with: [UInt8](repeating: identifier, count: 4_000), at: uptime(0)))
+            #expect(cache.replyBytes <= 10_000)
+        }
+        #expect(cache.count == 2)
+        #expect(cache.admit(Self.key(1, 9), first, at: uptime(0)) == .answered([UInt8](repeating: 9, count: 4_000)))
+        _ = try Self.ticket(cache.admit(Self.key(1, 7), first, at: uptime(0)))
+        // Another request in an answered place gives its bytes back.
+        _ = try Self.ticket(cache.admit(Self.key(1, 8), second, at: uptime(0)))
+        #expect(cache.replyBytes == 4_000)
     }
 }
 
@@ -195,8 +226,12 @@ private final class Cache {
     var count: Int { cache.count }
     var pendingCount: Int { cache.pendingCount }
 
-    func admit(_ key: RequestKey, _ authenticator: Authenticator, at now: Timestamp) -> DuplicateCache.Admission {
-        cache.admit(key, authenticator, at: now)
+    var replyBytes: Int { cache.replyBytes }
+
+    func admit(
+        _ key: RequestKey, _ authenticator: Authenticator, isSigned: Bool = true, at now: Timestamp
+    ) -> DuplicateCache.Admission {
+        cache.admit(key, authenticator, isSigned: isSigned, at: now)
     }
 
     func answer(_ ticket: DuplicateCache.Ticket, with reply: [UInt8], at now: Timestamp) -> Bool {

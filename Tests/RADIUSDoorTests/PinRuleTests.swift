@@ -31,12 +31,22 @@ import Testing
         #expect(note(rule, 90_000))
     }
 
-    @Test func oneRequestWithoutStartsTheCountAnew() {
+    @Test func moreThanOneInTwentyWithoutStartsTheHourAnew() {
         let rule = Rule()
         for number in 0..<19 { #expect(!note(rule, Int64(number) * 300)) }
-        #expect(!note(rule, 6000, false))
+        for _ in 0..<2 { #expect(!note(rule, 5_600, false)) }
+        #expect(!note(rule, 5_700))
         for number in 0..<19 { #expect(!note(rule, 6001 + Int64(number) * 300)) }
         #expect(note(rule, 6001 + 19 * 300))
+    }
+
+    /// Whoever forges a packet now and then must not keep a source unpinned for ever.
+    @Test func aForgedOneAmongManyHindersNothingAndPinsNothing() {
+        let rule = Rule()
+        #expect(!note(rule, 0, false))
+        for number in 0..<19 { #expect(!note(rule, Int64(number) * 300)) }
+        #expect(!note(rule, 5_600, false))
+        #expect(note(rule, 5_700))
     }
 
     @Test func sourcesAreCountedApart() {

@@ -57,7 +57,6 @@ import Testing
         #expect(reader.taken.count == 3)
     }
 
-
     @Test func aLossIsALineOfTheLog() {
         let text = String(decoding: LineLogHandler.lossLine(3, .text(coloured: false)), as: UTF8.self)
         #expect(text.hasSuffix("warning  sallyport.log: 3 log lines were dropped: nobody read the log fast enough  dropped=3\n"))
