@@ -34,6 +34,7 @@ struct Sallyport: AsyncParsableCommand {
 
     static func main() async {
         do {
+            try UnknownCommand.check(Array(CommandLine.arguments.dropFirst()), of: Sallyport.self)
             var command = try parseAsRoot()
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
@@ -57,6 +58,8 @@ struct Sallyport: AsyncParsableCommand {
         case let error as ClientTableError: refusal = Refusal(.configuration, error.description)
         default: exit(withError: error)
         }
+        // What was logged came first.
+        Observability.flush()
         Output.write(refusal.text(.current()), STDERR_FILENO)
         Glibc.exit(refusal.exitCode)
     }

@@ -52,6 +52,13 @@ import Yams
         #expect(settings.origins["log.format"] == "file")
     }
 
+    @Test func theShortVariableOfTheDataDirectoryIsTakenToo() throws {
+        #expect(try read("", environment: ["SALLYPORT_DATA_DIR": "/short"]).dataDirectory == "/short")
+        let both = ["SALLYPORT_DATA_DIR": "/short", "SALLYPORT_DATA_DIRECTORY": "/long"]
+        #expect(try read("", environment: both).dataDirectory == "/long")
+        #expect(SettingsLayer.warnings(environment: both).isEmpty)
+    }
+
     @Test func listsInFlagsAndVariablesAreSeparatedByCommas() throws {
         let settings = try read(
             "", flags: ["radius.listen": "127.0.0.1:0, [::1]:0", "web.health": ""], environment: ["SALLYPORT_WEB_METRICS": "[::1]:9"])

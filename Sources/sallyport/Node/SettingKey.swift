@@ -21,6 +21,9 @@ struct SettingKey: Sendable {
     var variable: String { Self.variablePrefix + name.replacing(".", with: "_").replacing("-", with: "_").uppercased() }
 
     static let variablePrefix = "SALLYPORT_"
+
+    /// The flag is `--data-dir`, so the variable is also found under the short name.
+    var otherVariable: String? { name == Self.dataDirectory.name ? Self.variablePrefix + "DATA_DIR" : nil }
 }
 
 extension SettingKey {

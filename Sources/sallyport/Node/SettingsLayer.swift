@@ -28,14 +28,15 @@ struct SettingsLayer {
     init(environment: [String: String]) throws(SettingsError) {
         name = "environment"
         for key in SettingKey.all {
-            guard let text = environment[key.variable] else { continue }
-            values[key.name] = try Self.checked(Self.split(text, for: key), key, place: key.variable)
+            let names = [key.variable] + (key.otherVariable.map { [$0] } ?? [])
+            guard let variable = names.first(where: { environment[$0] != nil }), let text = environment[variable] else { continue }
+            values[key.name] = try Self.checked(Self.split(text, for: key), key, place: variable)
         }
     }
 
     /// A variable that is nearly one of ours. Others that begin with `SALLYPORT_` belong to a wrapper or a test, and are none of our business.
     static func warnings(environment: [String: String]) -> [String] {
-        let known = SettingKey.all.map(\.variable)
+        let known = SettingKey.all.map(\.variable) + SettingKey.all.compactMap(\.otherVariable)
         let others = ["CONFIG", "MASTER_KEY"].map { SettingKey.variablePrefix + $0 }
         return environment.keys.sorted().compactMap { variable in
             guard variable.hasPrefix(SettingKey.variablePrefix), !known.contains(variable), !others.contains(variable) else { return nil }
@@ -66,7 +67,7 @@ struct SettingsLayer {
             try Settings.check(values, for: key)
         } catch {
             // A flag or a variable names its key already.
-            let subject = place == key.flag || place == key.variable ? place : "\(place): \(key.name)"
+            let subject = place == key.flag || place == key.variable || place == key.otherVariable ? place : "\(place): \(key.name)"
             throw SettingsError(description: "\(subject): \(error.description)")
         }
         return values
