@@ -16,7 +16,8 @@ extension ControlService {
                     try await converse(inbound, outbound, actor: actor)
                 } catch let refusal as Refusal {
                     logger.notice("control socket: \(refusal.message)")
-                    try await outbound.write(Self.buffer(ControlAnswer.frame(.failure(refusal))))
+                    // Not by `outbound`, which returns before the socket has taken it: the connection is closed next.
+                    try await connection.channel.writeAndFlush(Self.buffer(ControlAnswer.frame(.failure(refusal)))).get()
                 }
             }
         } catch {

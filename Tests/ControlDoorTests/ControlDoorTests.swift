@@ -50,7 +50,8 @@ private final class Door: Sendable {
     func raw(_ bytes: [UInt8], frames count: Int) async -> [Data] {
         let socketPath = path + "/" + ControlWire.socketName
         return await withCheckedContinuation { continuation in
-            DispatchQueue.global().async { continuation.resume(returning: Self.exchange(socketPath, bytes, count)) }
+            // A thread of its own: the shared ones may all be blocked by other tests.
+            Thread { continuation.resume(returning: Self.exchange(socketPath, bytes, count)) }.start()
         }
     }
 
@@ -64,9 +65,14 @@ private final class Door: Sendable {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(socket, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
         }
         guard status == 0 else { return [] }
-        var time = timeval(tv_sec: 5, tv_usec: 0)
+        // Long enough for a machine that runs everything at once.
+        var time = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
-        _ = bytes.withUnsafeBytes { send(socket, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL)) }
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let sent = rest.withUnsafeBytes { send(socket, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL)) }
+            if sent > 0 { rest = rest.dropFirst(sent) } else if sent < 0, errno != EINTR { break }
+        }
         var frames: [Data] = []
         while frames.count < count, let head = read(socket, 4), let body = read(socket, head.reduce(0) { $0 << 8 | Int($1) }) {
             frames.append(Data(body))
@@ -79,6 +85,7 @@ private final class Door: Sendable {
         while bytes.count < count {
             var buffer = [UInt8](repeating: 0, count: count - bytes.count)
             let got = recv(socket, &buffer, buffer.count, 0)
+            if got < 0, errno == EINTR { continue }
             if got <= 0 { return nil }
             bytes += buffer[..<got]
         }
@@ -148,7 +155,6 @@ private final class Door: Sendable {
         #expect(refusal(noVerb.last)?.message == "The request is not one of the control protocol.")
         let badBody = await door.raw(hello + frame("user.add\n{\"name\":7}"), frames: 2)
         #expect(refusal(badBody.last)?.message == "The request for `user.add` cannot be read.")
-        #expect(await door.raw([0xFF, 0xFF], frames: 1).isEmpty || true)
         // The node is well after all of it.
         #expect(try await door.client().perform(ListUsers()).users.isEmpty)
         await door.stop()
