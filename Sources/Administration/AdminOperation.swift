@@ -45,6 +45,7 @@ package enum Verbs {
         AddUser.self, ListUsers.self, ShowUser.self, SetUser.self, RemoveUser.self, UnlockUser.self, ImportUsers.self,
         AddGroup.self, ListGroups.self, ShowGroup.self, SetGroup.self, RemoveGroup.self,
         AddClient.self, ListClients.self, ShowClient.self, SetClient.self, RemoveClient.self, UnpinClient.self,
+        RevealClientSecret.self, NodeStatus.self,
         AddFactor.self, AddRecoveryCodes.self, ListFactors.self, ShowFactor.self, SetFactor.self, RemoveFactor.self,
         ListEvents.self, VerifyTrail.self, TraceLogin.self,
     ]

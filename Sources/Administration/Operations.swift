@@ -20,6 +20,8 @@ package final class Operations: Sendable {
         package var hashRecoveryCode: @Sendable (String) -> [UInt8]?
         package var now: @Sendable () -> Timestamp
         package var random: @Sendable () -> any RandomNumberGenerator
+        /// Where RADIUS answers, as `192.0.2.1:1812`; where no node runs, what its settings say.
+        package var radiusAddresses: @Sendable () -> [String]
         /// Returns when the change is in force. Does nothing where no node runs.
         package var changed: @Sendable (Change) async -> Void
 
@@ -27,12 +29,14 @@ package final class Operations: Sendable {
             hashPassword: @escaping @Sendable (Secret) async throws -> Secret, hashRecoveryCode: @escaping @Sendable (String) -> [UInt8]?,
             now: @escaping @Sendable () -> Timestamp,
             random: @escaping @Sendable () -> any RandomNumberGenerator = { SystemRandomNumberGenerator() },
+            radiusAddresses: @escaping @Sendable () -> [String] = { [] },
             changed: @escaping @Sendable (Change) async -> Void = { _ in }
         ) {
             self.hashPassword = hashPassword
             self.hashRecoveryCode = hashRecoveryCode
             self.now = now
             self.random = random
+            self.radiusAddresses = radiusAddresses
             self.changed = changed
         }
     }

@@ -20,6 +20,7 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case clientRemoved = 42
     case clientPinned = 43
     case clientUnpinned = 44
+    case clientSecretViewed = 45
     case factorAdded = 50
     case factorChanged = 51
     case factorRemoved = 52

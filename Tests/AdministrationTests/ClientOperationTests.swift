@@ -175,4 +175,58 @@ import Testing
         #expect(try await office.perform(ListGroups()).groups.map(\.users) == [1])
         #expect(try await office.perform(RemoveGroup(name: "Crew")).message == "Removed group Crew. Its 1 user and 0 groups are kept.")
     }
+
+    @Test func theSecretIsHandedOutAndTheTrailKnows() async throws {
+        let office = try Office()
+        try await office.perform(office.client())
+        let answer = try await office.perform(RevealClientSecret(name: "office"))
+        #expect(answer.secret == SecretText("0mEq7-long-and-odd-office"))
+        #expect(answer.addresses == ["192.0.2.7"])
+        let event = try office.newest()
+        #expect(event.kind == .clientSecretViewed)
+        #expect(event["client"] == "office")
+        #expect(event.actor["actor"] == "cli:anna@vpn1")
+        #expect(!"\(event)\(answer)".contains("0mEq7"))
+        #expect(await office.kind(of: RevealClientSecret(name: "offcie")) == .missing)
+    }
+
+    @Test func howtoSaysHowToTestFromHere() {
+        var settings = ClientSettings(name: "office", addresses: [AddressRange("192.0.2.7")!], secret: Secret(utf8: "x"))
+        let far = HowTo.generic(settings, listening: ["0.0.0.0:11812", "[::]:11812"])
+        #expect(far.contains("Authentication port       11812 (UDP)"))
+        #expect(
+            far.hasSuffix(
+                "But first add 127.0.0.1 to the client to test from here: sallyport client set office --address 192.0.2.7 --address 127.0.0.1"))
+        settings.addresses.append(AddressRange("127.0.0.0/8")!)
+        #expect(HowTo.generic(settings).hasSuffix("Test from here:  sallyport login USER --client office"))
+        #expect(TestLogin.remedy(client: "a", addresses: ["2001:db8::/32"], destination: NetworkAddress("2001:db8::1")!) == nil)
+    }
+
+    @Test func concealAndHelpfulMessagesExcludeEachOther() async throws {
+        let office = try Office()
+        let both = office.client {
+            $0.concealFactor = true
+            $0.helpfulMessages = true
+        }
+        #expect(await office.kind(of: both) == .invalid)
+    }
+
+    /// `--require` may change later; the password would then be cut.
+    @Test func aPasswordIsCheckedAgainstEveryClientThatReadsTails() async throws {
+        let office = try Office()
+        try await office.perform(
+            office.client {
+                $0.asking = "append"
+                $0.requirement = "factor"
+                $0.separator = ","
+            })
+        #expect(await office.kind(of: AddUser(name: "alice", password: SecretText("correct horse,123456"))) == .conflict)
+        var choices = ClientChoices()
+        choices.asking = "challenge"
+        #expect(try await office.perform(SetClient(client: "office", choices: choices)).warnings.contains { $0.contains("cut") } == false)
+        try await office.perform(AddUser(name: "alice", password: SecretText("correct horse,123456")))
+        choices.asking = "append"
+        let answer = try await office.perform(SetClient(client: "office", choices: choices))
+        #expect(answer.warnings.contains { $0.contains("set before have not been checked") })
+    }
 }

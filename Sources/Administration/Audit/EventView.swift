@@ -98,6 +98,7 @@ extension EventKind {
         case .clientRemoved: "client-removed"
         case .clientPinned: "client-pinned"
         case .clientUnpinned: "client-unpinned"
+        case .clientSecretViewed: "client-secret-viewed"
         case .factorAdded: "factor-added"
         case .factorChanged: "factor-changed"
         case .factorRemoved: "factor-removed"
@@ -128,13 +129,14 @@ extension Event {
         case .clientAdded: return "client added" + detail("addresses", ": ")
         case .clientChanged: return "client changed" + detail("change", ": ")
         case .clientRemoved: return "client removed"
-        case .clientPinned: return "Message-Authenticator required from now on" + detail("address", " of ")
+        case .clientPinned: return "Message-Authenticator required from now on" + (source.map { " of \($0)" } ?? "")
         case .clientUnpinned: return "Message-Authenticator no longer required" + detail("source", " of ")
+        case .clientSecretViewed: return "shared secret handed out"
         case .factorAdded: return "factor added: " + detail("factor") + labelled
         case .factorChanged: return "factor " + detail("factor") + labelled + detail("change", ": ")
         case .factorRemoved: return "factor removed: " + detail("factor") + labelled
         case .recoveryCodesMade: return "recovery codes made"
-        case .nodeStarted: return "node started" + detail("version", ": ")
+        case .nodeStarted: return "node started" + detail("release", ": ")
         case .nodeStopped: return "node stopped"
         }
     }

@@ -69,6 +69,11 @@ extension ClientChoices {
                 .invalid, "With `append`, no separator and no fixed-length tail, no code could ever be found in the field.",
                 remedy: "Give --separator ',' or --fixed-length-tail, or use --ask challenge.", place: "separator")
         }
+        guard !new.concealFactor || !new.helpfulMessages else {
+            throw Refusal(
+                .invalid, "--helpful-messages would tell what --conceal-factor hides: which of password and code was wrong.",
+                remedy: "Turn one of the two off.", place: "helpful-messages")
+        }
         guard new.retryTimeout * new.retryTries > 1 else {
             throw Refusal(
                 .invalid, "With one try of one second the gateway gives up before it can be answered.",

@@ -125,6 +125,11 @@ extension SetClient {
                 .clientChanged, by: actor, client: old.id, ["client": settings.name, "change": changes.joined(separator: "; ")]))
         await operations.ports.changed(.clients)
         var warnings = settings.warnings
+        if settings.asking != .challenge, settings.cutting != old.settings.cutting {
+            warnings.append(
+                "Local passwords that were set before have not been checked: one that ends like a separator and a code would be cut here."
+                    + " Whoever is refused with `wrong-password` needs a new one.")
+        }
         if settings.secret != old.settings.secret {
             warnings =
                 settings.secretWarnings(among: others) + ["Enter the new secret at the gateway now: the old one is no longer taken."]
@@ -136,6 +141,9 @@ extension SetClient {
 }
 
 extension ClientSettings {
+    /// What decides where a password ends and a code begins.
+    fileprivate var cutting: [String] { [asking == .challenge ? "no" : "yes", separator.map(String.init) ?? "", "\(fixedLengthTail)"] }
+
     /// `ask: challenge → append`; of the secret only that it changed.
     func changes(since old: ClientSettings) -> [String] {
         var changes: [String] = []

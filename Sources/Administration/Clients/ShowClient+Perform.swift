@@ -35,19 +35,21 @@ extension ShowClient {
             view.warnings.append("Disabled: its requests get no answer. `sallyport client set \(client.name) --enable` takes it up again.")
         }
         view.warnings += settings.secretWarnings(among: try operations.records.clients()) + settings.warnings
-        if withHowto { view.howto = HowTo.generic(settings) }
+        if withHowto { view.howto = HowTo.generic(settings, listening: operations.ports.radiusAddresses()) }
         return view
     }
 }
 
 /// What to enter at a product. One source for the CLI and the gateway pages of the documentation.
 package enum HowTo {
-    package static func generic(_ settings: ClientSettings) -> String {
+    /// - Parameter listening: where the node answers; the first counts.
+    package static func generic(_ settings: ClientSettings, listening: [String] = []) -> String {
         let timeout = settings.retryTimeout
+        let (address, port) = Self.parts(listening.first) ?? (NetworkAddress(v4: 0), "1812")
         var lines = [
             "RADIUS server             the address of this host, as \(settings.name) reaches it",
-            "Authentication port       1812 (UDP)",
-            "Shared secret             the one given when the client was added; it is not shown again",
+            "Authentication port       \(port) (UDP)",
+            "Shared secret             the one given when the client was added",
             "Authentication protocol   PAP",
             "Timeout                   \(timeout) seconds (Sallyport goes by it: --retry-timeout)",
             "Tries in all              \(settings.retryTries) (--retry-tries)",
@@ -68,6 +70,20 @@ package enum HowTo {
             case (.passwordAndFactor, .appendOrChallenge):
                 "Users type password and code in one (secret\(separator)123456), or the password alone and then the code."
             }
-        return (lines + ["", typed, "", "Test from here:  sallyport login USER --client \(settings.name)"]).joined(separator: "\n")
+        lines += ["", typed, "", "Test from here:  sallyport login USER --client \(settings.name)"]
+        if let remedy = TestLogin.remedy(
+            client: settings.name, addresses: settings.addresses.map(\.description), destination: TestLogin.destination(of: address))
+        {
+            lines.append("But first " + remedy)
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    /// `192.0.2.1:1812`, `[2001:db8::1]:1812`
+    private static func parts(_ endpoint: String?) -> (NetworkAddress, port: String)? {
+        guard let endpoint, let colon = endpoint.lastIndex(of: ":") else { return nil }
+        let host = endpoint[..<colon].drop { $0 == "[" }
+        guard let address = NetworkAddress(host.hasSuffix("]") ? host.dropLast() : host) else { return nil }
+        return (address, String(endpoint[endpoint.index(after: colon)...]))
     }
 }

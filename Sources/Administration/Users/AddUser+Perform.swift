@@ -75,8 +75,7 @@ extension Operations {
     /// The rules of a password, and those of the clients that read codes out of its end.
     func checkPassword(_ password: Secret) throws {
         try Valid.password(password)
-        for client in try records.clients() where client.settings.asking != .challenge && client.settings.requirement == .passwordAndFactor
-        {
+        for client in try records.clients() where client.settings.asking != .challenge {
             let settings = client.settings
             guard PasswordField.tailReadsAsFactor(password, separator: settings.separator, fixedLengthTail: settings.fixedLengthTail)
             else { continue }

@@ -30,6 +30,14 @@ struct NodeConnection: Sendable {
         return NodeConnection(way: .own(try OfflineOperations.open(location.settings)))
     }
 
+    /// The running node, where one runs and this user may ask it.
+    static func running(_ options: GlobalOptions) async -> NodeConnection? {
+        guard let directory = try? options.location().dataDirectory,
+            let client = try? await ControlClient.connect(dataDirectory: directory, release: Sallyport.release)
+        else { return nil }
+        return NodeConnection(way: .node(client))
+    }
+
     func perform<Kind: AdminOperation>(_ operation: Kind) async throws(Refusal) -> Kind.Answer {
         switch way {
         case .node(let client): try await client.perform(operation)

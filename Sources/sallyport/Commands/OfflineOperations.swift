@@ -19,7 +19,8 @@ struct OfflineOperations: Sendable {
             let operations = Operations(
                 records: store.records,
                 ports: Operations.Ports(
-                    hashPassword: { try await store.hash($0) }, hashRecoveryCode: { codes.hash($0) }, now: { NodeClock.now().wall }))
+                    hashPassword: { try await store.hash($0) }, hashRecoveryCode: { codes.hash($0) }, now: { NodeClock.now().wall },
+                    radiusAddresses: { settings.radiusListen.map { "\($0)" } }))
             return OfflineOperations(operations: operations, actor: Peer.own(node: NodeLocation.nodeName), store: store)
         } catch {
             throw Refusal(error)

@@ -68,7 +68,7 @@ final class Node: Sendable {
             records: records,
             ports: Operations.Ports(
                 hashPassword: { try await store.hash($0) }, hashRecoveryCode: { recovery.hash($0) }, now: { NodeClock.now().wall },
-                random: { BufferedRandom() },
+                random: { BufferedRandom() }, radiusAddresses: { [weak radius] in radius?.boundAddresses.map { "\($0)" } ?? [] },
                 changed: { [weak logins] change in
                     switch change {
                     case .clients: pins.reloadNow()

@@ -9,7 +9,7 @@ import RADIUS
 struct ClientSecretSource {
     var options: GlobalOptions
     var typed: TypedAnswers
-    /// Asks the running node for a client's secret; nil where the node has no such operation.
+    /// Asks the node for a client's secret; nil where it is another server that is asked to log in.
     var fromNode: (@Sendable (_ client: String) async throws -> SecretText)?
 
     func secret(file: String?, isTyped: Bool, client: String?, demo: Demo?) async throws -> SharedSecret {
@@ -26,8 +26,8 @@ struct ClientSecretSource {
         let ways = "Give --secret-file FILE, or --secret-stdin and type it."
         guard let client else { throw Refusal(.invalid, "The shared secret is not known.", remedy: ways) }
         throw Refusal(
-            .invalid, "The node does not hand out the secret of client `\(SafeText.line(client))`.",
-            remedy: "\(ways) A new one: sallyport client set \(Words.argument(client)) --generate-secret", place: "--client")
+            .invalid, "The secret of client `\(SafeText.line(client))` at another server is not known here.", remedy: ways,
+            place: "--client")
     }
 
     static func read(_ path: String, warn: (String) -> Void = { _ in }) throws -> SharedSecret {

@@ -17,13 +17,14 @@ struct LoginCommand: AsyncParsableCommand {
             Exits 0 when the login is accepted, 2 when it is refused, 69 without an answer.
 
             Examples:
+              sallyport login alice --client office
               sallyport login alice --secret-file office.secret
               printf '%s\\n' "$PASSWORD" "$CODE" | sallyport login alice --secret-file office.secret --password-stdin
               sallyport login alice --server vpn-auth.example:1812 --secret-stdin --show-packets
             """)
 
     @Argument(help: "The login name, as the user types it.") var user: String
-    @Option(help: ArgumentHelp("As which client; the demo's secret is known, others are given.", valueName: "name")) var client: String?
+    @Option(help: ArgumentHelp("As which client; the node of this host tells its secret.", valueName: "name")) var client: String?
     @Option(help: ArgumentHelp("Where to ask; without it the node of --data-dir, or 127.0.0.1:1812.", valueName: "host:port"))
     var server: String?
     @Option(help: ArgumentHelp("A file with the shared secret, on one line.", valueName: "file"), completion: .file())
@@ -64,9 +65,10 @@ struct LoginCommand: AsyncParsableCommand {
         let screen = LoginScreen(output: options.output, showsPackets: showPackets)
         let typed = TypedAnswers(terminal: screen.output.terminal)
         var proofs = try proofs(typed)
-        let secret = try await ClientSecretSource(options: options, typed: typed).secret(
+        let address = try await address()
+        let secret = try await secretSource(typed, address).secret(
             file: secretFile, isTyped: secretStdin, client: client, demo: proofs.demo)
-        var exchange = RADIUSExchange(to: try address(), secret: secret)
+        var exchange = RADIUSExchange(to: address, secret: secret)
         exchange.timeout = .seconds(Int64(timeout))
         exchange.tries = tries
         var request = RADIUSExchange.Request(
@@ -96,7 +98,7 @@ struct LoginCommand: AsyncParsableCommand {
             case .accessAccept:
                 return try screen.end(report, .accepted)
             case .accessReject:
-                try screen.end(report, .rejected, note: proofs.noteOnReject())
+                try screen.end(report, .rejected, note: proofs.noteOnReject() ?? whereTheReasonIs)
                 throw ExitCode(2)
             case .accessChallenge where round < Self.mostChallenges:
                 request.password = try proofs.answer(to: Challenge(answer.reply))
@@ -120,17 +122,46 @@ struct LoginCommand: AsyncParsableCommand {
         return Proofs(source: .demo(made))
     }
 
-    private func address() throws -> ServerAddress {
+    private var whereTheReasonIs: String {
+        let command = "sallyport audit list --user \(Words.argument(user)) --limit 1"
+        if server != nil { return "The reason is in that server's trail alone; there, `\(command)` shows it." }
+        let directory = options.dataDirectory.map { " --data-dir \(Words.argument($0))" } ?? ""
+        let file = options.config.map { " --config \(Words.argument($0))" } ?? ""
+        return "The reason is in the node's trail alone: `\(command)\(directory)\(file)` shows it."
+    }
+
+    /// Where this host's own node is asked, it also knows the secret.
+    private func secretSource(_ typed: TypedAnswers, _ address: ServerAddress) -> ClientSecretSource {
+        var source = ClientSecretSource(options: options, typed: typed)
+        guard server == nil else { return source }
+        source.fromNode = { [options] client in
+            let node = try await NodeConnection.open(options)
+            defer { node.close() }
+            let answer = try await node.perform(RevealClientSecret(name: client))
+            if let remedy = TestLogin.remedy(client: client, addresses: answer.addresses, destination: address.address) {
+                throw Refusal(
+                    .invalid, "The node would not know a request from here as one of client `\(client)`.",
+                    remedy: remedy.prefix(1).uppercased() + remedy.dropFirst(), place: "--client")
+            }
+            return answer.secret
+        }
+        return source
+    }
+
+    private func address() async throws -> ServerAddress {
         do throws(ServerAddressError) {
             if let server { return try ServerAddress.resolve(server) }
         } catch {
             throw Refusal(.invalid, error.description, place: "--server")
         }
+        if let node = await NodeConnection.running(options), let bound = try? await node.perform(NodeStatus()).radius.first,
+            let found = try? ServerAddress.resolve(bound)
+        {
+            return ServerAddress(TestLogin.destination(of: found.address), port: found.port)
+        }
         let listen = try options.location().settings.radiusListen.first
-        let loopback = NetworkAddress(v4: 0x7F00_0001)
-        guard let listen, listen.port != 0 else { return ServerAddress(loopback) }
-        let isAny = listen.host == NetworkAddress(v4: 0) || listen.host == NetworkAddress(bits: 0)
-        return ServerAddress(isAny ? (listen.host.isIPv4 ? loopback : NetworkAddress(bits: 1)) : listen.host, port: listen.port)
+        guard let listen, listen.port != 0 else { return ServerAddress(NetworkAddress(v4: 0x7F00_0001)) }
+        return ServerAddress(TestLogin.destination(of: listen.host), port: listen.port)
     }
 }
 

@@ -83,7 +83,7 @@ struct LoginScreen {
         case .accepted: output.done("\(report.user) is logged in (\(requests)).")
         case .rejected:
             output.line(Span("\(report.user) is not logged in: the server refused (\(requests)).", .bad))
-            output.warn(note ?? "The reason is in the node's trail alone: `sallyport audit list --kind login` shows it.")
+            output.warn(note ?? "The reason is in the server's trail alone.")
         }
     }
 
