@@ -154,4 +154,12 @@ import Testing
         #expect(await office.refusal(of: ImportUsers(csv: SecretText(csv), isDryRun: false)) == text)
         #expect(try office.records.userCount() == 0)
     }
+
+    @Test func aCounterThatNoTokenReachesIsRefused() async throws {
+        let office = try Office()
+        try await office.perform(AddUser(name: "bob"))
+        let limit: Int64 = 1 << 62
+        #expect(await office.kind(of: AddFactor(user: "bob", kind: "hotp", counter: limit + 1)) == .invalid)
+        #expect(await office.kind(of: AddFactor(user: "bob", kind: "hotp", counter: limit)) == nil)
+    }
 }

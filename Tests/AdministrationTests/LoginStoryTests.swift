@@ -114,4 +114,13 @@ import Testing
         }
         #expect(try String(contentsOf: page, encoding: .utf8) == ReasonSentences.page, "run with GOLDEN=rewrite, and read the difference")
     }
+
+    @Test func nobodyHasNoWrongPassword() throws {
+        var event = Event(.loginRejected, at: Timestamp(seconds: 1_795_262_591), login: id, reason: "unknown-user")
+        event.details = [Event.Detail("steps", "+20 password-wrong")]
+        event.subject = PersonalFields([PersonalFields.Field("name", "mallory")])
+        #expect(LoginStory.tell([event])?.lines.contains { $0.text == "The password was wrong." } == false)
+        event.user = 1
+        #expect(LoginStory.tell([event])?.lines.contains { $0.text == "The password was wrong." } == true)
+    }
 }

@@ -151,7 +151,7 @@ import Testing
         #expect(before.locks.map(\.of) == ["code"])
         #expect(before.locks.first?.until == Instant(Office.start + .minutes(15)))
         #expect(try await office.perform(ListUsers()).users[0].isLocked)
-        #expect(try await office.perform(UnlockUser(name: "alice")).message == "Unlocked alice: code can be tried again at once.")
+        #expect(try await office.perform(UnlockUser(name: "alice")).message == "Unlocked alice: codes can be tried again at once.")
         #expect(office.changes.current == [.failures(user: id)])
         #expect(try await office.perform(ShowUser(name: "alice")).locks.isEmpty)
         #expect(try office.newest().kind == .userUnlocked)

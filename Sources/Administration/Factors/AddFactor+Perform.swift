@@ -7,6 +7,9 @@ internal import OTP
 internal import Store
 
 extension AddFactor {
+    /// RFC 4226 counts in 64 bits; half of a signed number leaves the window room to add to it.
+    static let largestCounter: Int64 = 1 << 62
+
     package func perform(in operations: Operations, by actor: Actor) async throws -> Answer {
         let user = try operations.user(user)
         let existing = try operations.records.factors(ofUser: user.id)
@@ -63,6 +66,11 @@ extension AddFactor {
         }
         if kind == .hotp, self.period != nil {
             throw Refusal(.invalid, "A hotp factor has no period.", remedy: "Leave --period out, or enrol totp.", place: "period")
+        }
+        if let counter, counter > Self.largestCounter {
+            throw Refusal(
+                .invalid, "A counter above \(Self.largestCounter) is none that a token has reached.",
+                remedy: "Give the next counter of the token, as its maker or the server before this one shows it.", place: "counter")
         }
         if let counter, counter < 0 {
             throw Refusal(

@@ -48,6 +48,8 @@ extension LoginStory {
             let start = steps.entries.first.map { min($0.began, event.at) } ?? event.at
             story.add(position == 0 ? arrival(event, user: user) : Self.answer(event, user: user), at: start, clock)
             for step in steps.entries where !(step.word == "asked" && event.kind == .loginChallenged) {
+                // Nobody has that name, so there was no password to be wrong; it was hashed against nobody's to take as long.
+                if event.user == nil, step.word == "password-wrong" { continue }
                 story.add(StepSentences.sentence(step.word), at: step.at, clock)
             }
             story.add(ending(event, facts: facts, clock: clock), at: event.at, clock)
@@ -194,6 +196,8 @@ enum StepSentences {
         "password-locked": "Too many wrong passwords came before: this one is refused whatever it is.",
         "code-right": "The code was right.",
         "code-wrong": "The code was wrong.",
+        "password that another shared secret hid":
+            "The password came out as bytes that nobody types: the gateway's shared secret most likely differs from the client's.",
         "waiting": "The user was asked on the phone, and the gateway waits.",
         "approved": "The user approved on the phone.",
         "approved-late": "The user approved on the phone after the gateway had given up; the next try takes it.",

@@ -138,7 +138,7 @@ extension UnlockUser {
         return Done(
             locks.isEmpty
                 ? "\(user.name) was not locked; failures that were counted are cleared."
-                : "Unlocked \(user.name): \(Words.list(locks.map(\.of))) can be tried again at once.")
+                : "Unlocked \(user.name): \(Words.list(locks.map { $0.of + "s" })) can be tried again at once.")
     }
 }
 
