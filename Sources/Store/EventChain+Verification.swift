@@ -186,7 +186,7 @@ struct ChainCheck {
     mutating func end(_ row: Row?) throws(DatabaseError) {
         let last = expected - 1
         guard let recorded, let row else {
-            if last > 0 { find(.head, last...last, "the record of the chain's end is missing") }
+            find(.head, last...last, "the record of the chain's end is missing")
             return
         }
         let now = try row.integer(0)

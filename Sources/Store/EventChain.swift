@@ -76,9 +76,12 @@ package final class EventChain: Sendable {
         if !personal.isEmpty {
             statements.append(Statement(.insertPersonal, [.integer(first), .blob(PersonalCodec.encode(personal, first: first))]))
         }
-        statements.append(
-            Statement(.setHead, [.integer(head.seq), .blob(head.hash), .blob(signing.mac(of: head))]))
+        statements.append(Self.record(head, signing))
         return Link(statements: statements, head: head)
+    }
+
+    static func record(_ head: Head, _ signing: ChainSigning) -> Statement {
+        Statement(.setHead, [.integer(head.seq), .blob(head.hash), .blob(signing.mac(of: head))])
     }
 
     /// The transaction of `link` is durable.
@@ -103,7 +106,7 @@ package final class EventChain: Sendable {
             last = Head(seq: try row.integer(0) + max(try row.integer(1), 1) - 1, hash: try row.blob(2))
         }
         guard let row = results[0].first else {
-            if last.seq > 0 { last.seq += 1 }
+            last.seq += 1
             return EventChain(signing: signing, head: last)
         }
         var head = Head(seq: try row.integer(0), hash: try row.blob(1))
@@ -160,7 +163,7 @@ struct EventGroup: Sendable {
     }
 }
 
-/// The two MACs of a chain, keyed once, bound to the chain's own random name.
+/// The two MACs of a chain, keyed once, bound to the chain's own random name and the time at which it was made.
 package struct ChainSigning: Sendable {
     private let group: HMAC<SHA256>
     private let headOfChain: HMAC<SHA256>

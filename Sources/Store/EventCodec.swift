@@ -63,6 +63,26 @@ package enum EventCodec {
         return out.bytes
     }
 
+    /// What a line is searched by, without decoding the rest.
+    struct Subject {
+        var seq: Int64
+        var login: LoginID?
+        var user: Int64?
+        var client: Int64?
+    }
+
+    static func subject(of bytes: ArraySlice<UInt8>) throws(DecodingError) -> Subject {
+        var reader = ByteReader(bytes)
+        _ = try reader.raw(2)
+        let flags = Flags(rawValue: try reader.byte())
+        var subject = Subject(seq: Int64(bitPattern: try reader.unsigned()))
+        _ = try reader.unsigned()
+        if flags.contains(.login) { subject.login = LoginID(Bits128(high: try reader.word(), low: try reader.word())) }
+        if flags.contains(.user) { subject.user = try reader.signed() }
+        if flags.contains(.client) { subject.client = try reader.signed() }
+        return subject
+    }
+
     package static func decode(_ bytes: ArraySlice<UInt8>) throws(DecodingError) -> ChainedEvent {
         var reader = ByteReader(bytes)
         let version = try reader.byte()

@@ -7,6 +7,12 @@ internal import Synchronization
 final class EventIndex: Sendable {
     /// Lines that may lie unindexed while the writer is otherwise idle.
     static let chunk: Int64 = 512
+    /// Lines of one step in the background: about a millisecond.
+    static let step: Int64 = 192
+    /// Lines that may lie unindexed under load, before some are indexed between the logins.
+    static let mostUnindexed: Int64 = 1_000_000
+    /// What housekeeping leaves to the background.
+    static let longTail: Int64 = 8192
 
     private let database: any SQLDatabase
     private let mark: Mutex<Int64>
@@ -19,9 +25,9 @@ final class EventIndex: Sendable {
     /// The last line that is indexed.
     var watermark: Int64 { mark.withLock { $0 } }
 
-    /// Indexes some groups, on the writer's thread.
+    /// Indexes some groups, on the writer's thread: one, and more while they have at most `lines` lines together.
     /// - Returns: whether it did anything.
-    func fillSome(upTo head: Int64, atLeast count: Int64) throws(DatabaseError) -> Bool {
+    func fillSome(upTo head: Int64, atLeast count: Int64, lines most: Int64 = 4096) throws(DatabaseError) -> Bool {
         let from = watermark
         guard head - from >= max(count, 1) else { return false }
         let groups = try database.read([Statement(.groupsAbove, [.integer(from), .integer(16)])])[0]
@@ -30,7 +36,9 @@ final class EventIndex: Sendable {
         var last = from
         for row in groups {
             let group = try EventGroup(row)
-            last = max(last, group.first + max(group.count, 1) - 1)
+            let end = group.first + max(group.count, 1) - 1
+            if last > from, end - from > most { break }
+            last = max(last, end)
             // A damaged line is for `verify` to tell; here it is left out.
             guard let lines = try? group.lines() else { continue }
             for line in lines {

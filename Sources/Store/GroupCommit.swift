@@ -75,10 +75,10 @@ package final class GroupCommit: Sendable {
     private let limits: Limits
     private let queue = Mutex(Queue())
     private let hooks = Mutex<[@Sendable () -> Void]>([])
-    private let idleWork = Mutex<(@Sendable () -> Bool)?>(nil)
+    private let background = Mutex<Background?>(nil)
     private let wake = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
-    private let hasThread: Bool
+    let hasThread: Bool
 
     /// - Parameter hasThread: false where a test drives it by `commitNow`.
     init(database: any SQLDatabase, chain: EventChain, slots: MarkSlots, limits: Limits, hasThread: Bool) {
@@ -153,23 +153,37 @@ package final class GroupCommit: Sendable {
         return isTaken
     }
 
-    func whenIdle(_ work: @escaping @Sendable () -> Bool) {
-        idleWork.withLock { $0 = work }
+    /// What can wait. Runs on the writer's thread, a step at a time, while nothing was submitted for a moment.
+    struct Background: Sendable {
+        /// One step of some two milliseconds at most; false when there is nothing to do.
+        var step: @Sendable () -> Bool
+        /// So much is left lying that a step is taken now and then even under load.
+        var isOverdue: @Sendable () -> Bool
+    }
+
+    func whenIdle(_ background: Background) {
+        self.background.withLock { $0 = background }
     }
 
     // MARK: Writing
 
+    /// Nothing was submitted for so long: the writer is idle. Between two logins of a busy gateway it never is.
+    private static let idleAfter = DispatchTimeInterval.milliseconds(200)
+    /// Between two steps of overdue background work under load.
+    private static let overdueEvery: UInt64 = 100_000_000
+
     private func work() {
-        var sinceIdle = 0
+        var mayHaveBackgroundWork = true
+        var lastStep: UInt64 = 0
         while true {
-            let count = commitNow()
-            sinceIdle += 1
-            // Under steady load nothing is ever idle; what is left lying must not grow without bound.
-            if count == 0 || sinceIdle >= 64 {
-                sinceIdle = 0
-                if idleWork.withLock({ $0 })?() == true { continue }
+            if commitNow() > 0 {
+                mayHaveBackgroundWork = true
+                let now = DispatchTime.now().uptimeNanoseconds
+                guard now - lastStep >= Self.overdueEvery else { continue }
+                lastStep = now
+                if let background = background.withLock({ $0 }), background.isOverdue() { _ = background.step() }
+                continue
             }
-            if count > 0 { continue }
             let (mustEnd, maySleep) = queue.withLock { queue in
                 if !queue.isEmpty { return (false, false) }
                 if queue.isClosing { return (true, false) }
@@ -177,8 +191,32 @@ package final class GroupCommit: Sendable {
                 return (false, true)
             }
             if mustEnd { return }
-            if maySleep { wake.wait() }
+            guard maySleep else { continue }
+            guard mayHaveBackgroundWork else {
+                wake.wait()
+                continue
+            }
+            guard wake.wait(timeout: .now() + Self.idleAfter) == .timedOut else { continue }
+            let isStillAsleep = queue.withLock { queue in
+                defer { queue.isSleeping = false }
+                return queue.isSleeping
+            }
+            guard isStillAsleep else {
+                // Somebody woke the writer just now: that signal is to be taken.
+                wake.wait()
+                continue
+            }
+            mayHaveBackgroundWork = workInBackground()
         }
+    }
+
+    /// - Returns: whether something may be left, since there was something better to do.
+    private func workInBackground() -> Bool {
+        guard let background = background.withLock({ $0 }) else { return false }
+        while background.step() {
+            if queue.withLock({ !$0.isEmpty || $0.isClosing }) { return true }
+        }
+        return false
     }
 
     /// Commits what waits, up to one group, on the caller's thread. The writer's thread calls nothing else.

@@ -60,7 +60,7 @@ package final class Records: Sendable {
         if !options.migrates { try migrator.requireNewest(database) }
         schemaBefore = try migrator.migrate(database, at: now)
         schema = migrator.newest
-        let key = try Self.key(source, for: database)
+        let key = try Self.key(source, for: database, at: now)
         let keys = [UInt32(1): key]
         sealing = Sealing(keys: keys, current: 1)
         opened = OpenedSecrets(sealing)
@@ -75,10 +75,14 @@ package final class Records: Sendable {
             throw StoreError(error)
         }
         writer = GroupCommit(database: database, chain: chain, slots: slots, limits: options.limits, hasThread: options.runsWriter)
-        writer.whenIdle { [slots, index, chain] in
-            // What fails here fails again, and is told, in the next housekeeping.
-            (try? slots.foldSome()) == true || (try? index.fillSome(upTo: chain.head.seq, atLeast: EventIndex.chunk)) == true
-        }
+        writer.whenIdle(
+            GroupCommit.Background(
+                step: { [slots, index, chain] in
+                    // What fails here fails again, and is told, in the next housekeeping.
+                    (try? slots.foldSome()) == true
+                        || (try? index.fillSome(upTo: chain.head.seq, atLeast: EventIndex.chunk, lines: EventIndex.step)) == true
+                },
+                isOverdue: { [index, chain] in chain.head.seq - index.watermark > EventIndex.mostUnindexed }))
         writer.start()
     }
 
@@ -101,7 +105,7 @@ package final class Records: Sendable {
     // MARK: The key
 
     /// Reads the key, or makes the first one; the key check in the database tells a wrong one before anything is opened with it.
-    private static func key(_ source: MasterKeySource, for database: any SQLDatabase) throws(StoreError) -> MasterKey {
+    private static func key(_ source: MasterKeySource, for database: any SQLDatabase, at now: Timestamp) throws(StoreError) -> MasterKey {
         let check: String?
         do throws(DatabaseError) {
             check = try database.read([Statement(.setting, [.text(SettingName.keyCheck)])])[0].first?.text(0)
@@ -118,11 +122,11 @@ package final class Records: Sendable {
                 throw StoreError(.keyMissing, "the master key is not there", at: source.place)
             }
             let key = try MasterKey.make(at: path)
-            try keep(checkOf: key, in: database)
+            try begin(database, key, at: now)
             return key
         }
         guard let check else {
-            try keep(checkOf: key, in: database)
+            try begin(database, key, at: now)
             return key
         }
         guard check == checkValue(key) else {
@@ -138,18 +142,26 @@ package final class Records: Sendable {
         return Foundation.Data(mac).base64EncodedString()
     }
 
-    private static func keep(checkOf key: MasterKey, in database: any SQLDatabase) throws(StoreError) {
+    /// Keeps the key's check and begins the chain: its name, with the time at which it was made, and the record of its end, in one
+    /// transaction, so that a record that is missing later was taken away.
+    private static func begin(_ database: any SQLDatabase, _ key: MasterKey, at now: Timestamp) throws(StoreError) {
+        let name = "\(Foundation.Data(RandomBytes.make(16)).base64EncodedString()) \(now.microseconds)"
+        let signing = ChainSigning(key: key, chain: Array(name.utf8))
         do throws(DatabaseError) {
-            let values: [SQLValue] = [.text(SettingName.keyCheck), .text(checkValue(key))]
-            _ = try database.write([Unit([Statement(.insertSetting, values)])]) { _ in [] }
+            let unit = Unit([
+                Statement(.insertSetting, [.text(SettingName.keyCheck), .text(checkValue(key))]),
+                Statement(.insertSetting, [.text(SettingName.chain), .text(name)]),
+                EventChain.record(EventChain.Head(seq: 0, hash: EventChain.origin), signing),
+            ])
+            guard case .failed(let error) = try database.write([unit], closing: { _ in [] })[0] else { return }
+            throw error
         } catch {
             throw StoreError(error)
         }
     }
 
     private static func chainName(_ database: any SQLDatabase) throws(DatabaseError) -> [UInt8] {
-        let values: [SQLValue] = [.text(SettingName.chain), .text(Foundation.Data(RandomBytes.make(16)).base64EncodedString())]
-        _ = try database.write([Unit([Statement(.insertSetting, values)])]) { _ in [] }
+        // Without its name no line of the chain verifies, which is what has to be told of a name that was taken away.
         let row = try database.read([Statement(.setting, [.text(SettingName.chain)])])[0].first
         return Array(try row?.text(0).utf8 ?? "".utf8)
     }

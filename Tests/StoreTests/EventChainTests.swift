@@ -116,6 +116,31 @@ import Testing
         #expect(try fixture.records.verifyChain().findings.map(\.kind) == [.removed])
     }
 
+    @Test(arguments: [true, false]) func trailRemovedAsAWholeIsToldForEver(isBegun: Bool) async throws {
+        let fixture = try await Fixture()
+        if isBegun { _ = try fill(fixture) }
+        for table in ["event_group", "event_personal", "chain_head"] { try fixture.tamper("DELETE FROM \(table)") }
+        let finding = try #require(try fixture.records.verifyChain().findings.first)
+        #expect(finding.kind == .head && finding.text == "the record of the chain's end is missing")
+        try fixture.reopen()
+        #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 100)])) == [.done])
+        #expect(try fixture.records.verifyChain().findings.first?.kind == .removed)
+    }
+
+    @Test func newChainHasItsRecordBeforeItsFirstLine() throws {
+        let folder = TemporaryFolder()
+        for _ in 1...2 {
+            let records = try Records(
+                try TestDatabases.sqlite.open(in: folder), key: .file(folder.path + "/master.key"), at: start, options: Records.Options())
+            defer { records.close() }
+            #expect(try records.verifyChain().findings == [])
+            let row = try records.database.read([Statement(.readHead)])[0][0]
+            #expect(try row.integer(0) == 0)
+            let changed = EventChain.Head(seq: 0, hash: EventChain.origin)
+            #expect(try row.blob(2) == records.chain.signing.mac(of: changed))
+        }
+    }
+
     @Test(arguments: ["seq = seq - 1", "seq = seq + 1", "hash = zeroblob(32)", "mac = zeroblob(32)"])
     func changedHeadRecordIsNamed(_ change: String) async throws {
         let fixture = try await Fixture()

@@ -115,6 +115,34 @@ import Testing
         }
     }
 
+    @Test func backgroundWorkWaitsUntilNothingIsSubmitted() async throws {
+        let fixture = try await Fixture()
+        fixture.records.close()
+        let records = try Records(try TestDatabases.sqlite.open(in: fixture.folder), key: fixture.key, at: start)
+        defer { records.close() }
+        let began = records.index.watermark
+        let (hotp, user) = (fixture.hotp, fixture.user)
+        func submit(_ number: Int64) async {
+            await withCheckedContinuation { continuation in
+                let login = LoginID(Bits128(high: 5, low: UInt64(number)))
+                records.settle(
+                    Settlement(
+                        decision: RecordedDecision(login: login, isAccept: true, at: start, request: Fingerprint(login.bits), retry: nil),
+                        user: user, marks: [.hotp(factor: hotp, counter: number)], handle: nil,
+                        event: Event(.loginAccepted, at: start, login: login, user: user))
+                ) { _ in continuation.resume() }
+            }
+        }
+        for number in 0..<1_200 as Range<Int64> { await submit(number) }
+        // One after the other, with a pause of the writer's after each: none of them is idleness.
+        #expect(records.index.watermark == began)
+        for _ in 0..<200 where records.index.watermark < began + 600 { try await Task.sleep(for: .milliseconds(50)) }
+        #expect(records.index.watermark >= began + 600)
+        // Woken out of its rest.
+        await submit(5_000)
+        #expect(try records.events(logins: Bits128(high: 5, low: 5_000)...Bits128(high: 5, low: 5_000), limit: 2).count == 1)
+    }
+
     @Test func threadWritesWhatManyThreadsSubmit() async throws {
         let fixture = try await Fixture()
         fixture.records.close()

@@ -12,7 +12,23 @@ final class SQLiteConnection: @unchecked Sendable {
 
     private let queue: DatabaseQueue
     private let probe: Probe?
-    private var prepared: [GRDB.Statement?] = []
+    private var prepared: [Compiled?] = []
+    private var bound = BindBuffer()
+
+    /// A prepared statement with what never changes about it.
+    private struct Compiled {
+        let statement: GRDB.Statement
+        let handle: OpaquePointer
+        let columns: CInt
+        let isReading: Bool
+
+        init(_ statement: GRDB.Statement) {
+            self.statement = statement
+            handle = statement.sqliteStatement
+            columns = sqlite3_column_count(handle)
+            isReading = sqlite3_stmt_readonly(handle) != 0
+        }
+    }
 
     init(_ queue: DatabaseQueue, probe: Probe? = nil) {
         self.queue = queue
@@ -34,31 +50,37 @@ final class SQLiteConnection: @unchecked Sendable {
 
     func run(_ statement: Statement, on database: Database) throws(DatabaseError) -> Rows {
         let compiled = try compile(statement.sql, on: database)
-        let handle = compiled.sqliteStatement
+        let handle = compiled.handle
         if let probe { try probe(statement.sql.text) }
         defer { sqlite3_reset(handle) }
-        for (index, value) in statement.values.enumerated() {
-            let code = Self.bind(value, to: handle, at: CInt(index + 1))
-            guard code == SQLITE_OK else { throw Self.error(code, database) }
+        if !statement.values.isEmpty {
+            bound.begin()
+            var index: CInt = 0
+            for value in statement.values {
+                index += 1
+                let code = bind(value, to: handle, at: index)
+                guard code == SQLITE_OK else { throw Self.error(code, database) }
+            }
         }
-        let columns = Int(sqlite3_column_count(handle))
+        let columns = compiled.columns
         var values: [SQLValue] = []
         while true {
             let code = sqlite3_step(handle)
             if code == SQLITE_ROW {
-                for column in 0..<CInt(columns) { values.append(Self.value(of: handle, at: column)) }
+                if values.isEmpty { values.reserveCapacity(Int(columns)) }
+                for column in 0..<columns { values.append(Self.value(of: handle, at: column)) }
             } else if code == SQLITE_DONE {
                 break
             } else {
                 throw Self.error(code, database)
             }
         }
-        let changes = sqlite3_stmt_readonly(handle) == 0 ? Int(sqlite3_changes(database.sqliteConnection)) : 0
-        return Rows(columns: columns, values: values, changes: changes)
+        let changes = compiled.isReading ? 0 : Int(sqlite3_changes(database.sqliteConnection))
+        return Rows(columns: Int(columns), values: values, changes: changes)
     }
 
     func isReading(_ sql: SQL, on database: Database) throws(DatabaseError) -> Bool {
-        sqlite3_stmt_readonly(try compile(sql, on: database).sqliteStatement) != 0
+        try compile(sql, on: database).isReading
     }
 
     func isInTransaction(_ database: Database) -> Bool {
@@ -72,10 +94,10 @@ final class SQLiteConnection: @unchecked Sendable {
         guard code == SQLITE_OK else { throw Self.error(code, database) }
     }
 
-    private func compile(_ sql: SQL, on database: Database) throws(DatabaseError) -> GRDB.Statement {
+    private func compile(_ sql: SQL, on database: Database) throws(DatabaseError) -> Compiled {
         if sql.number >= 0, sql.number < prepared.count, let statement = prepared[sql.number] { return statement }
         do {
-            let statement = try database.makeStatement(sql: sql.text)
+            let statement = Compiled(try database.makeStatement(sql: sql.text))
             if sql.number >= 0 {
                 while prepared.count <= sql.number { prepared.append(nil) }
                 prepared[sql.number] = statement
@@ -88,7 +110,7 @@ final class SQLiteConnection: @unchecked Sendable {
         }
     }
 
-    private static func bind(_ value: SQLValue, to handle: OpaquePointer, at index: CInt) -> CInt {
+    private func bind(_ value: SQLValue, to handle: OpaquePointer, at index: CInt) -> CInt {
         switch value {
         case .null: sqlite3_bind_null(handle, index)
         case .integer(let value): sqlite3_bind_int64(handle, index, value)
@@ -97,13 +119,17 @@ final class SQLiteConnection: @unchecked Sendable {
             text.withUTF8 { bytes in
                 // A nil pointer would bind NULL.
                 bytes.withMemoryRebound(to: CChar.self) {
-                    sqlite3_bind_text(handle, index, $0.baseAddress ?? empty, CInt($0.count), transient)
+                    sqlite3_bind_text(handle, index, $0.baseAddress ?? Self.empty, CInt($0.count), Self.transient)
                 }
             }
         case .blob(let bytes):
-            bytes.isEmpty
-                ? sqlite3_bind_zeroblob(handle, index, 0)
-                : bytes.withUnsafeBytes { sqlite3_bind_blob(handle, index, $0.baseAddress, CInt($0.count), transient) }
+            if bytes.isEmpty {
+                sqlite3_bind_zeroblob(handle, index, 0)
+            } else if let kept = bound.keep(bytes) {
+                sqlite3_bind_blob(handle, index, kept, CInt(bytes.count), nil)
+            } else {
+                bytes.withUnsafeBytes { sqlite3_bind_blob(handle, index, $0.baseAddress, CInt($0.count), Self.transient) }
+            }
         }
     }
 
@@ -122,7 +148,7 @@ final class SQLiteConnection: @unchecked Sendable {
         }
     }
 
-    /// SQLite copies what is bound.
+    /// SQLite copies what is bound so.
     nonisolated(unsafe) private static let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
     nonisolated(unsafe) private static let empty: UnsafePointer<CChar> = UnsafePointer(UnsafeMutablePointer<CChar>.allocateZero())
 
@@ -144,6 +170,27 @@ final class SQLiteConnection: @unchecked Sendable {
             default: .statement
             }
         return DatabaseError(kind, message ?? "no message")
+    }
+}
+
+/// Where the short blobs of the statement that runs lie, so that SQLite need not allocate a copy of each. It reads them until the
+/// statement is reset, and every run binds anew.
+private struct BindBuffer: ~Copyable {
+    private static let size = 1024
+    private let start = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
+    private var used = 0
+
+    deinit { start.deallocate() }
+
+    mutating func begin() { used = 0 }
+
+    /// Nil: there is no room for it.
+    mutating func keep(_ bytes: [UInt8]) -> UnsafeRawPointer? {
+        guard bytes.count <= Self.size - used else { return nil }
+        let place = start + used
+        bytes.withUnsafeBytes { place.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(start), byteCount: bytes.count) }
+        used += bytes.count
+        return UnsafeRawPointer(place)
     }
 }
 

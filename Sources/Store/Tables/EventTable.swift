@@ -26,6 +26,11 @@ package struct EventFilter: Sendable {
         self.limit = limit
     }
 
+    /// What can be told without decoding the line; a tail of a million lines is searched by it.
+    fileprivate func mayTake(_ subject: EventCodec.Subject) -> Bool {
+        (user == nil || subject.user == user) && (client == nil || subject.client == client)
+    }
+
     fileprivate func takes(_ line: ChainedEvent) -> Bool {
         let event = line.event
         if let user, event.user != user { return false }
@@ -57,8 +62,7 @@ extension Records {
                 for row in rows {
                     let group = try EventGroup(row)
                     from = max(from, group.first)
-                    for line in group.decoded() {
-                        guard let login = line.event.login, logins.contains(login.bits) else { continue }
+                    for line in group.decoded(where: { $0.login.map { logins.contains($0.bits) } ?? false }) {
                         found.append(try groups.record(of: line, in: group.first))
                         if found.count >= limit { break scan }
                     }
@@ -100,7 +104,8 @@ extension Records {
             for row in rows {
                 let group = try EventGroup(row)
                 below = group.first
-                for line in group.decoded().reversed() where line.seq < before && filter.takes(line) && found.count < filter.limit {
+                for line in group.decoded(where: filter.mayTake).reversed()
+                where line.seq < before && filter.takes(line) && found.count < filter.limit {
                     found.append(try groups.record(of: line, in: group.first))
                 }
             }
@@ -152,9 +157,12 @@ extension Records {
 
 extension EventGroup {
     /// The lines that can be read; a damaged one is for `verifyChain` to tell.
-    func decoded() -> [ChainedEvent] {
+    func decoded(where isWanted: (EventCodec.Subject) -> Bool = { _ in true }) -> [ChainedEvent] {
         guard let lines = try? lines() else { return [] }
-        return lines.compactMap { try? EventCodec.decode($0.bytes) }
+        return lines.compactMap { line in
+            guard let subject = try? EventCodec.subject(of: line.bytes), isWanted(subject) else { return nil }
+            return try? EventCodec.decode(line.bytes)
+        }
     }
 }
 

@@ -12,8 +12,8 @@ extension SQL {
         """)
     /// Guards of their own, with no row expected: an INSERT that reads its own table would go by way of a temporary one.
     /// ?1 slot, ?2 factor, ?3 step
-    static let stepIsUsed = SQL(
-        "SELECT 1 FROM used WHERE slot IN (?1, ?1 - 1, ?1 - 2) AND factor = ?2 AND step = ?3 LIMIT 1")
+    /// In the two slots before; in the current one the mark's own key is in the way.
+    static let stepIsUsed = SQL("SELECT 1 FROM used WHERE slot IN (?1 - 1, ?1 - 2) AND factor = ?2 AND step = ?3 LIMIT 1")
     /// A counter that lies below a used one is used too.
     static let counterIsUsed = SQL(
         "SELECT 1 FROM used WHERE slot IN (?1, ?1 - 1, ?1 - 2) AND factor = ?2 AND step >= ?3 LIMIT 1")

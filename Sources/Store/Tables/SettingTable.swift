@@ -27,12 +27,15 @@ extension Records {
     /// Folds old marks, drops what has expired and fills the search tables. To be called at start, then every minute or so.
     package func housekeeping(at now: Timestamp) async throws(StoreError) {
         slots.tick(at: now)
+        let most = writer.hasThread ? EventIndex.longTail : .max
         var isLeft = true
         // Piece by piece, so that logins are written in between.
         while isLeft {
-            isLeft = try await onWriter { [slots, index, chain] () throws(DatabaseError) in
+            isLeft = try await onWriter { [slots, index, chain, most] () throws(DatabaseError) in
                 let folded = try slots.foldSome()
-                let filled = try index.fillSome(upTo: chain.head.seq, atLeast: 1)
+                // A long tail is what a busy node leaves for later; the writer takes it up when it is idle.
+                guard chain.head.seq - index.watermark <= most else { return folded }
+                let filled = try index.fillSome(upTo: chain.head.seq, atLeast: 1, lines: EventIndex.step)
                 return folded || filled
             }
         }
