@@ -109,14 +109,19 @@ package struct Settlement: Sendable, Equatable {
     package var decision: RecordedDecision
     /// Must still be there and active for an accept; nil for rejects of names that nobody has.
     package var user: Int64?
+    /// Must still be active for an accept that has no mark: a factor that the user answered elsewhere.
+    package var factor: Int64?
     package var marks: [Mark]
     /// Used up by accept and reject alike.
     package var handle: HandleID?
     package var event: Event
 
-    package init(decision: RecordedDecision, user: Int64?, marks: [Mark], handle: HandleID?, event: Event) {
+    package init(
+        decision: RecordedDecision, user: Int64?, factor: Int64? = nil, marks: [Mark], handle: HandleID?, event: Event
+    ) {
         self.decision = decision
         self.user = user
+        self.factor = factor
         self.marks = marks
         self.handle = handle
         self.event = event

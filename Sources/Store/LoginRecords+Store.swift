@@ -128,7 +128,10 @@ extension Records: LoginRecords {
         let decision = settlement.decision
         if let handle = settlement.handle { guards.append(Unit.Guard(Statement(.handleUnused, [.blob(handle.bits.bytes)]))) }
         if decision.isAccept, settlement.marks.isEmpty {
-            guards.append(Unit.Guard(Statement(.userActive, [.integer(settlement.user)])))
+            guards.append(
+                Unit.Guard(
+                    settlement.factor.map { Statement(.factorActive, [.integer($0), .integer(settlement.user)]) }
+                        ?? Statement(.userActive, [.integer(settlement.user)])))
         }
         for mark in settlement.marks {
             if let check = check(of: mark, slot: slot) { guards.append(Unit.Guard(check, rows: 0)) }
@@ -198,8 +201,7 @@ extension Records: LoginRecords {
         let results = try database.read([Statement(.factorActive, [.integer(factor), .integer(user)]), found])
         guard results[0].count == 1 else { return .changedMeanwhile }
         guard let row = results[1].first else {
-            // A recovery code that is not there was replaced; a step that is not there lies below the folded one.
-            if case .recovery = mark { return .changedMeanwhile }
+            // A recovery code that is not there was replaced or never made; a step that is not there lies below the folded one.
             return .markUsed(nil)
         }
         return .markUsed(try Self.decision(row, from: 0))

@@ -72,15 +72,20 @@ extension Records {
     }
 
     package func setFactorLabel(_ label: String, ofFactor factor: Int64, event: Event) async throws(StoreError) {
-        try await changeFactor(Statement(.setFactorLabel, [.integer(factor), .text(label)]), event)
+        try await changeFactor(Statement(.setFactorLabel, [.integer(factor), .text(label)]), event, endsLogins: false)
     }
 
     package func removeFactor(_ factor: Int64, event: Event) async throws(StoreError) {
         try await changeFactor(Statement(.deleteFactor, [.integer(factor)]), event)
     }
 
-    private func changeFactor(_ statement: Statement, _ event: Event) async throws(StoreError) {
-        let unit = Unit(guarded: [Unit.Guard(statement)], then: { _ in [Statement(.raiseRevision)] })
+    private func changeFactor(_ statement: Statement, _ event: Event, endsLogins: Bool = true) async throws(StoreError) {
+        let unit = Unit(
+            guarded: [Unit.Guard(statement)],
+            then: { rows in
+                guard endsLogins, let user = try? rows[0].first?.integer(0) else { return [Statement(.raiseRevision)] }
+                return [Self.dropOpenHandles(ofUser: user, at: event.at), Statement(.raiseRevision)]
+            })
         try await change(unit, refusals: [StoreError(.notFound, "there is no such factor")]) { rows in
             [event.about(user: try? rows[0].first?.integer(0))]
         }

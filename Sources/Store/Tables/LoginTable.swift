@@ -22,6 +22,11 @@ extension Records {
             retry: row.isNull(column + 4) ? nil : Fingerprint(try bits(row, column + 4)))
     }
 
+    /// What a login was begun with is no longer so: nobody may end it.
+    static func dropOpenHandles(ofUser user: Int64, at now: Timestamp) -> Statement {
+        Statement(.dropOpenHandles, [.integer(user), .integer((now - .minutes(10)).microseconds)])
+    }
+
     static func bits(_ row: Row, _ column: Int) throws(DatabaseError) -> Bits128 {
         guard let bits = Bits128(try row.blob(column)) else { throw .unexpectedValue(column) }
         return bits
@@ -58,6 +63,8 @@ extension SQL {
     static let handleUnused = SQL("SELECT 1 FROM login_handle WHERE handle = ?1 AND decided_at IS NULL")
     static let consumeHandle = SQL(
         "UPDATE login_handle SET decided_login = ?2, decided_at = ?3, accept = ?4, request = ?5, retry = ?6 WHERE handle = ?1")
+    /// ?1 user, ?2 what has expired before is left to housekeeping: by it the open ones are found without reading all.
+    static let dropOpenHandles = SQL("DELETE FROM login_handle WHERE expires >= ?2 AND \"user\" = ?1 AND decided_at IS NULL")
     static let insertHandle = SQL(
         """
         INSERT INTO login_handle (handle, login, client, "user", name_key, station, first_factor, issued, expires)

@@ -93,13 +93,16 @@ extension Records {
     /// Replaces name, key, status, e-mail, phone and time zone of the row with this id.
     package func updateUser(_ user: UserRecord, event: Event) async throws(StoreError) {
         let id = SQLValue.integer(user.id)
+        let drop = Self.dropOpenHandles(ofUser: user.id, at: event.at)
         let unit = Unit(
             guarded: [
                 Unit.Guard(Statement(.userIsThere, [id])),
                 Unit.Guard(Statement(.findOtherName, [.text(user.key), id]), rows: 0),
+                Unit.Guard(Statement(.statusOfUser, [id])),
             ],
-            then: { _ in
-                [
+            then: { rows in
+                let isSame = (try? rows[2].first?.text(0)) == user.status.rawValue
+                return (isSame ? [] : [drop]) + [
                     Statement(.dropLoginName, [id]),
                     Statement(.dropName, [.text(user.key), id]),
                     Statement(
@@ -140,7 +143,8 @@ extension Records {
     }
 
     private func changeUser(_ statement: Statement, _ user: Int64, _ event: Event) async throws(StoreError) {
-        let unit = Unit(guarded: [Unit.Guard(statement)], then: { _ in [Statement(.raiseRevision)] })
+        let drop = Self.dropOpenHandles(ofUser: user, at: event.at)
+        let unit = Unit(guarded: [Unit.Guard(statement)], then: { _ in [drop, Statement(.raiseRevision)] })
         try await change(unit, refusals: [Self.noUser]) { _ in [event.about(user: user)] }
     }
 
@@ -233,6 +237,7 @@ extension SealedPlace {
 
 extension SQL {
     static let userIsThere = SQL("SELECT 1 FROM \"user\" WHERE id = ?1")
+    fileprivate static let statusOfUser = SQL("SELECT status FROM \"user\" WHERE id = ?1")
     fileprivate static let findName = SQL("SELECT 1 FROM user_name WHERE name_key = ?1")
     fileprivate static let findOtherName = SQL("SELECT 1 FROM user_name WHERE name_key = ?1 AND \"user\" <> ?2")
     /// Of another user, or this one's login name.
