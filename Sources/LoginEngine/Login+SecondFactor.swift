@@ -180,7 +180,7 @@ extension Login {
         return [
             .settle(
                 Settlement(
-                    decision: decision(isAccept: true, now: now), user: user.id, marks: marks, handle: handle,
+                    decision: decision(isAccept: true, now: now), user: user.id, factor: factorInUse, marks: marks, handle: handle,
                     event: event(.loginAccepted, reason: nil, now: now)))
         ]
     }
