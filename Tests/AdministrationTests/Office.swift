@@ -22,13 +22,12 @@ final class Office: Sendable {
         let path = NSTemporaryDirectory() + "sallyport-admin-\(UUID().uuidString)"
         directory = try DataDirectory.open(path)
         records = try Records.open(in: directory, key: .file(directory.keyPath), at: Self.start)
-        let (clock, changes, records) = (clock, changes, records)
+        let (clock, changes) = (clock, changes)
         operations = Operations(
             records: records,
             ports: Operations.Ports(
                 // The real hash takes 25 ms and is tested where it lives.
                 hashPassword: { password in Secret(utf8: "$argon2id$test$\(password.count)") },
-                hashRecoveryCode: { code in RecoveryCodes.symbols(in: code).map { records.recoveryHash(Array($0.utf8)) } },
                 now: { clock.current }, random: { Dice() },
                 changed: { change in changes.value.withLock { $0.append(change) } }))
     }
