@@ -23,6 +23,12 @@ package final class DataDirectory: Sendable {
                 .wrongOwner, "belongs to user \(name(of: status.st_uid)), and this is user \(name(of: geteuid()))", at: path,
                 remedy: "Run the command as its owner: sudo -u \(name(of: status.st_uid)) sallyport …")
         }
+        // Whoever could write here could have put anything here: that is not mended by closing the door now.
+        guard status.st_mode & 0o022 == 0 else {
+            throw StoreError(
+                .directoryUnusable, "group or others can write to it (mode \(String(status.st_mode & 0o777, radix: 8)))", at: path,
+                remedy: "See that nobody put anything there, then: chmod 700 \(path)")
+        }
         if status.st_mode & 0o077 != 0, chmod(path, 0o700) != 0 { throw unusable(path, "cannot be made private") }
         let descriptor = Glibc.open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw unusable(path + "/lock", "cannot be opened") }

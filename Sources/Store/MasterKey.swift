@@ -14,17 +14,6 @@ package enum MasterKeySource: Sendable {
     case text(Secret)
 
     package static let variable = "SALLYPORT_MASTER_KEY"
-    package static let credentialName = "sallyport.master-key"
-
-    /// The environment first, then a systemd credential, else the file in the data directory.
-    package static func standard(environment: [String: String], directory: DataDirectory) -> MasterKeySource {
-        if let text = environment[variable] { return .text(Secret(utf8: text)) }
-        if let folder = environment["CREDENTIALS_DIRECTORY"] {
-            let path = folder + "/" + credentialName
-            if access(path, F_OK) == 0 { return .credential(path) }
-        }
-        return .file(directory.keyPath)
-    }
 
     var place: String {
         switch self {
@@ -56,8 +45,15 @@ package struct MasterKey: Sendable {
         case .text(let text):
             return try parse(text.reveal { $0 }, at: source.place)
         case .file(let path), .credential(let path):
-            let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+            // A mounted secret is often a link, the file in the data directory never.
+            let isOurs = if case .file = source { true } else { false }
+            let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (isOurs ? O_NOFOLLOW : 0))
             if descriptor < 0 {
+                if errno == ELOOP, isOurs {
+                    throw StoreError(
+                        .keyUnsafe, "the master key is a symbolic link", at: path,
+                        remedy: "Put the key itself there, or name the file that it points to: master-key.source file:PATH.")
+                }
                 if errno == ENOENT, case .file = source { return nil }
                 throw StoreError(
                     .keyMissing, "the master key cannot be read: \(String(cString: strerror(errno)))", at: path,
@@ -67,6 +63,11 @@ package struct MasterKey: Sendable {
             var status = stat()
             guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
                 throw StoreError(.keyUnsafe, "the master key is not a file", at: path)
+            }
+            guard !isOurs || status.st_uid == geteuid() || status.st_uid == 0 else {
+                throw StoreError(
+                    .keyUnsafe, "the master key belongs to user \(status.st_uid), who can read and replace it", at: path,
+                    remedy: "chown \(geteuid()) \(path), and treat the key as known if that user is not trusted.")
             }
             // systemd gives credentials the mode 0440 in a directory that is private.
             if case .file = source, status.st_mode & 0o077 != 0 {

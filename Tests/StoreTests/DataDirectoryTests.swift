@@ -12,9 +12,49 @@ import Testing
         let folder = TemporaryFolder()
         let directory = try DataDirectory.open(folder.path + "/a/b/")
         #expect(directory.path == folder.path + "/a/b" && directory.isEmpty && !directory.isDemo)
-        #expect(try FileManager.default.attributesOfItem(atPath: directory.path)[.posixPermissions] as? Int == 0o700)
+        #expect(mode(of: directory.path) == 0o700)
         try directory.markAsDemo()
         #expect(directory.isDemo)
+    }
+
+    private func mode(of path: String) -> mode_t? {
+        var status = stat()
+        return stat(path, &status) == 0 ? status.st_mode & 0o777 : nil
+    }
+
+    @Test(arguments: [0o720, 0o702, 0o777] as [mode_t]) func directoryThatOthersCanWriteToIsRefused(_ mode: mode_t) throws {
+        let folder = TemporaryFolder()
+        #expect(chmod(folder.path, mode) == 0)
+        #expect { try DataDirectory.open(folder.path) } throws: {
+            let error = $0 as? StoreError
+            return error?.code == .directoryUnusable && error?.remedy.contains("chmod") == true
+        }
+        #expect(self.mode(of: folder.path) == mode)
+    }
+
+    @Test func directoryThatOthersCanOnlyReadIsMadePrivate() throws {
+        let folder = TemporaryFolder()
+        #expect(chmod(folder.path, 0o755) == 0)
+        try DataDirectory.open(folder.path).close()
+        #expect(mode(of: folder.path) == 0o700)
+    }
+
+    @Test func keyBehindALinkIsRefusedInTheDataDirectory() throws {
+        let folder = TemporaryFolder()
+        let (key, link) = (folder.path + "/key", folder.path + "/master.key")
+        _ = try MasterKey.make(at: key)
+        #expect(symlink(key, link) == 0)
+        #expect { try MasterKey.load(.file(link)) } throws: { ($0 as? StoreError)?.code == .keyUnsafe }
+        #expect(try MasterKey.load(.credential(link)) != nil)
+    }
+
+    @Test(.enabled(if: geteuid() == 0, "needs root")) func keyOfRootIsTaken() throws {
+        let folder = TemporaryFolder()
+        let key = folder.path + "/master.key"
+        _ = try MasterKey.make(at: key)
+        #expect(try MasterKey.load(.file(key)) != nil)
+        #expect(chown(key, 65_534, 65_534) == 0)
+        #expect { try MasterKey.load(.file(key)) } throws: { ($0 as? StoreError)?.code == .keyUnsafe }
     }
 
     @Test func secondNodeIsRefusedUntilTheFirstIsGone() throws {
@@ -48,7 +88,7 @@ import Testing
     @Test func recordsOpenInADirectoryAndSurviveAReopen() async throws {
         let folder = TemporaryFolder()
         let directory = try DataDirectory.open(folder.path)
-        let source = MasterKeySource.standard(environment: [:], directory: directory)
+        let source = MasterKeySource.file(directory.keyPath)
         let records = try Records.open(in: directory, key: source, at: start)
         #expect(records.schemaBefore == 0 && records.schema >= 1)
         try await records.append(Event(.nodeStarted, at: start))
