@@ -16,8 +16,6 @@ package final class Operations: Sendable {
     package struct Ports: Sendable {
         /// Password → PHC string, on a pool of its own.
         package var hashPassword: @Sendable (Secret) async throws -> Secret
-        /// What `Mark.recovery` carries for this code; nil when it is none.
-        package var hashRecoveryCode: @Sendable (String) -> [UInt8]?
         package var now: @Sendable () -> Timestamp
         package var random: @Sendable () -> any RandomNumberGenerator
         /// Where RADIUS answers, as `192.0.2.1:1812`; where no node runs, what its settings say.
@@ -26,14 +24,12 @@ package final class Operations: Sendable {
         package var changed: @Sendable (Change) async -> Void
 
         package init(
-            hashPassword: @escaping @Sendable (Secret) async throws -> Secret, hashRecoveryCode: @escaping @Sendable (String) -> [UInt8]?,
-            now: @escaping @Sendable () -> Timestamp,
+            hashPassword: @escaping @Sendable (Secret) async throws -> Secret, now: @escaping @Sendable () -> Timestamp,
             random: @escaping @Sendable () -> any RandomNumberGenerator = { SystemRandomNumberGenerator() },
             radiusAddresses: @escaping @Sendable () -> [String] = { [] },
             changed: @escaping @Sendable (Change) async -> Void = { _ in }
         ) {
             self.hashPassword = hashPassword
-            self.hashRecoveryCode = hashRecoveryCode
             self.now = now
             self.random = random
             self.radiusAddresses = radiusAddresses

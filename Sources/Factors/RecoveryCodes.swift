@@ -9,10 +9,10 @@ package struct RecoveryCodes: Sendable {
     package static let setSize = 10
 
     /// HMAC-SHA-256 under a key derived from the master key, held by the store: the hashes alone cannot be searched by guessing.
-    private let keyedHash: @Sendable ([UInt8]) -> [UInt8]
+    private let keyedHash: @Sendable (_ symbols: [UInt8], _ factor: Int64) -> [UInt8]
 
-    /// - Parameter keyedHash: 32 bytes for the sixteen symbols of a code.
-    package init(keyedHash: @escaping @Sendable ([UInt8]) -> [UInt8]) {
+    /// - Parameter keyedHash: 32 bytes for the sixteen symbols of a code and the factor that it belongs to.
+    package init(keyedHash: @escaping @Sendable (_ symbols: [UInt8], _ factor: Int64) -> [UInt8]) {
         self.keyedHash = keyedHash
     }
 
@@ -47,10 +47,10 @@ package struct RecoveryCodes: Sendable {
         return symbols.utf8.count == 16 ? symbols : nil
     }
 
-    /// 32 bytes to store and to look up; nil when the text is no recovery code.
-    package func hash(_ text: String) -> [UInt8]? {
+    /// 32 bytes to look up; nil when the text is no recovery code.
+    package func hash(_ text: String, factor: Int64) -> [UInt8]? {
         guard let symbols = Self.symbols(in: text) else { return nil }
-        return keyedHash(Array(symbols.utf8))
+        return keyedHash(Array(symbols.utf8), factor)
     }
 
     private static let alphabet = Array("0123456789abcdefghjkmnpqrstvwxyz".unicodeScalars)
@@ -66,7 +66,7 @@ extension RecoveryCodes: SecondFactor {
     }
 
     package func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict {
-        guard let hash = hash(text) else { return .malformed }
+        guard let hash = hash(text, factor: factor.id) else { return .malformed }
         return .right(.recovery(factor: factor.id, hash: hash))
     }
 

@@ -57,7 +57,7 @@ extension Records {
                 .insertBulkFactor,
                 [
                     .integer(row), .integer(row), .text(factor.kind.rawValue), .text(factor.label), .text(factor.state.rawValue),
-                    .blob(sealing.seal(factor.secret, at: .factorSecret(row))), .text(factor.algorithm.rawValue),
+                    .blob(sealing.seal(factor.secret, at: .factorSecret(row, ofUser: row))), .text(factor.algorithm.rawValue),
                     .integer(Int64(factor.digits)), .integer(Int64(factor.period)), .integer(factor.firstCounter - 1),
                     .integer(created.microseconds),
                 ]))

@@ -18,6 +18,8 @@ package struct ChainFinding: Sendable, Equatable, CustomStringConvertible {
         case head
         /// The personal fields beside a line are not those it commits to.
         case personal
+        /// Lines that a search does not find, or finds where they are not.
+        case index
     }
 
     package var kind: Kind
@@ -54,6 +56,7 @@ extension Records {
     package func verifyChain(progress: (Int64) -> Void = { _ in }) throws(StoreError) -> ChainReport {
         do throws(DatabaseError) {
             var check = ChainCheck(signing: chain.signing)
+            var found = IndexCheck(upTo: index.watermark)
             // The head first: what is written after it does not matter.
             try check.begin(try database.read([Statement(.readHead)])[0].first)
             var from: Int64 = .min
@@ -66,11 +69,15 @@ extension Records {
                 for row in results[1] { personal[try row.integer(0)] = try row.blob(1) }
                 for row in results[0] {
                     from = try row.integer(0)
-                    check.take(try EventGroup(row), personal: personal[from])
+                    let group = try EventGroup(row)
+                    check.take(group, personal: personal[from])
+                    try found.take(group, database)
                 }
                 progress(from)
             }
             try check.end(try database.read([Statement(.readHead)])[0].first)
+            // Where lines were changed, the tables cannot agree with them.
+            if check.report.isIntact, let finding = try found.end(database) { check.add(finding) }
             return check.report
         } catch {
             throw StoreError(error)
@@ -109,6 +116,8 @@ struct ChainCheck {
         }
         report.findings.append(ChainFinding(kind: kind, lines: lines, text: text))
     }
+
+    mutating func add(_ finding: ChainFinding) { report.findings.append(finding) }
 
     mutating func take(_ group: EventGroup, personal: [UInt8]?) {
         report.groups += 1

@@ -17,9 +17,10 @@ final class EventIndex: Sendable {
     private let database: any SQLDatabase
     private let mark: Mutex<Int64>
 
-    init(_ database: any SQLDatabase) throws(DatabaseError) {
+    /// - Parameter head: a mark above it would hide the lines that come next.
+    init(_ database: any SQLDatabase, head: Int64) throws(DatabaseError) {
         self.database = database
-        mark = Mutex(try database.read([Statement(.watermark)])[0].first?.integer(0) ?? 0)
+        mark = Mutex(max(0, min(head, try database.read([Statement(.watermark)])[0].first?.integer(0) ?? 0)))
     }
 
     /// The last line that is indexed.

@@ -58,15 +58,26 @@ package final class GroupCommit: Sendable {
         var completion: @Sendable (Outcome) -> Void
     }
 
+    /// What a failure counter is found by.
+    struct Counter: Hashable, Sendable {
+        var user: Int64
+        var kind: UInt8
+        var source: String
+    }
+
     fileprivate struct Queue {
         var waiting: [Submission] = []
         var afterthoughts: [Submission] = []
+        /// Counters for which there was no room: the last value of each.
+        var counters: [Counter: Submission] = [:]
+        /// Events for which there was no room, and when the last one was.
+        var lost: (count: Int, at: Timestamp) = (0, Timestamp(microseconds: 0))
         var jobs: [@Sendable () -> Void] = []
         var isSleeping = false
         var isClosing = false
         var statistics = Statistics()
 
-        var isEmpty: Bool { waiting.isEmpty && afterthoughts.isEmpty && jobs.isEmpty }
+        var isEmpty: Bool { waiting.isEmpty && afterthoughts.isEmpty && counters.isEmpty && jobs.isEmpty }
     }
 
     private let database: any SQLDatabase
@@ -130,16 +141,30 @@ package final class GroupCommit: Sendable {
     }
 
     /// Queues what nobody waits for.
-    func remember(_ submission: Submission) {
+    /// - Parameter counter: the counter that it sets; when the queue is full, the last value of each counter is kept.
+    func remember(_ submission: Submission, counter: Counter? = nil) {
         let mustWake = queue.withLock { queue in
-            guard queue.afterthoughts.count < limits.afterthoughts, !queue.isClosing else {
-                queue.statistics.afterthoughtsLost += 1
+            let isFull = queue.afterthoughts.count >= limits.afterthoughts
+            // A later value never overtakes an earlier one that still waits here.
+            if let counter, !queue.isClosing, queue.counters[counter] != nil || isFull && queue.counters.count < limits.afterthoughts {
+                queue.counters[counter] = submission
+                return queue.rouse()
+            }
+            guard !isFull, !queue.isClosing else {
+                queue.lose(submission)
                 return false
             }
             queue.afterthoughts.append(submission)
             return queue.rouse()
         }
         if mustWake { wake.signal() }
+    }
+
+    /// A right login: what waits for lack of room to be counted against the user is forgotten.
+    func forget(_ isForgotten: (Counter) -> Bool) {
+        queue.withLock { queue in
+            for counter in queue.counters.keys where isForgotten(counter) { queue.counters[counter] = nil }
+        }
     }
 
     /// Runs `job` on the writer's thread between two groups; it may write to the database itself.
@@ -223,7 +248,8 @@ package final class GroupCommit: Sendable {
     /// - Returns: how many units, afterthoughts and jobs it took.
     @discardableResult
     package func commitNow() -> Int {
-        let (group, jobs) = queue.withLock { $0.take(limits.group) }
+        var (group, jobs, lost) = queue.withLock { $0.take(limits.group) }
+        if lost.count > 0 { group.append(telling(lost.count, at: lost.at)) }
         for job in jobs { job() }
         guard !group.isEmpty else { return jobs.count }
         let began = DispatchTime.now().uptimeNanoseconds
@@ -254,6 +280,15 @@ package final class GroupCommit: Sendable {
         for (submission, outcome) in zip(group, outcomes) { submission.completion(outcome) }
         for hook in hooks.withLock({ $0 }) { hook() }
         return group.count + jobs.count
+    }
+
+    /// The trail says what it does not have.
+    private func telling(_ count: Int, at: Timestamp) -> Submission {
+        let event = Event(.loginsRejected, at: at, reason: "lost-under-load", details: [Event.Detail("count", "\(count)")])
+        return Submission(day: nil, unit: { _ in Unit() }, trail: .event(event)) { [weak self] outcome in
+            if case .written(.done) = outcome { return }
+            self?.queue.withLock { $0.lost = ($0.lost.count + count, max($0.lost.at, at)) }
+        }
     }
 
     private static func trail(of group: [Submission], _ outcomes: [UnitOutcome]) -> [Event] {
@@ -294,7 +329,14 @@ extension GroupCommit.Queue {
         return isSleeping
     }
 
-    fileprivate mutating func take(_ limit: Int) -> (group: [GroupCommit.Submission], jobs: [@Sendable () -> Void]) {
+    fileprivate mutating func lose(_ submission: GroupCommit.Submission) {
+        statistics.afterthoughtsLost += 1
+        if case .event(let event) = submission.trail { lost = (lost.count + 1, max(lost.at, event.at)) }
+    }
+
+    fileprivate mutating func take(
+        _ limit: Int
+    ) -> (group: [GroupCommit.Submission], jobs: [@Sendable () -> Void], lost: (count: Int, at: Timestamp)) {
         let due = jobs
         jobs = []
         var group: [GroupCommit.Submission]
@@ -311,7 +353,16 @@ extension GroupCommit.Queue {
             group += afterthoughts.prefix(room)
             afterthoughts.removeFirst(room)
         }
-        return (group, due)
+        // After what came before them.
+        if afterthoughts.isEmpty {
+            for counter in counters.keys.prefix(limit - room) {
+                if let submission = counters.removeValue(forKey: counter) { group.append(submission) }
+            }
+        }
+        // Only with something else, so that a disk that is full is not asked for ever.
+        let told = group.isEmpty ? (count: 0, at: lost.at) : lost
+        if told.count > 0 { lost.count = 0 }
+        return (group, due, told)
     }
 }
 

@@ -56,7 +56,7 @@ extension Records: LoginRecords {
                 login { () throws(SealingError) in try opened.passwordHash(sealed, ofUser: id) }
             })
         for row in rows where !row.isNull(5) {
-            if let factor = try factor(row) { fact.factors.append(factor) }
+            if let factor = try factor(row, ofUser: id) { fact.factors.append(factor) }
         }
         return try first.flag(4)
     }
@@ -71,10 +71,10 @@ extension Records: LoginRecords {
         }
     }
 
-    private func factor(_ row: Row) throws(DatabaseError) -> Factor? {
+    private func factor(_ row: Row, ofUser user: Int64) throws(DatabaseError) -> Factor? {
         let id = try row.integer(5)
         let sealed = try row.blobIfAny(8)
-        let secret = sealed.flatMap { sealed in login { () throws(SealingError) in try opened.factorSecret(sealed, of: id) } }
+        let secret = sealed.flatMap { sealed in login { () throws(SealingError) in try opened.factorSecret(sealed, of: id, ofUser: user) } }
         if sealed != nil, secret == nil { return nil }
         guard let kind = FactorKind(rawValue: try row.text(6)) else { throw .unexpectedValue(6) }
         guard let algorithm = CodeAlgorithm(rawValue: try row.text(9)) else { throw .unexpectedValue(9) }
@@ -242,7 +242,14 @@ extension Records: LoginRecords {
                     .none
                 )
             }
+        var counter: GroupCommit.Counter?
+        if case .failure(let user, let record) = afterthought {
+            counter = GroupCommit.Counter(user: user, kind: record.kind.rawValue, source: record.source)
+        }
+        if case .forgive(let user, let kinds) = afterthought {
+            writer.forget { $0.user == user && kinds.map(\.rawValue).contains($0.kind) }
+        }
         writer.remember(
-            GroupCommit.Submission(day: nil, unit: { _ in Unit(statements) }, trail: trail, completion: { _ in }))
+            GroupCommit.Submission(day: nil, unit: { _ in Unit(statements) }, trail: trail, completion: { _ in }), counter: counter)
     }
 }

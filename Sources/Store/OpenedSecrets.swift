@@ -8,6 +8,7 @@ internal import Synchronization
 package final class OpenedSecrets: Sendable {
     private struct Key: Hashable {
         var row: Int64
+        var owner: Int64?
         var isPassword: Bool
         var sealed: [UInt8]
     }
@@ -31,8 +32,8 @@ package final class OpenedSecrets: Sendable {
         try open(Key(row: user, isPassword: true, sealed: sealed), at: .passwordHash(user))
     }
 
-    package func factorSecret(_ sealed: [UInt8], of factor: Int64) throws(SealingError) -> Secret {
-        try open(Key(row: factor, isPassword: false, sealed: sealed), at: .factorSecret(factor))
+    package func factorSecret(_ sealed: [UInt8], of factor: Int64, ofUser user: Int64) throws(SealingError) -> Secret {
+        try open(Key(row: factor, owner: user, isPassword: false, sealed: sealed), at: .factorSecret(factor, ofUser: user))
     }
 
     private func open(_ key: Key, at place: SealedPlace) throws(SealingError) -> Secret {

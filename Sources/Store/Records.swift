@@ -70,7 +70,7 @@ package final class Records: Sendable {
             let signing = ChainSigning(key: key, chain: try Self.chainName(database))
             chain = try EventChain.resume(database, signing: signing)
             slots = try MarkSlots(database, at: now)
-            index = try EventIndex(database)
+            index = try EventIndex(database, head: chain.head.seq)
         } catch {
             throw StoreError(error)
         }
@@ -92,10 +92,10 @@ package final class Records: Sendable {
         database.close()
     }
 
-    /// What `Mark.recovery` carries and `replaceRecoveryCodes` takes.
-    package func recoveryHash(_ canonicalCode: [UInt8]) -> [UInt8] {
+    /// What `Mark.recovery` carries and `recovery_code` keeps: bound to the factor, so that it is worth nothing in another's row.
+    package func recoveryHash(_ symbols: [UInt8], factor: Int64) -> [UInt8] {
         var mac = recoveryKey
-        mac.update(data: canonicalCode)
+        mac.update(data: Bits128(high: 0, low: UInt64(bitPattern: factor)).bytes.suffix(8) + symbols)
         return Array(mac.finalize())
     }
 

@@ -10,8 +10,11 @@ package struct SealedPlace: Sendable {
     var table: StaticString
     var row: Int64
     var column: StaticString
+    /// Whose row it is, where that stands in the row and could be changed.
+    var owner: Int64?
 
-    package init(table: StaticString, row: Int64, column: StaticString) {
+    package init(table: StaticString, row: Int64, column: StaticString, owner: Int64? = nil) {
+        self.owner = owner
         self.table = table
         self.row = row
         self.column = column
@@ -87,7 +90,9 @@ package struct Sealing: Sendable {
         bytes.append(0)
         place.column.withUTF8Buffer { bytes.append(contentsOf: $0) }
         bytes.append(0)
-        for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: place.row >> Int64(shift))) }
+        for number in [place.row, place.owner].compactMap(\.self) {
+            for shift in stride(from: 56, through: 0, by: -8) { bytes.append(UInt8(truncatingIfNeeded: number >> Int64(shift))) }
+        }
         return bytes
     }
 }

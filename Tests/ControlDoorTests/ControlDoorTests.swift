@@ -26,8 +26,7 @@ private final class Door: Sendable {
         let operations = Operations(
             records: records,
             ports: Operations.Ports(
-                hashPassword: { _ in Secret(utf8: "$argon2id$test") }, hashRecoveryCode: { _ in nil },
-                now: { Timestamp(seconds: 1_795_262_591) }))
+                hashPassword: { _ in Secret(utf8: "$argon2id$test") }, now: { Timestamp(seconds: 1_795_262_591) }))
         service = try ControlService(
             operations: operations, dataDirectory: path, node: "vpn1", release: "1.2.3", logger: Logger(label: "test"), identify: identify)
         try await service.start()

@@ -194,9 +194,9 @@ import Testing
         try await records.setFactorLabel("key ring", ofFactor: id, event: Event(.factorChanged, at: start))
         #expect(try records.events(EventFilter(limit: 1))[0].event.user == user)
         let first = try await records.replaceRecoveryCodes(
-            ofUser: user, hashes: [[1], [2]], at: start, event: Event(.recoveryCodesMade, at: start))
+            ofUser: user, codes: [[1], [2]], at: start, event: Event(.recoveryCodesMade, at: start))
         let second = try await records.replaceRecoveryCodes(
-            ofUser: user, hashes: [[3]], at: start, event: Event(.recoveryCodesMade, at: start))
+            ofUser: user, codes: [[3]], at: start, event: Event(.recoveryCodesMade, at: start))
         #expect(first == second)
         #expect(try records.recoveryCodesLeft(ofUser: user) == 1)
         #expect(try records.factors(ofUser: user).map(\.label) == ["key ring", "recovery codes"])

@@ -127,6 +127,31 @@ import Testing
         #expect(try fixture.records.verifyChain().findings.first?.kind == .removed)
     }
 
+    @Test(arguments: [
+        "DELETE FROM event_user WHERE seq = 9", "DELETE FROM event_login", "UPDATE event_client SET client = 99 WHERE seq = 9",
+        "INSERT INTO event_user (\"user\", seq) VALUES (77, 3)",
+    ]) func searchThatMissesALineIsTold(_ change: String) async throws {
+        let fixture = try await Fixture()
+        _ = try fill(fixture)
+        while try fixture.records.index.fillSome(upTo: fixture.records.chain.head.seq, atLeast: 1) {}
+        #expect(try fixture.records.verifyChain().findings == [])
+        try fixture.tamper(change)
+        #expect(try fixture.records.verifyChain().findings.map(\.kind) == [.index])
+    }
+
+    @Test func markAboveTheLastLineHidesNothing() async throws {
+        let fixture = try await Fixture()
+        _ = try fill(fixture)
+        try fixture.tamper("UPDATE event_index SET watermark = 1000000")
+        try fixture.reopen()
+        #expect(fixture.records.index.watermark == fixture.records.chain.head.seq)
+        // What was never indexed is told, and what comes next is found.
+        #expect(try fixture.records.verifyChain().findings.map(\.kind) == [.index])
+        #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 100)], login: 77)) == [.done])
+        let login = Bits128(high: 7, low: 77)
+        #expect(try fixture.records.events(logins: login...login, limit: 9).count == 1)
+    }
+
     @Test func newChainHasItsRecordBeforeItsFirstLine() throws {
         let folder = TemporaryFolder()
         for _ in 1...2 {

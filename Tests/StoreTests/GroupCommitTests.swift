@@ -42,10 +42,39 @@ import Testing
         for _ in 0..<5 { fixture.records.remember(.event(Event(.loginRejected, at: start))) }
         fixture.records.writer.commitNow()
         #expect(outcomes.all.count == 4)
-        // Three accepts and two of the five afterthoughts.
-        #expect(fixture.records.chain.head.seq == before + 5)
+        // Three accepts, two of the five afterthoughts, and what says that three are missing.
+        #expect(fixture.records.chain.head.seq == before + 6)
+        let last = try fixture.records.events(EventFilter(limit: 1))[0].event
+        #expect(last.kind == .loginsRejected && last.reason == "lost-under-load" && last.details == [.init("count", "3")])
         let statistics = fixture.records.writer.statistics
         #expect(statistics.overloaded == 1 && statistics.afterthoughtsLost == 3 && statistics.waiting == 0)
+    }
+
+    @Test func countersAreKeptWhenTheQueueIsFull() async throws {
+        let fixture = try await Fixture()
+        var limits = GroupCommit.Limits()
+        limits.afterthoughts = 2
+        try fixture.reopen(limits: limits)
+        let user = fixture.user
+        func fail(_ kind: FailureRecord.Kind, _ count: Int) {
+            fixture.records.remember(
+                .failure(user: user, FailureRecord(kind: kind, source: "", count: count, since: start, level: 0, lockedUntil: nil)))
+        }
+        for count in 1...9 {
+            fail(.code, count)
+            fail(.password, count)
+        }
+        // Room again, and yet the later value must not come before the earlier one.
+        fixture.records.writer.commitNow()
+        fail(.code, 10)
+        while fixture.records.writer.commitNow() > 0 {}
+        #expect(try fixture.records.failures(ofUser: user).map(\.count) == [9, 10])
+        #expect(fixture.records.writer.statistics.afterthoughtsLost == 0)
+        for count in 11...15 { fail(.code, count) }
+        fixture.records.remember(.forgive(user: user, [.code]))
+        while fixture.records.writer.commitNow() > 0 {}
+        // The forgiving found no room; what came before it must not come back with a value of its own.
+        #expect(try fixture.records.failures(ofUser: user).first { $0.kind == .code }?.count == 12)
     }
 
     @Test func fullDiskAcceptsNobodyAndTheWriterGoesOnAfterwards() async throws {

@@ -62,9 +62,10 @@ import Testing
         for round in 0..<3 {
             for row in 0..<20 as Range<Int64> {
                 let secret = Secret([UInt8(row), UInt8(round)])
-                let sealed = sealing.seal(secret, at: .factorSecret(row))
-                for _ in 0..<3 { #expect(try opened.factorSecret(sealed, of: row) == secret) }
-                #expect(throws: SealingError.notAuthentic) { try opened.factorSecret(sealed, of: row + 1) }
+                let sealed = sealing.seal(secret, at: .factorSecret(row, ofUser: 7))
+                for _ in 0..<3 { #expect(try opened.factorSecret(sealed, of: row, ofUser: 7) == secret) }
+                #expect(throws: SealingError.notAuthentic) { try opened.factorSecret(sealed, of: row + 1, ofUser: 7) }
+                #expect(throws: SealingError.notAuthentic) { try opened.factorSecret(sealed, of: row, ofUser: 8) }
                 #expect(throws: SealingError.notAuthentic) { try opened.passwordHash(sealed, ofUser: row) }
             }
         }

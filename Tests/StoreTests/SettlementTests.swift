@@ -246,6 +246,27 @@ import Testing
         #expect(known == [isKept, true, true])
     }
 
+    @Test func whatIsMovedToAnotherUserIsWorthNothing() async throws {
+        let fixture = try await Fixture()
+        let (totp, recovery) = (fixture.totp, fixture.recovery)
+        let mallory = try await fixture.change {
+            try await $0.addUser(NewUser(name: "mallory", key: "mallory", created: start), event: Event(.userAdded, at: start))
+        }
+        let other = try await fixture.change {
+            try await $0.replaceRecoveryCodes(ofUser: mallory, codes: [[9]], at: start, event: Event(.recoveryCodesMade, at: start))
+        }
+        #expect(
+            other != recovery && fixture.records.recoveryHash([9], factor: other) != fixture.records.recoveryHash([9], factor: recovery))
+        // The code of one's own is no code of another, wherever its row is put.
+        try fixture.tamper("UPDATE recovery_code SET factor = ?1 WHERE factor = ?2", [.integer(recovery), .integer(other)])
+        let hash = fixture.records.recoveryHash([9], factor: recovery)
+        #expect(fixture.settle(fixture.settlement([.recovery(factor: recovery, hash: hash)])) == [.markUsed(nil)])
+        // A factor given to another user does not open.
+        try fixture.tamper("UPDATE factor SET \"user\" = ?1 WHERE id = ?2", [.integer(mallory), .integer(totp)])
+        let facts = try fixture.records.load([LoginLookup(nameKey: "mallory", handle: nil)], at: start)
+        #expect(facts[0].factors.map(\.id) == [other] && fixture.records.damagedSecrets == 1)
+    }
+
     @Test func recoveryCodeIsUsedOnce() async throws {
         let fixture = try await Fixture()
         let first = fixture.settlement([.recovery(factor: fixture.recovery, hash: fixture.recoveryHash)])

@@ -70,9 +70,9 @@ final class Fixture {
             NewFactor(user: user, kind: .totp, label: "phone", secret: secret, created: start), event: Event(.factorAdded, at: start))
         hotp = try await records.addFactor(
             NewFactor(user: user, kind: .hotp, label: "token", secret: secret, created: start), event: Event(.factorAdded, at: start))
-        recoveryHash = records.recoveryHash(Array("ABCD".utf8))
         recovery = try await records.replaceRecoveryCodes(
-            ofUser: user, hashes: [recoveryHash, records.recoveryHash([2])], at: start, event: Event(.recoveryCodesMade, at: start))
+            ofUser: user, codes: [Array("ABCD".utf8), [2]], at: start, event: Event(.recoveryCodesMade, at: start))
+        recoveryHash = records.recoveryHash(Array("ABCD".utf8), factor: recovery)
         try reopen()
     }
 

@@ -151,12 +151,8 @@ extension AddRecoveryCodes {
         let left = try operations.records.recoveryCodesLeft(ofUser: user.id)
         var random = operations.ports.random()
         let codes = RecoveryCodes.make(random: &random)
-        let hashes = codes.compactMap { operations.ports.hashRecoveryCode($0) }
-        guard hashes.count == codes.count else {
-            throw Refusal(.failed, "The recovery codes could not be sealed.", remedy: "Nothing was changed. See the node's log.")
-        }
         _ = try await operations.records.replaceRecoveryCodes(
-            ofUser: user.id, hashes: hashes, at: operations.now(),
+            ofUser: user.id, codes: codes.compactMap(RecoveryCodes.symbols(in:)).map { Array($0.utf8) }, at: operations.now(),
             event: operations.event(
                 .recoveryCodesMade, by: actor, user: user.id, subject: [PersonalFields.Field("name", user.name)],
                 ["count": "\(codes.count)"]))

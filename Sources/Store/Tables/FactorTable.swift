@@ -60,7 +60,7 @@ extension Records {
             ],
             then: { rows in
                 guard !factor.secret.isEmpty, let id = try? rows[1].first?.integer(0) else { return [Statement(.raiseRevision)] }
-                let sealed = sealing.seal(factor.secret, at: .factorSecret(id))
+                let sealed = sealing.seal(factor.secret, at: .factorSecret(id, ofUser: factor.user))
                 return [Statement(.setFactorSecret, [.integer(id), .blob(sealed)]), Statement(.raiseRevision)]
             })
         let rows = try await change(unit, refusals: [Self.noUser]) { _ in [event.about(user: factor.user)] }
@@ -92,24 +92,28 @@ extension Records {
     }
 
     /// Makes the codes of a user's recovery factor these, and the factor when there is none; every older code is void.
+    /// - Parameter codes: the symbols of each, as they are typed.
     /// - Returns: the factor's id.
     @discardableResult
-    package func replaceRecoveryCodes(ofUser user: Int64, hashes: [[UInt8]], at: Timestamp, event: Event) async throws(StoreError) -> Int64
-    {
+    package func replaceRecoveryCodes(ofUser user: Int64, codes: [[UInt8]], at: Timestamp, event: Event) async throws(StoreError) -> Int64 {
         let factor = SQLValue.integer(user)
         let unit = Unit(
             guarded: [
                 Unit.Guard(Statement(.userIsThere, [factor])),
-                Unit.Guard(Statement(.countRecoveryFactors, [factor])),
+                Unit.Guard(Statement(.recoveryFactorOrNext, [factor])),
             ],
-            then: { rows in
+            then: { [self] rows in
+                // The hashes need the factor's number before it is there.
+                guard let row = rows[1].first, let next = try? row.integer(1) else { return [] }
+                let known = try? row.integerIfAny(0)
+                let id = known ?? next
                 var statements: [Statement] = []
-                if (try? rows[1].first?.integer(0)) == 0 {
-                    statements.append(Statement(.insertRecoveryFactor, [factor, .integer(at.microseconds)]))
+                if known == nil {
+                    statements.append(Statement(.insertRecoveryFactor, [factor, .integer(at.microseconds), .integer(id)]))
                 }
                 statements.append(Statement(.activateRecoveryFactor, [factor]))
                 statements.append(Statement(.dropRecoveryCodes, [factor]))
-                statements += hashes.map { Statement(.insertRecoveryCode, [factor, .blob($0)]) }
+                statements += codes.map { Statement(.insertRecoveryCode, [.integer(id), .blob(recoveryHash($0, factor: id))]) }
                 return statements + [Statement(.raiseRevision), Statement(.findRecoveryFactor, [factor])]
             })
         let rows = try await change(unit, refusals: [Self.noUser]) { _ in [event.about(user: user)] }
@@ -136,7 +140,8 @@ extension Records {
     /// For showing an enrolment once more; a view of it is an event of the caller's.
     package func factorSecret(_ id: Int64) throws(StoreError) -> Secret? {
         try read([Statement(.factorSecret, [.integer(id)])]) { results throws(DatabaseError) in
-            try secret(try results[0].first?.blobIfAny(0), at: .factorSecret(id))
+            guard let row = results[0].first else { return nil }
+            return try secret(try row.blobIfAny(0), at: .factorSecret(id, ofUser: try row.integer(1)))
         }
     }
 
@@ -162,7 +167,9 @@ extension Records {
 }
 
 extension SealedPlace {
-    static func factorSecret(_ factor: Int64) -> SealedPlace { SealedPlace(table: "factor", row: factor, column: "secret") }
+    static func factorSecret(_ factor: Int64, ofUser user: Int64) -> SealedPlace {
+        SealedPlace(table: "factor", row: factor, column: "secret", owner: user)
+    }
 }
 
 extension SQL {
@@ -175,22 +182,23 @@ extension SQL {
     fileprivate static let setFactorState = SQL("UPDATE factor SET state = ?2 WHERE id = ?1 RETURNING \"user\"")
     fileprivate static let setFactorLabel = SQL("UPDATE factor SET label = ?2 WHERE id = ?1 RETURNING \"user\"")
     fileprivate static let deleteFactor = SQL("DELETE FROM factor WHERE id = ?1 RETURNING \"user\"")
-    fileprivate static let factorSecret = SQL("SELECT secret FROM factor WHERE id = ?1")
-    fileprivate static let countRecoveryFactors = SQL("SELECT count(*) FROM factor WHERE \"user\" = ?1 AND kind = 'recovery'")
+    fileprivate static let factorSecret = SQL("SELECT secret, \"user\" FROM factor WHERE id = ?1")
+    /// The number that the user's recovery factor has, and the one that a new factor gets: none is given twice.
+    fileprivate static let recoveryFactorOrNext = SQL(
+        """
+        SELECT (SELECT id FROM factor WHERE "user" = ?1 AND kind = 'recovery' ORDER BY id LIMIT 1),
+            coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'factor'), 0) + 1
+        """)
     fileprivate static let findRecoveryFactor = SQL("SELECT id FROM factor WHERE \"user\" = ?1 AND kind = 'recovery' ORDER BY id LIMIT 1")
     fileprivate static let insertRecoveryFactor = SQL(
         """
-        INSERT INTO factor ("user", kind, label, state, algorithm, digits, period, folded, drift, created)
-        VALUES (?1, 'recovery', 'recovery codes', 'active', 'sha1', 0, 0, -1, 0, ?2)
+        INSERT INTO factor (id, "user", kind, label, state, algorithm, digits, period, folded, drift, created)
+        VALUES (?3, ?1, 'recovery', 'recovery codes', 'active', 'sha1', 0, 0, -1, 0, ?2)
         """)
     fileprivate static let activateRecoveryFactor = SQL("UPDATE factor SET state = 'active' WHERE \"user\" = ?1 AND kind = 'recovery'")
     fileprivate static let dropRecoveryCodes = SQL(
         "DELETE FROM recovery_code WHERE factor IN (SELECT id FROM factor WHERE \"user\" = ?1 AND kind = 'recovery')")
-    fileprivate static let insertRecoveryCode = SQL(
-        """
-        INSERT INTO recovery_code (factor, hash)
-        SELECT id, ?2 FROM factor WHERE "user" = ?1 AND kind = 'recovery' ORDER BY id LIMIT 1
-        """)
+    fileprivate static let insertRecoveryCode = SQL("INSERT INTO recovery_code (factor, hash) VALUES (?1, ?2)")
     fileprivate static let countRecoveryCodes = SQL(
         """
         SELECT count(*) FROM recovery_code c JOIN factor f ON f.id = c.factor

@@ -15,11 +15,10 @@ struct OfflineOperations: Sendable {
     static func open(_ settings: Settings) throws(Refusal) -> OfflineOperations {
         do throws(StoreError) {
             let store = try OpenedStore.open(settings, creating: false)
-            let codes = store.recoveryCodes
             let operations = Operations(
                 records: store.records,
                 ports: Operations.Ports(
-                    hashPassword: { try await store.hash($0) }, hashRecoveryCode: { codes.hash($0) }, now: { NodeClock.now().wall },
+                    hashPassword: { try await store.hash($0) }, now: { NodeClock.now().wall },
                     radiusAddresses: { settings.radiusListen.map { "\($0)" } }))
             return OfflineOperations(operations: operations, actor: Peer.own(node: NodeLocation.nodeName), store: store)
         } catch {

@@ -63,11 +63,10 @@ final class Node: Sendable {
             now: NodeClock.now, onPin: { pins.keep($0) })
         pins.reload = { [weak radius] in try radius?.replaceClients(Self.clientTable(records)) }
         records.writer.afterGroup { [weak radius] in radius?.flush() }
-        let recovery = store.recoveryCodes
         operations = Operations(
             records: records,
             ports: Operations.Ports(
-                hashPassword: { try await store.hash($0) }, hashRecoveryCode: { recovery.hash($0) }, now: { NodeClock.now().wall },
+                hashPassword: { try await store.hash($0) }, now: { NodeClock.now().wall },
                 random: { BufferedRandom() }, radiusAddresses: { [weak radius] in radius?.boundAddresses.map { "\($0)" } ?? [] },
                 changed: { [weak logins] change in
                     switch change {

@@ -23,7 +23,8 @@ struct OpenedStore: Sendable {
         var options = Records.Options()
         options.migrates = migrates
         let records = try Records.open(
-            in: directory, key: try keySource(settings, directory), at: NodeClock.now().wall, options: options)
+            in: directory, key: try keySource(settings.masterKeySource, directory.keyPath, ProcessInfo.processInfo.environment),
+            at: NodeClock.now().wall, options: options)
         let cores = max(1, ProcessInfo.processInfo.activeProcessorCount)
         // One hash takes about 25 ms: what waits at the end of a full queue is served in some three seconds.
         let hashing = BlockingPool(name: "sallyport.hash", threads: cores, queueLimit: 120 * cores)
@@ -36,11 +37,17 @@ struct OpenedStore: Sendable {
         directory.close()
     }
 
-    private static func keySource(_ settings: Settings, _ directory: DataDirectory) throws(StoreError) -> MasterKeySource {
-        let environment = ProcessInfo.processInfo.environment
-        switch settings.masterKeySource {
-        case .file(let path):
-            return .file(path ?? directory.keyPath)
+    /// - Parameter path: of the key in the data directory.
+    static func keySource(
+        _ source: Settings.MasterKeySource, _ path: String, _ environment: [String: String]
+    ) throws(StoreError) -> MasterKeySource {
+        switch source {
+        case .file(nil):
+            // Who sets the variable means it. A key of another database is told by the key check.
+            if let text = environment[MasterKeySource.variable] { return .text(Secret(utf8: text)) }
+            return .file(path)
+        case .file(.some(let path)):
+            return .file(path)
         case .environment(let name):
             guard let text = environment[name] else {
                 throw StoreError(
@@ -61,7 +68,7 @@ struct OpenedStore: Sendable {
 
     var recoveryCodes: RecoveryCodes {
         let records = records
-        return RecoveryCodes { records.recoveryHash($0) }
+        return RecoveryCodes { records.recoveryHash($0, factor: $1) }
     }
 
     func hash(_ password: Secret) async throws -> Secret {
