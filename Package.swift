@@ -123,7 +123,7 @@ if !core {
             dependencies: ["WebDoor", .product(name: "HummingbirdTesting", package: "hummingbird"), logging], swiftSettings: settings),
         .testTarget(
             name: "sallyportTests",
-            dependencies: ["sallyport", "Administration", "LoginEngine", yams, argumentParser, logging, metrics, coreMetrics],
+            dependencies: ["sallyport", "Administration", "Store", "LoginEngine", yams, argumentParser, logging, metrics, coreMetrics],
             swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",

@@ -68,6 +68,8 @@ package struct SubjectFailures: Sendable {
     /// A right login: what it proved is forgiven, for its own source alone where sources are counted apart.
     /// - Returns: whether anything was.
     mutating func forgive(_ kinds: [FailureRecord.Kind], source: String) -> Bool {
+        // What was wrong a moment ago may be right now: a token's clock was learnt, a password was set.
+        wrongProofs = []
         let before = records.count
         records.removeAll { kinds.contains($0.kind) && ($0.kind != .passwordFromSource || $0.source == source) }
         return records.count < before

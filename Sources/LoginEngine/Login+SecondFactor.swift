@@ -208,7 +208,7 @@ extension Login {
         switch (verdict, outcome) {
         case (.accept, .done):
             phase = .decided
-            return (proved.isEmpty ? [] : [.forgive(proved)]) + [.answer(.accept(id))]
+            return [.forgive(proved), .answer(.accept(id))]
         case (.reject(let reason), .done):
             phase = .decided
             return [.answer(.reject(id, message: message(for: reason)))]

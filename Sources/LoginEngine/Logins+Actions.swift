@@ -163,10 +163,11 @@ extension Logins {
     }
 
     private func forgive(_ kinds: [FailureRecord.Kind], _ open: OpenLogin, at moment: Moment) {
-        guard !kinds.isEmpty, case .user(let id) = open.subject else { return }
+        guard case .user(let id) = open.subject else { return }
         let shard = shard(of: open.subject)
         // The common case: nothing ever failed, and no text is made of an address.
-        if shard.state.withLock({ $0.known(open.subject, stored: open.stored).records.isEmpty }) { return }
+        let known = shard.state.withLock { $0.known(open.subject, stored: open.stored) }
+        if known.records.isEmpty, known.wrongProofs.isEmpty { return }
         let source = open.failureSource
         let forgave = shard.state.withLock { state in
             var forgave = false

@@ -90,6 +90,7 @@ import Testing
             func session(_ port: UInt32, _ writer: inout PacketWriter) {
                 writer.addText(.callingStationID, "192.0.2.44")
                 writer.addInteger(.nasPort, port)
+                writer.addText(.acctSessionID, "4f00a1")
             }
             #expect(try await gateway.login("alice", field, { session(1, &$0) })?.code == .accessAccept)
             #expect(try await gateway.login("alice", field, { session(1, &$0) })?.code == .accessAccept)

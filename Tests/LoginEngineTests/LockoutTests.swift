@@ -138,6 +138,14 @@ import Testing
         #expect(bench.ask(bench.request("111111", client: factorOnly))?.isAccept == true)
     }
 
+    @Test func aRightLoginForgetsWhatWasWrongAMomentAgo() {
+        let bench = LoginBench()
+        _ = bench.ask(bench.request("900000", client: factorOnly))
+        #expect(bench.ask(bench.request("111111", client: factorOnly))?.isAccept == true)
+        _ = bench.ask(bench.request("900000", client: factorOnly))
+        #expect(bench.rejections == ["wrong-code", "wrong-code"])
+    }
+
     @Test func afterTheRetryTimeItIsAGuessAgain() {
         let bench = LoginBench()
         _ = bench.ask(bench.request("old password", client: client))

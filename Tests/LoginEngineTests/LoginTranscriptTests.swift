@@ -65,7 +65,7 @@ import Testing
         #expect(settlement.user == 1)
         #expect(settlement.decision.isAccept)
         #expect(settlement.event.kind == .loginAccepted)
-        #expect(handle(&login, .settled(.done)) == [.answer(.accept(login.id))])
+        #expect(handle(&login, .settled(.done)) == [.forgive([]), .answer(.accept(login.id))])
     }
 
     @Test(arguments: [NoAnswer.databaseUnavailable, .overloaded])
