@@ -23,6 +23,8 @@ package struct ServerAddress: Sendable, Hashable, CustomStringConvertible {
         let (host, port) = try split(text)
         if let address = NetworkAddress(host) { return ServerAddress(address, port: port) }
         guard !host.isEmpty, !host.contains(where: { $0 == ":" || $0 == "[" || $0 == "]" || $0 == "\0" }) else { throw .malformed(text) }
+        // RFC 6761 §6.3: this name is ours on a machine without a hosts file too.
+        if host.lowercased() == "localhost" { return ServerAddress(NetworkAddress(v4: 0x7F00_0001), port: port) }
         var hints = addrinfo()
         hints.ai_socktype = CInt(SOCK_DGRAM.rawValue)
         var found: UnsafeMutablePointer<addrinfo>?
