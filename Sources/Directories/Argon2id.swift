@@ -50,12 +50,6 @@ package struct Argon2id: Sendable, Equatable {
         default: throw Argon2Error(code: code)
         }
     }
-
-    /// Whether a stored hash was made with less than today's cost, so that the next right password should make a new one.
-    package func isStrongerThan(_ phc: Secret) -> Bool {
-        guard let text = phc.revealText() else { return true }
-        return !text.contains("$m=\(memoryKiB),t=\(passes),p=\(lanes)$")
-    }
 }
 
 package struct Argon2Error: Error, Equatable, CustomStringConvertible {
