@@ -131,7 +131,7 @@ if !core {
                 "sallyport", "RADIUS", "OTP", "LoginEngine", "Administration", "Store", "Directories", "RADIUSDoor", "ControlDoor",
                 "TestSupport", logging, "WebDoor", grdb,
             ],
-            swiftSettings: settings),
+            exclude: ["DataDirectories"], swiftSettings: settings),
     ]
 }
 
