@@ -181,8 +181,20 @@ extension Login {
             .settle(
                 Settlement(
                     decision: decision(isAccept: true, now: now), user: user.id, factor: factorInUse, marks: marks, handle: handle,
-                    event: event(.loginAccepted, reason: nil, now: now)))
+                    event: event(.loginAccepted, reason: nil, now: now), basis: basis(of: marks)))
         ]
+    }
+
+    /// An accept that leans on one code of one factor says what it knew of that factor; any other is looked at again.
+    private func basis(of marks: [Mark]) -> Settlement.Basis? {
+        guard marks.count == 1, let version = facts.version, facts.user?.status == .active else { return nil }
+        switch marks[0] {
+        case .totp(let id, _), .hotp(let id, _):
+            guard let factor = factor(id), factor.state == .active else { return nil }
+            return Settlement.Basis(version: version, folded: factor.folded)
+        case .recovery:
+            return nil
+        }
     }
 
     /// A reject that uses up a handle is written first, so that the handle opens once; any other is answered first.

@@ -25,6 +25,8 @@ package struct LoginFacts: Sendable {
     package var suspended: SuspendedLogin?
     /// Failures that count against the user, from every node and source.
     package var failures: [FailureRecord]
+    /// What the records count up with every change that could make these facts untrue; nil where nobody counts.
+    package var version: UInt64?
 
     package init(user: User? = nil, factors: [Factor] = [], suspended: SuspendedLogin? = nil, failures: [FailureRecord] = []) {
         self.user = user
@@ -115,9 +117,24 @@ package struct Settlement: Sendable, Equatable {
     /// Used up by accept and reject alike.
     package var handle: HandleID?
     package var event: Event
+    /// What the accept was judged by. Where it still holds, user and factor need no second look.
+    package var basis: Basis?
+
+    package struct Basis: Sendable, Equatable {
+        /// Of the facts (`LoginFacts.version`).
+        package var version: UInt64
+        /// Of the one factor that is marked (`Factor.folded`).
+        package var folded: Int64
+
+        package init(version: UInt64, folded: Int64) {
+            self.version = version
+            self.folded = folded
+        }
+    }
 
     package init(
-        decision: RecordedDecision, user: Int64?, factor: Int64? = nil, marks: [Mark], handle: HandleID?, event: Event
+        decision: RecordedDecision, user: Int64?, factor: Int64? = nil, marks: [Mark], handle: HandleID?, event: Event,
+        basis: Basis? = nil
     ) {
         self.decision = decision
         self.user = user
@@ -125,6 +142,7 @@ package struct Settlement: Sendable, Equatable {
         self.marks = marks
         self.handle = handle
         self.event = event
+        self.basis = basis
     }
 }
 

@@ -49,6 +49,8 @@ package struct Factor: Sendable, Equatable {
     package var period = 30
     /// The highest TOTP step or HOTP counter that was used, folded row and live marks together; −1 when none was.
     package var highestUsed: Int64 = -1
+    /// Its row alone: every step up to it was used, or is too old to be.
+    package var folded: Int64 = -1
     /// TOTP: how many steps the token's clock was seen to be ahead of ours (negative: behind).
     package var drift = 0
     /// HOTP: the counter of a right code beyond the window, waiting for its successor, and when it stops waiting.

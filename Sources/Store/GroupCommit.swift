@@ -50,12 +50,29 @@ package final class GroupCommit: Sendable {
     }
 
     struct Submission: Sendable {
-        /// The UTC day of the marks in it; nil when it has none.
-        var day: Int64?
-        /// Built when its group is, since the slot of its marks is known only then.
-        var unit: @Sendable (_ slot: Int64) -> Unit
-        var trail: Trail
-        var completion: @Sendable (Outcome) -> Void
+        enum Work: Sendable {
+            case settlement(Settlement, @Sendable (SettlementOutcome) -> Void)
+            /// `isChange`: logins may be judged by other facts afterwards.
+            case unit(Unit, isChange: Bool, Trail, @Sendable (Outcome) -> Void)
+        }
+
+        var work: Work
+
+        init(_ settlement: Settlement, _ completion: @escaping @Sendable (SettlementOutcome) -> Void) {
+            work = .settlement(settlement, completion)
+        }
+
+        init(_ unit: Unit, isChange: Bool = false, trail: Trail = .none, _ completion: @escaping @Sendable (Outcome) -> Void = { _ in }) {
+            work = .unit(unit, isChange: isChange, trail, completion)
+        }
+
+        /// Nothing was written.
+        func fail(_ reason: NoAnswer) {
+            switch work {
+            case .settlement(_, let completion): completion(.failed(reason))
+            case .unit(_, _, _, let completion): completion(.failed(reason))
+            }
+        }
     }
 
     /// What a failure counter is found by.
@@ -82,7 +99,7 @@ package final class GroupCommit: Sendable {
 
     private let database: any SQLDatabase
     private let chain: EventChain
-    private let slots: MarkSlots
+    private let marks: MarkKeeping
     private let limits: Limits
     private let queue = Mutex(Queue())
     private let hooks = Mutex<[@Sendable () -> Void]>([])
@@ -92,10 +109,10 @@ package final class GroupCommit: Sendable {
     let hasThread: Bool
 
     /// - Parameter hasThread: false where a test drives it by `commitNow`.
-    init(database: any SQLDatabase, chain: EventChain, slots: MarkSlots, limits: Limits, hasThread: Bool) {
+    init(database: any SQLDatabase, chain: EventChain, marks: MarkKeeping, limits: Limits, hasThread: Bool) {
         self.database = database
         self.chain = chain
-        self.slots = slots
+        self.marks = marks
         self.limits = limits
         self.hasThread = hasThread
     }
@@ -137,7 +154,7 @@ package final class GroupCommit: Sendable {
             return (true, queue.rouse())
         }
         if mustWake { wake.signal() }
-        if !isTaken { submission.completion(.failed(.overloaded)) }
+        if !isTaken { submission.fail(.overloaded) }
     }
 
     /// Queues what nobody waits for.
@@ -251,33 +268,20 @@ package final class GroupCommit: Sendable {
         var (group, jobs, lost) = queue.withLock { $0.take(limits.group) }
         if lost.count > 0 { group.append(telling(lost.count, at: lost.at)) }
         for job in jobs { job() }
+        if !jobs.isEmpty { marks.noteChange() }
         guard !group.isEmpty else { return jobs.count }
         let began = DispatchTime.now().uptimeNanoseconds
-        var events = 0
-        let outcomes: [Outcome]
-        var problem: DatabaseError?
+        var written = WrittenGroup(group)
         do throws(DatabaseError) {
-            let day = group.lazy.compactMap(\.day).max()
-            let slot = try day.map { day throws(DatabaseError) in try slots.slot(for: day) } ?? slots.current
-            let units = group.map { $0.unit(slot) }
-            var link: EventChain.Link?
-            let written = try database.write(units) { outcomes in
-                let lines = Self.trail(of: group, outcomes)
-                events = lines.count
-                let new = chain.link(lines)
-                link = new
-                return new.statements
-            }
-            if let link { chain.adopt(link) }
-            if day != nil { slots.used(slot) }
-            outcomes = written.map { .written($0) }
+            try written.write(to: database, chain, marks)
         } catch {
-            problem = error
-            outcomes = Array(repeating: .failed(.databaseUnavailable), count: group.count)
+            written.problem = error
         }
         let took = Int(DispatchTime.now().uptimeNanoseconds - began) / 1000
-        queue.withLock { $0.statistics.count(outcomes, events: events, problem: problem, microseconds: took) }
-        for (submission, outcome) in zip(group, outcomes) { submission.completion(outcome) }
+        queue.withLock { $0.statistics.count(written, microseconds: took) }
+        written.tell { [database, marks] settlement, refused in
+            Records.refusal(of: settlement, refused, in: database, marks)
+        }
         for hook in hooks.withLock({ $0 }) { hook() }
         return group.count + jobs.count
     }
@@ -285,24 +289,10 @@ package final class GroupCommit: Sendable {
     /// The trail says what it does not have.
     private func telling(_ count: Int, at: Timestamp) -> Submission {
         let event = Event(.loginsRejected, at: at, reason: "lost-under-load", details: [Event.Detail("count", "\(count)")])
-        return Submission(day: nil, unit: { _ in Unit() }, trail: .event(event)) { [weak self] outcome in
+        return Submission(Unit(), trail: .event(event)) { [weak self] outcome in
             if case .written(.done) = outcome { return }
             self?.queue.withLock { $0.lost = ($0.lost.count + count, max($0.lost.at, at)) }
         }
-    }
-
-    private static func trail(of group: [Submission], _ outcomes: [UnitOutcome]) -> [Event] {
-        var events: [Event] = []
-        events.reserveCapacity(group.count)
-        for (submission, outcome) in zip(group, outcomes) {
-            guard case .done(let rows) = outcome else { continue }
-            switch submission.trail {
-            case .none: break
-            case .event(let event): events.append(event)
-            case .made(let make): events += make(rows)
-            }
-        }
-        return events
     }
 
     /// Writes what waits, then takes nothing more.
@@ -331,7 +321,7 @@ extension GroupCommit.Queue {
 
     fileprivate mutating func lose(_ submission: GroupCommit.Submission) {
         statistics.afterthoughtsLost += 1
-        if case .event(let event) = submission.trail { lost = (lost.count + 1, max(lost.at, event.at)) }
+        if case .unit(_, _, .event(let event), _) = submission.work { lost = (lost.count + 1, max(lost.at, event.at)) }
     }
 
     fileprivate mutating func take(
@@ -367,26 +357,19 @@ extension GroupCommit.Queue {
 }
 
 extension GroupCommit.Statistics {
-    fileprivate mutating func count(
-        _ outcomes: [GroupCommit.Outcome], events: Int, problem: DatabaseError?, microseconds: Int
-    ) {
+    fileprivate mutating func count(_ group: WrittenGroup, microseconds: Int) {
         groups += 1
-        units += outcomes.count
-        largestGroup = max(largestGroup, outcomes.count)
+        units += group.count
+        largestGroup = max(largestGroup, group.count)
         microsecondsWriting += microseconds
-        lastError = problem?.description
-        if problem != nil {
+        lastError = group.problem?.description
+        if group.problem != nil {
             failedGroups += 1
-            failed += outcomes.count
+            failed += group.count
             return
         }
-        self.events += events
-        for case .written(let outcome) in outcomes {
-            switch outcome {
-            case .done: break
-            case .refused: refused += 1
-            case .failed: failed += 1
-            }
-        }
+        events += group.events
+        refused += group.refused
+        failed += group.failed
     }
 }

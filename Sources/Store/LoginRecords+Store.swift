@@ -16,9 +16,18 @@ extension Records: LoginRecords {
     private func look(_ lookups: [LoginLookup]) throws(DatabaseError) -> [LoginFacts] {
         var statements: [Statement] = []
         statements.reserveCapacity(lookups.count * 2)
-        let slot = SQLValue.integer(slots.current)
+        // Before the rows are read: what changes meanwhile makes them old.
+        var version: UInt64?
+        var slot: SQLValue?
+        switch marks {
+        case .table(let slots): slot = .integer(slots.current)
+        case .log(let log): version = log.version
+        }
         for lookup in lookups {
-            if let key = lookup.nameKey { statements.append(Statement(.userForLogin, [.text(key), slot])) }
+            if let key = lookup.nameKey {
+                statements.append(
+                    slot.map { Statement(.userForLogin, [.text(key), $0]) } ?? Statement(.userForLoginBesideLog, [.text(key)]))
+            }
             if let handle = lookup.handle { statements.append(Statement(.handleRow, [.blob(handle.bits.bytes)])) }
         }
         let results = try database.read(statements)
@@ -28,6 +37,7 @@ extension Records: LoginRecords {
         var failing: [Int] = []
         for lookup in lookups {
             var fact = LoginFacts()
+            fact.version = version
             if lookup.nameKey != nil {
                 if try fill(&fact, from: results[next]) { failing.append(facts.count) }
                 next += 1
@@ -84,11 +94,12 @@ extension Records: LoginRecords {
         factor.algorithm = algorithm
         factor.digits = Int(try row.integer(10))
         factor.period = Int(try row.integer(11))
-        factor.highestUsed = try row.integer(12)
+        factor.folded = try row.integer(12)
+        factor.highestUsed = factor.folded
         factor.drift = Int(try row.integer(13))
-        if let step = try row.integerIfAny(14) {
+        if let (step, at) = try liveMark(row, factor: id) {
             factor.highestUsed = max(factor.highestUsed, step)
-            if kind == .totp, factor.period > 0, let at = try row.integerIfAny(15) {
+            if kind == .totp, factor.period > 0, let at {
                 factor.drift = Int(max(-10, min(10, step - Timestamp(microseconds: at).seconds / Int64(factor.period))))
             }
         }
@@ -98,113 +109,68 @@ extension Records: LoginRecords {
         return factor
     }
 
+    /// The highest step that is not folded yet, and when it was used.
+    private func liveMark(_ row: Row, factor: Int64) throws(DatabaseError) -> (step: Int64, at: Int64?)? {
+        switch marks {
+        case .table: try row.integerIfAny(14).map { step throws(DatabaseError) in (step, try row.integerIfAny(15)) }
+        case .log: marks.live(of: factor).map { ($0.step, $0.at) }
+        }
+    }
+
     // MARK: Settling
 
     package func settle(_ settlement: Settlement, completion: @escaping @Sendable (SettlementOutcome) -> Void) {
-        let decision = settlement.decision
         // An accept of nobody is not ours to write.
-        guard !decision.isAccept || settlement.user != nil else {
+        guard !settlement.decision.isAccept || settlement.user != nil else {
             completion(.changedMeanwhile)
             return
         }
-        writer.submit(
-            GroupCommit.Submission(
-                day: settlement.marks.isEmpty ? nil : MarkSlots.day(of: decision.at),
-                unit: { slot in Self.unit(for: settlement, slot: slot) },
-                trail: .event(settlement.event),
-                completion: { [self] outcome in
-                    switch outcome {
-                    case .failed(let reason): completion(.failed(reason))
-                    case .written(.done): completion(.done)
-                    case .written(.failed): completion(.failed(.databaseUnavailable))
-                    case .written(.refused(let index)): completion(refusal(of: settlement, at: index))
-                    }
-                }))
+        writer.submit(GroupCommit.Submission(settlement, completion))
     }
 
-    /// Guards that read come first, so that a refusal leaves nothing to be undone; the handle is marked in what follows.
-    static func unit(for settlement: Settlement, slot: Int64) -> Unit {
-        var guards: [Unit.Guard] = []
-        let decision = settlement.decision
-        if let handle = settlement.handle { guards.append(Unit.Guard(Statement(.handleUnused, [.blob(handle.bits.bytes)]))) }
-        if decision.isAccept, settlement.marks.isEmpty {
-            guards.append(
-                Unit.Guard(
-                    settlement.factor.map { Statement(.factorActive, [.integer($0), .integer(settlement.user)]) }
-                        ?? Statement(.userActive, [.integer(settlement.user)])))
-        }
-        for mark in settlement.marks {
-            if let check = check(of: mark, slot: slot) { guards.append(Unit.Guard(check, rows: 0)) }
-        }
-        for mark in settlement.marks { guards.append(Unit.Guard(statement(for: mark, of: settlement, slot: slot))) }
-        guard let handle = settlement.handle else { return Unit(guarded: guards) }
-        let consume = Statement(
-            .consumeHandle,
-            [
-                .blob(handle.bits.bytes), .blob(decision.login.bits.bytes), .integer(decision.at.microseconds), .flag(decision.isAccept),
-                .blob(decision.request.bits.bytes), .blob(decision.retry?.bits.bytes),
-            ])
-        return Unit(guarded: guards, then: { _ in [consume] })
-    }
-
-    /// Finds what would forbid the mark; a recovery code needs no look of its own.
-    private static func check(of mark: Mark, slot: Int64) -> Statement? {
-        switch mark {
-        case .totp(let factor, let step): Statement(.stepIsUsed, [.integer(slot), .integer(factor), .integer(step)])
-        case .hotp(let factor, let counter): Statement(.counterIsUsed, [.integer(slot), .integer(factor), .integer(counter)])
-        case .recovery: nil
-        }
-    }
-
-    private static func statement(for mark: Mark, of settlement: Settlement, slot: Int64) -> Statement {
-        let decision = settlement.decision
-        let written: [SQLValue] = [
-            .blob(decision.login.bits.bytes), .integer(decision.at.microseconds), .blob(decision.request.bits.bytes),
-            .blob(decision.retry?.bits.bytes), .flag(decision.isAccept), .integer(settlement.user),
-        ]
-        return switch mark {
-        case .totp(let factor, let step), .hotp(let factor, let step):
-            Statement(.mark, [.integer(slot), .integer(factor), .integer(step)] + written)
-        case .recovery(let factor, let hash): Statement(.markRecovery, [.blob(hash), .integer(factor), .null] + written)
-        }
-    }
+    // MARK: Refusals
 
     /// Says which guard it was, and finds the decision that was made before; on the writer's thread, so that nothing moves meanwhile.
-    private func refusal(of settlement: Settlement, at index: Int) -> SettlementOutcome {
+    static func refusal(
+        of settlement: Settlement, _ refusal: WrittenGroup.Refusal, in database: any SQLDatabase, _ keeping: MarkKeeping
+    ) -> SettlementOutcome {
         do throws(DatabaseError) {
-            var position = index
-            if let handle = settlement.handle {
-                if position == 0 {
-                    let row = try database.read([Statement(.handleRow, [.blob(handle.bits.bytes)])])[0].first
-                    return .handleSpent(try row.map { row throws(DatabaseError) in try Self.suspended(handle, row) }?.decision)
+            let position: Int? =
+                switch refusal {
+                case .marked(let position): position
+                case .byGuard(let index): settlement.mark(refusedAt: index, by: keeping)
                 }
-                position -= 1
+            guard let position else {
+                guard let handle = settlement.handle else { return .changedMeanwhile }
+                let row = try database.read([Statement(.handleRow, [.blob(handle.bits.bytes)])])[0].first
+                return .handleSpent(try row.map { row throws(DatabaseError) in try Self.suspended(handle, row) }?.decision)
             }
-            // In the order of the guards: a look for each mark that has one, then each mark.
-            let marks = settlement.marks.filter { Self.check(of: $0, slot: 0) != nil } + settlement.marks
-            guard position < marks.count else { return .changedMeanwhile }
-            return try refusal(of: marks[position], user: settlement.user)
+            return try Self.refusal(of: settlement, mark: position, in: database, keeping)
         } catch {
             // It was refused: nothing was written, whatever the reason.
             return .failed(.databaseUnavailable)
         }
     }
 
-    private func refusal(of mark: Mark, user: Int64?) throws(DatabaseError) -> SettlementOutcome {
-        let slot = slots.current
-        let (factor, found): (Int64, Statement) =
-            switch mark {
-            case .totp(let factor, let step), .hotp(let factor, let step):
-                (factor, Statement(.markRow, [.integer(slot), .integer(factor), .integer(step)]))
-            case .recovery(let factor, let hash): (factor, Statement(.recoveryRow, [.integer(factor), .blob(hash)]))
-            }
-        let results = try database.read([Statement(.factorActive, [.integer(factor), .integer(user)]), found])
-        guard results[0].count == 1 else { return .changedMeanwhile }
-        guard let row = results[1].first else {
-            // A recovery code that is not there was replaced or never made; a step that is not there lies below the folded one.
-            return .markUsed(nil)
+    private static func refusal(
+        of settlement: Settlement, mark position: Int, in database: any SQLDatabase, _ keeping: MarkKeeping
+    ) throws(DatabaseError) -> SettlementOutcome {
+        guard position < settlement.marks.count else { return .changedMeanwhile }
+        let mark = settlement.marks[position]
+        let active = try database.read([Statement(.factorActive, [.integer(mark.factor), .integer(settlement.user)])])[0]
+        guard active.count == 1 else { return .changedMeanwhile }
+        switch (keeping, mark) {
+        case (_, .recovery(let factor, let hash)):
+            // A recovery code that is not there was replaced or never made.
+            let row = try database.read([Statement(.recoveryRow, [.integer(factor), .blob(hash)])])[0].first
+            return .markUsed(try row.flatMap { row throws(DatabaseError) in try Self.decision(row, from: 0) })
+        case (.table(let slots), .totp(let factor, let step)), (.table(let slots), .hotp(let factor, let step)):
+            let found = Statement(.markRow, [.integer(slots.current), .integer(factor), .integer(step)])
+            // A step that is not there lies below the folded one.
+            return .markUsed(try database.read([found])[0].first.flatMap { row throws(DatabaseError) in try Self.decision(row, from: 0) })
+        case (.log(let log), .totp(let factor, let step)), (.log(let log), .hotp(let factor, let step)):
+            return .markUsed(try log.decision(of: step, factor: factor))
         }
-        return .markUsed(try Self.decision(row, from: 0))
     }
 
     // MARK: Waiting and afterwards
@@ -218,15 +184,13 @@ extension Records: LoginRecords {
                 .integer(login.issued.microseconds), .integer(login.expires.microseconds),
             ])
         writer.submit(
-            GroupCommit.Submission(
-                day: nil, unit: { _ in Unit(guarded: [Unit.Guard(statement)]) }, trail: .event(event),
-                completion: { outcome in
-                    switch outcome {
-                    case .written(.done): completion(nil)
-                    case .failed(let reason): completion(reason)
-                    case .written: completion(.databaseUnavailable)
-                    }
-                }))
+            GroupCommit.Submission(Unit(guarded: [Unit.Guard(statement)]), trail: .event(event)) { outcome in
+                switch outcome {
+                case .written(.done): completion(nil)
+                case .failed(let reason): completion(reason)
+                case .written: completion(.databaseUnavailable)
+                }
+            })
     }
 
     package func remember(_ afterthought: Afterthought) {
@@ -249,7 +213,6 @@ extension Records: LoginRecords {
         if case .forgive(let user, let kinds) = afterthought {
             writer.forget { $0.user == user && kinds.map(\.rawValue).contains($0.kind) }
         }
-        writer.remember(
-            GroupCommit.Submission(day: nil, unit: { _ in Unit(statements) }, trail: trail, completion: { _ in }), counter: counter)
+        writer.remember(GroupCommit.Submission(Unit(statements), trail: trail), counter: counter)
     }
 }

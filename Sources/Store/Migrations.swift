@@ -219,5 +219,17 @@ extension Migration {
             CREATE TABLE event_client (client INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (client, seq)) WITHOUT ROWID;
             """#)
 
-    static let sqlite: [Migration] = [sqlite1]
+    private static let sqlite2 = Migration(
+        number: 2, name: "mark-log",
+        checksum: "1e580d7c7a0d53e34fd89841975263a2c4e9aafc43c0fd46878def262a737016",
+        script: #"""
+            -- What each commit used up, packed: only appended, and dropped from the front once it is folded into factor.folded.
+            -- Where several nodes write, `used` is what counts.
+            CREATE TABLE mark_log (
+                id INTEGER NOT NULL PRIMARY KEY,
+                body BLOB NOT NULL
+            );
+            """#)
+
+    static let sqlite: [Migration] = [sqlite1, sqlite2]
 }

@@ -26,7 +26,7 @@ package final class Records: Sendable {
 
     let database: any SQLDatabase
     let chain: EventChain
-    let slots: MarkSlots
+    let marks: MarkKeeping
     let sealing: Sealing
     let opened: OpenedSecrets
     let index: EventIndex
@@ -69,20 +69,20 @@ package final class Records: Sendable {
         do throws(DatabaseError) {
             let signing = ChainSigning(key: key, chain: try Self.chainName(database))
             chain = try EventChain.resume(database, signing: signing)
-            slots = try MarkSlots(database, at: now)
+            marks = try MarkKeeping(database, at: now)
             index = try EventIndex(database, head: chain.head.seq)
         } catch {
             throw StoreError(error)
         }
-        writer = GroupCommit(database: database, chain: chain, slots: slots, limits: options.limits, hasThread: options.runsWriter)
+        writer = GroupCommit(database: database, chain: chain, marks: marks, limits: options.limits, hasThread: options.runsWriter)
         writer.whenIdle(
             GroupCommit.Background(
-                step: { [slots, index, chain] in
+                step: { [marks, index, chain] in
                     // What fails here fails again, and is told, in the next housekeeping.
-                    (try? slots.foldSome()) == true
+                    (try? marks.foldSome()) == true
                         || (try? index.fillSome(upTo: chain.head.seq, atLeast: EventIndex.chunk, lines: EventIndex.step)) == true
                 },
-                isOverdue: { [index, chain] in chain.head.seq - index.watermark > EventIndex.mostUnindexed }))
+                isOverdue: { [marks, index, chain] in marks.isOverdue || chain.head.seq - index.watermark > EventIndex.mostUnindexed }))
         writer.start()
     }
 
@@ -180,8 +180,7 @@ package final class Records: Sendable {
     ) async throws(StoreError) -> [Rows] {
         let outcome = await withCheckedContinuation { continuation in
             writer.submit(
-                GroupCommit.Submission(
-                    day: nil, unit: { _ in unit }, trail: .made(trail), completion: { continuation.resume(returning: $0) }))
+                GroupCommit.Submission(unit, isChange: true, trail: .made(trail)) { continuation.resume(returning: $0) })
         }
         switch outcome {
         case .failed(.overloaded): throw StoreError(.overloaded, "too much waits to be written", remedy: "Try again.")

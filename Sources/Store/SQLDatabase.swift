@@ -3,6 +3,9 @@
 // Synchronous, because both callers are threads of our own that batch; a task hop costs more than a query.
 
 package protocol SQLDatabase: Sendable {
+    /// Whether nobody else can write to it while it is open, so that what was written may be remembered in place of being read again.
+    var isOwnedAlone: Bool { get }
+
     /// Reads in one consistent view, on the caller's thread; never waits for a writer.
     /// - Returns: one value per statement, in order.
     func read(_ statements: [Statement]) throws(DatabaseError) -> [Rows]

@@ -9,16 +9,16 @@ import Testing
 @Suite struct SettlementTests {
     private static let day = Timestamp.Span.seconds(86_400)
 
-    @Test func sameStepTwiceInOneGroupIsAcceptedOnce() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func sameStepTwiceInOneGroupIsAcceptedOnce(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let first = fixture.settlement([.totp(factor: fixture.totp, step: 100)])
         let second = fixture.settlement([.totp(factor: fixture.totp, step: 100)], login: 2)
         #expect(fixture.settle(first, second) == [.done, .markUsed(first.decision)])
-        #expect(try fixture.query("SELECT count(*) FROM used")[0].integer(0) == 1)
+        #expect(try fixture.unfolded == 1)
     }
 
-    @Test func sameStepInTwoGroupsIsAcceptedOnce() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func sameStepInTwoGroupsIsAcceptedOnce(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let first = fixture.settlement([.totp(factor: fixture.totp, step: 100)])
         let outcomes = fixture.settle([[first], [fixture.settlement([.totp(factor: fixture.totp, step: 100)], login: 2)]])
         #expect(outcomes == [.done, .markUsed(first.decision)])
@@ -26,8 +26,8 @@ import Testing
         #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 99)], login: 3)) == [.done])
     }
 
-    @Test func counterAtOrBelowAUsedOneIsRefused() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func counterAtOrBelowAUsedOneIsRefused(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let first = fixture.settlement([.hotp(factor: fixture.hotp, counter: 5)])
         #expect(fixture.settle(first) == [.done])
         #expect(fixture.settle(fixture.settlement([.hotp(factor: fixture.hotp, counter: 5)], login: 2)) == [.markUsed(first.decision)])
@@ -36,23 +36,23 @@ import Testing
         #expect(try fixture.facts().factors.first { $0.id == fixture.hotp }?.highestUsed == 6)
     }
 
-    @Test func refusedAcceptLeavesNeitherMarkNorEvent() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func refusedAcceptLeavesNeitherMarkNorEvent(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let before = fixture.records.chain.head.seq
         let twice = fixture.settlement([.totp(factor: fixture.totp, step: 7), .hotp(factor: fixture.hotp, counter: -1)])
         #expect(fixture.settle(twice) == [.markUsed(nil)])
-        #expect(try fixture.query("SELECT count(*) FROM used")[0].integer(0) == 0)
+        #expect(try fixture.unfolded == 0)
         #expect(fixture.records.chain.head.seq == before)
     }
 
-    @Test func foldedStepsStayUsed() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func foldedStepsStayUsed(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 100)])) == [.done])
         #expect(fixture.settle(fixture.settlement([.hotp(factor: fixture.hotp, counter: 8)])) == [.done])
         let later = start + .seconds(3 * 86_400)
         try fixture.reopen(at: later)
-        while try fixture.records.slots.foldSome() {}
-        #expect(try fixture.query("SELECT count(*) FROM used")[0].integer(0) == 0)
+        try fixture.fold(at: later)
+        #expect(try fixture.unfolded == 0)
         for step in [99, 100] as [Int64] {
             #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: step)], at: later)) == [.markUsed(nil)])
         }
@@ -63,8 +63,9 @@ import Testing
         #expect(record.highestUsed == 101 && record.lastUsed == later)
     }
 
-    @Test(arguments: [0, 1, 2, 3, 10, 4000] as [Int64]) func stepStaysUsedAcrossDaysWithoutHousekeeping(days: Int64) async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all, [0, 1, 2, 3, 10, 4000] as [Int64])
+    func stepStaysUsedAcrossDaysWithoutHousekeeping(_ kind: TestDatabases, days: Int64) async throws {
+        let fixture = try await Fixture(kind)
         #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 100)])) == [.done])
         let later = start + .seconds(days * 86_400)
         let outcome = fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 100)], at: later, login: 2))
@@ -74,8 +75,8 @@ import Testing
         }
     }
 
-    @Test func clockThatJumpsAheadAndBackOpensNoGap() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func clockThatJumpsAheadAndBackOpensNoGap(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let ahead = start + .seconds(500 * 86_400)
         #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 100)])) == [.done])
         #expect(fixture.settle(fixture.settlement([.hotp(factor: fixture.hotp, counter: 1)], at: ahead)) == [.done])
@@ -89,7 +90,10 @@ import Testing
                 return
             }
         }
-        #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 100)])) == [.markUsed(nil)])
+        guard case .markUsed = fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 100)]))[0] else {
+            Issue.record("a step of long ago was taken again")
+            return
+        }
         // Both in one group: the one of today is written where the one of tomorrow is looked for.
         let mixed = fixture.settle(
             fixture.settlement([.hotp(factor: fixture.hotp, counter: 7)]),
@@ -97,18 +101,18 @@ import Testing
         #expect(mixed[0] == .done && mixed[1] != .done)
     }
 
-    @Test func slotThatIsAheadOfEveryDayIsStillFolded() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func slotThatIsAheadOfEveryDayIsStillFolded(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         #expect(
             fixture.settle(fixture.settlement([.hotp(factor: fixture.hotp, counter: 1)], at: start + .seconds(500 * 86_400))) == [.done])
-        for day in 0...3 as ClosedRange<Int64> { fixture.records.slots.tick(at: start + .seconds(day * 86_400)) }
-        while try fixture.records.slots.foldSome() {}
-        #expect(try fixture.query("SELECT count(*) FROM used")[0].integer(0) == 0)
+        for day in 0...3 as ClosedRange<Int64> { fixture.records.marks.tick(at: start + .seconds(day * 86_400)) }
+        try fixture.fold(at: start + .seconds(3 * 86_400))
+        #expect(try fixture.unfolded == 0)
         #expect(fixture.settle(fixture.settlement([.hotp(factor: fixture.hotp, counter: 1)])) == [.markUsed(nil)])
     }
 
     @Test func foldThatFailsRefusesTheGroup() async throws {
-        let fixture = try await Fixture()
+        let fixture = try await Fixture(.sharedSQLite)
         #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 100)])) == [.done])
         try fixture.reopen { sql throws(DatabaseError) in
             if sql.hasPrefix("UPDATE factor SET") { throw DatabaseError(.inputOutput, "planted") }
@@ -118,21 +122,21 @@ import Testing
         #expect(fixture.settle(later) == [.failed(.databaseUnavailable)])
     }
 
-    @Test func driftIsLearntFromTheLatestMark() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func driftIsLearntFromTheLatestMark(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let now = start.seconds / 30
         #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: now + 1)])) == [.done])
         #expect(try fixture.facts().factors[0].drift == 1)
         #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: now + 4)], at: start + .seconds(60))) == [.done])
         #expect(try fixture.facts().factors[0].drift == 2)
         try fixture.reopen(at: start + .seconds(5 * 86_400))
-        while try fixture.records.slots.foldSome() {}
+        try fixture.fold(at: start + .seconds(5 * 86_400))
         let factor = try fixture.facts().factors[0]
         #expect(factor.highestUsed == now + 4 && abs(factor.drift - 2) <= 1)
     }
 
-    @Test func handleIsUsedOnce() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func handleIsUsedOnce(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let handle = HandleID(Bits128(high: 1, low: 2))
         let suspended = SuspendedLogin(
             handle: handle, login: LoginID(Bits128(high: 7, low: 1)), client: 3, user: fixture.user, nameKey: "alice", station: "a",
@@ -150,8 +154,8 @@ import Testing
         #expect(fixture.settle(fixture.settlement([], handle: unknown, accept: false)) == [.handleSpent(nil)])
     }
 
-    @Test func rejectUsesUpItsHandleEvenOfNobody() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func rejectUsesUpItsHandleEvenOfNobody(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let handle = HandleID(Bits128(high: 1, low: 2))
         fixture.records.suspend(
             SuspendedLogin(
@@ -166,8 +170,9 @@ import Testing
         #expect(fixture.settle(settlement) == [.changedMeanwhile])
     }
 
-    @Test(arguments: [UserStatus.disabled, .pending]) func userDisabledMeanwhileIsNotAccepted(_ status: UserStatus) async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all, [UserStatus.disabled, .pending])
+    func userDisabledMeanwhileIsNotAccepted(_ kind: TestDatabases, _ status: UserStatus) async throws {
+        let fixture = try await Fixture(kind)
         let user = fixture.user
         try await fixture.change { try await $0.setStatus(status, ofUser: user, event: Event(.userChanged, at: start)) }
         #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 1)])) == [.changedMeanwhile])
@@ -176,8 +181,8 @@ import Testing
             fixture.settle(fixture.settlement([.recovery(factor: fixture.recovery, hash: fixture.recoveryHash)])) == [.changedMeanwhile])
     }
 
-    @Test func factorDisabledOrOfAnotherIsNotAccepted() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func factorDisabledOrOfAnotherIsNotAccepted(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let totp = fixture.totp
         var other = fixture.settlement([.totp(factor: totp, step: 1)])
         other.user = fixture.user + 1
@@ -189,8 +194,8 @@ import Testing
     }
 
     /// What a push was answered for is no longer there.
-    @Test func acceptWithoutMarkNeedsItsFactor() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func acceptWithoutMarkNeedsItsFactor(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let totp = fixture.totp
         var settlement = fixture.settlement([])
         settlement.factor = totp
@@ -212,8 +217,9 @@ import Testing
         case label, email
     }
 
-    @Test(arguments: Change.allCases) func openHandleGoesWithWhatItWasBegunWith(_ change: Change) async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all, Change.allCases)
+    func openHandleGoesWithWhatItWasBegunWith(_ kind: TestDatabases, _ change: Change) async throws {
+        let fixture = try await Fixture(kind)
         let (user, totp) = (fixture.user, fixture.totp)
         let handles = (0..<3).map { HandleID(Bits128(high: 2, low: $0)) }
         for (number, handle) in handles.enumerated() {
@@ -246,8 +252,8 @@ import Testing
         #expect(known == [isKept, true, true])
     }
 
-    @Test func whatIsMovedToAnotherUserIsWorthNothing() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func whatIsMovedToAnotherUserIsWorthNothing(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let (totp, recovery) = (fixture.totp, fixture.recovery)
         let mallory = try await fixture.change {
             try await $0.addUser(NewUser(name: "mallory", key: "mallory", created: start), event: Event(.userAdded, at: start))
@@ -267,8 +273,8 @@ import Testing
         #expect(facts[0].factors.map(\.id) == [other] && fixture.records.damagedSecrets == 1)
     }
 
-    @Test func recoveryCodeIsUsedOnce() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func recoveryCodeIsUsedOnce(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let first = fixture.settlement([.recovery(factor: fixture.recovery, hash: fixture.recoveryHash)])
         let second = fixture.settlement([.recovery(factor: fixture.recovery, hash: fixture.recoveryHash)], login: 2)
         #expect(fixture.settle(first, second) == [.done, .markUsed(first.decision)])
@@ -276,8 +282,8 @@ import Testing
         #expect(fixture.settle(fixture.settlement([.recovery(factor: fixture.recovery, hash: [1])])) == [.markUsed(nil)])
     }
 
-    @Test func userIsFoundByEveryNameWithOpenedSecrets() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func userIsFoundByEveryNameWithOpenedSecrets(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let facts = try fixture.records.load(
             [
                 LoginLookup(nameKey: "alice@example.org", handle: nil), LoginLookup(nameKey: "nobody", handle: nil),
@@ -292,8 +298,8 @@ import Testing
         #expect(facts[1].user == nil && facts[2].suspended == nil)
     }
 
-    @Test func failuresAreKeptReplacedAndForgiven() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func failuresAreKeptReplacedAndForgiven(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         var record = FailureRecord(kind: .code, source: "", count: 1, since: start, level: 0, lockedUntil: nil)
         fixture.records.remember(.failure(user: fixture.user, record))
         record.count = 2
@@ -310,8 +316,8 @@ import Testing
         #expect(try fixture.facts().failures.isEmpty)
     }
 
-    @Test func acknowledgedLoginIsThereAfterACrash() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func acknowledgedLoginIsThereAfterACrash(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 100)])) == [.done])
         // What a killed process leaves: database and journal as they are, nothing closed.
         let copy = TemporaryFolder()
@@ -321,7 +327,7 @@ import Testing
         var options = Records.Options()
         options.runsWriter = false
         let records = try Records(
-            try TestDatabases.sqlite.open(in: copy), key: .file(copy.path + "/master.key"), at: start, options: options)
+            try kind.open(in: copy), key: .file(copy.path + "/master.key"), at: start, options: options)
         defer { records.close() }
         let outcomes = Collected<SettlementOutcome>()
         records.settle(fixture.settlement([.totp(factor: fixture.totp, step: 100)], login: 2)) { outcomes.add($0) }

@@ -22,15 +22,18 @@ final class TemporaryFolder: Sendable {
 /// Every backend that passes for a `SQLDatabase`.
 enum TestDatabases: String, CaseIterable, CustomTestStringConvertible {
     case sqlite
+    /// As if other nodes wrote to it too: used codes are guarded by a table, as in a cluster.
+    case sharedSQLite
 
     static var all: [TestDatabases] { allCases }
     var testDescription: String { rawValue }
 
     func open(in folder: TemporaryFolder, probe: (@Sendable (String) throws(DatabaseError) -> Void)? = nil) throws -> any SQLDatabase {
         switch self {
-        case .sqlite:
+        case .sqlite, .sharedSQLite:
             var options = SQLiteDatabase.Options()
             options.probe = probe
+            options.isOwnedAlone = self == .sqlite
             return try SQLiteDatabase(path: folder.path + "/sallyport.sqlite", options: options)
         }
     }
@@ -48,6 +51,7 @@ let start = Timestamp(seconds: 1_767_225_600)
 
 /// One user with a TOTP, a HOTP and a recovery factor, in records whose writer the test drives.
 final class Fixture {
+    let kind: TestDatabases
     let folder: TemporaryFolder
     var records: Records
     var user: Int64 = 0
@@ -57,10 +61,11 @@ final class Fixture {
     var recoveryHash: [UInt8] = []
     var key: MasterKeySource { .file(folder.path + "/master.key") }
 
-    init() async throws {
+    init(_ kind: TestDatabases = .sqlite) async throws {
+        self.kind = kind
         folder = TemporaryFolder()
         records = try Records(
-            try TestDatabases.sqlite.open(in: folder), key: .file(folder.path + "/master.key"), at: start, options: Records.Options())
+            try kind.open(in: folder), key: .file(folder.path + "/master.key"), at: start, options: Records.Options())
         var alice = NewUser(name: "Alice", key: "alice", created: start)
         alice.passwordHash = Secret(utf8: "$argon2id$hash")
         alice.aliases = [UserAlias(name: "alice@example.org", key: "alice@example.org")]
@@ -87,7 +92,7 @@ final class Fixture {
         var options = Records.Options()
         options.runsWriter = false
         options.limits = limits
-        records = try Records(try TestDatabases.sqlite.open(in: folder, probe: probe), key: key, at: now, options: options)
+        records = try Records(try kind.open(in: folder, probe: probe), key: key, at: now, options: options)
     }
 
     func settlement(_ marks: [Mark], at: Timestamp = start, handle: HandleID? = nil, login: UInt64 = 1, accept: Bool = true) -> Settlement {
@@ -136,6 +141,21 @@ final class Fixture {
             await Task.yield()
         }
         return try await done.value
+    }
+
+    /// Uses that are written and not yet folded.
+    var unfolded: Int {
+        get throws {
+            let logged = try query("SELECT body FROM mark_log").map { try MarkRow.decode(try $0.blob(0)).count }
+            return Int(try query("SELECT count(*) FROM used")[0].integer(0)) + logged.reduce(0, +)
+        }
+    }
+
+    /// Folds what was used up to `now`, as housekeeping does once it is old enough.
+    func fold(at now: Timestamp) throws {
+        records.marks.tick(at: now)
+        records.marks.tick(at: now + MarkLog.keeps)
+        while try records.marks.foldSome() {}
     }
 
     /// Changes rows behind the store's back.

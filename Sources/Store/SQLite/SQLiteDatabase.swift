@@ -9,11 +9,15 @@ package final class SQLiteDatabase: SQLDatabase {
     package struct Options: Sendable {
         /// Reading connections that are kept; one more is opened while all are lent.
         package var readers = 4
+        /// True where the data directory is locked by who opens it.
+        package var isOwnedAlone = true
         /// Called with each statement of the writer before it runs.
         package var probe: (@Sendable (String) throws(DatabaseError) -> Void)?
 
         package init() {}
     }
+
+    package var isOwnedAlone: Bool { options.isOwnedAlone }
 
     private let path: String
     private let options: Options

@@ -153,13 +153,15 @@ extension Records {
                 guard let state = FactorState(rawValue: try row.text(4)) else { throw .unexpectedValue(4) }
                 guard let algorithm = CodeAlgorithm(rawValue: try row.text(5)) else { throw .unexpectedValue(5) }
                 let folded = try row.integer(10)
-                let used = [try row.integerIfAny(9), try row.integerIfAny(13), try row.integerIfAny(14)].compactMap(\.self).max()
+                let live = marks.live(of: try row.integer(0))
+                let used = [try row.integerIfAny(9), try row.integerIfAny(13), try row.integerIfAny(14), live?.at].compactMap(\.self).max()
                 factors.append(
                     FactorRecord(
                         id: try row.integer(0), user: try row.integer(1), kind: kind, label: try row.text(3), state: state,
                         algorithm: algorithm, digits: Int(try row.integer(6)), period: Int(try row.integer(7)),
                         created: Timestamp(microseconds: try row.integer(8)), lastUsed: used.map { Timestamp(microseconds: $0) },
-                        highestUsed: max(folded, try row.integerIfAny(12) ?? folded), drift: Int(try row.integer(11))))
+                        highestUsed: max(folded, try row.integerIfAny(12) ?? folded, live?.step ?? folded), drift: Int(try row.integer(11)))
+                )
             }
             return factors
         }

@@ -54,6 +54,17 @@ extension SQL {
         LEFT JOIN factor_resync r ON r.factor = f.id
         WHERE n.name_key = ?1 ORDER BY f.id
         """)
+    /// The same where memory knows the live marks.
+    static let userForLoginBesideLog = SQL(
+        """
+        SELECT u.id, u.name, u.status, u.password_hash, EXISTS (SELECT 1 FROM failure x WHERE x."user" = u.id),
+            f.id, f.kind, f.label, f.secret, f.algorithm, f.digits, f.period, f.folded, f.drift, NULL, NULL, r.counter, r.expires
+        FROM user_name n
+        JOIN "user" u ON u.id = n."user"
+        LEFT JOIN factor f ON f."user" = u.id AND f.state = 'active'
+        LEFT JOIN factor_resync r ON r.factor = f.id
+        WHERE n.name_key = ?1 ORDER BY f.id
+        """)
     static let userActive = SQL("SELECT 1 FROM \"user\" WHERE id = ?1 AND status = 'active'")
     static let handleRow = SQL(
         """

@@ -26,13 +26,13 @@ extension Records {
 
     /// Folds old marks, drops what has expired and fills the search tables. To be called at start, then every minute or so.
     package func housekeeping(at now: Timestamp) async throws(StoreError) {
-        slots.tick(at: now)
+        marks.tick(at: now)
         let most = writer.hasThread ? EventIndex.longTail : .max
         var isLeft = true
         // Piece by piece, so that logins are written in between.
         while isLeft {
-            isLeft = try await onWriter { [slots, index, chain, most] () throws(DatabaseError) in
-                let folded = try slots.foldSome()
+            isLeft = try await onWriter { [marks, index, chain, most] () throws(DatabaseError) in
+                let folded = try marks.foldSome()
                 // A long tail is what a busy node leaves for later; the writer takes it up when it is idle.
                 guard chain.head.seq - index.watermark <= most else { return folded }
                 let filled = try index.fillSome(upTo: chain.head.seq, atLeast: 1, lines: EventIndex.step)

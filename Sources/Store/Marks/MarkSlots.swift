@@ -72,11 +72,19 @@ final class MarkSlots: Sendable {
         return true
     }
 
+    func foldEverything() throws(DatabaseError) {
+        while let oldest = state.withLock({ $0.oldest }) { try foldChunk(of: oldest) }
+    }
+
     /// The highest step goes into the factor's row in the same transaction in which the marks go.
     private func foldChunk(of slot: Int64) throws(DatabaseError) {
         let bound = try database.read([Statement(.chunkBound, [.integer(slot), .integer(Self.chunk)])])[0].first?.integer(0) ?? .max
         let values: [SQLValue] = [.integer(slot), .integer(bound)]
-        _ = try database.write([Unit([Statement(.fold, values), Statement(.dropFolded, values)])]) { _ in [] }
+        if case .failed(let error) = try database.write(
+            [Unit([Statement(.fold, values), Statement(.dropFolded, values)])], closing: { _ in [] })[0]
+        {
+            throw error
+        }
         if bound == .max {
             let oldest = try database.read([Statement(.bounds)])[0][0].integerIfAny(0)
             state.withLock { $0.oldest = oldest }

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// How used codes are kept, and what that makes of a settlement.
+
+internal import LoginEngine
+
+/// In a table whose key every node of a cluster runs into, or, where one process alone writes, in memory over a log.
+enum MarkKeeping: Sendable {
+    case table(MarkSlots)
+    case log(MarkLog)
+
+    init(_ database: any SQLDatabase, at now: Timestamp) throws(DatabaseError) {
+        let slots = try MarkSlots(database, at: now)
+        guard database.isOwnedAlone else {
+            self = .table(slots)
+            return
+        }
+        // What an earlier version left in the table.
+        try slots.foldEverything()
+        self = .log(try MarkLog(database))
+    }
+
+    /// What a group of submissions knows of its marks until it is durable.
+    enum Round: Sendable {
+        case table(slot: Int64, isUsed: Bool)
+        case log(MarkLog.Round)
+    }
+
+    /// How one settlement is written.
+    enum Plan: Sendable {
+        case unit(Unit)
+        /// Judged in memory: nothing is left to be looked up or written but the group's own rows.
+        case taken
+        /// The mark at this position was used before.
+        case used(Int)
+    }
+
+    /// - Parameter day: of the newest mark in the group; nil when it has none.
+    func begin(day: Int64?) throws(DatabaseError) -> Round {
+        switch self {
+        case .table(let slots):
+            .table(slot: try day.map { day throws(DatabaseError) in try slots.slot(for: day) } ?? slots.current, isUsed: day != nil)
+        case .log(let log): .log(log.begin())
+        }
+    }
+
+    /// - Parameter isCertain: nothing in the group changes what the settlement was judged by.
+    func plan(_ settlement: Settlement, index: Int, isCertain: Bool, in round: inout Round) -> Plan {
+        switch (self, round) {
+        case (.log(let log), .log(var taken)):
+            defer { round = .log(taken) }
+            if let position = log.take(settlement.marks, for: settlement.decision, index: index, in: &taken) { return .used(position) }
+            if isCertain, settlement.handle == nil, log.stillHolds(settlement) { return .taken }
+            return .unit(settlement.unitBesideLog)
+        case (_, .table(let slot, _)):
+            return .unit(settlement.unit(slot: slot))
+        case (.table, .log):
+            preconditionFailure("a round of another keeping")
+        }
+    }
+
+    func closing(_ round: Round, _ isDone: (Int) -> Bool) -> Statement? {
+        if case (.log(let log), .log(let taken)) = (self, round) { log.closing(taken, isDone) } else { nil }
+    }
+
+    func keep(_ round: Round, _ isDone: (Int) -> Bool) {
+        switch (self, round) {
+        case (.table(let slots), .table(let slot, let isUsed)): if isUsed { slots.used(slot) }
+        case (.log(let log), .log(let taken)): log.keep(taken, isDone)
+        default: break
+        }
+    }
+
+    func abandon(_ round: Round) {
+        if case (.log(let log), .log(let taken)) = (self, round) { log.abandon(taken) }
+    }
+
+    /// The highest step of a factor that memory knows, and when it was used, microseconds since 1970.
+    func live(of factor: Int64) -> (step: Int64, at: Int64)? {
+        guard case .log(let log) = self else { return nil }
+        return log.live.standing(of: factor).map { ($0.highest.step, $0.at) }
+    }
+
+    /// User or factor rows changed, durably.
+    func noteChange() {
+        if case .log(let log) = self { log.noteChange() }
+    }
+
+    func tick(at now: Timestamp) {
+        switch self {
+        case .table(let slots): slots.tick(at: now)
+        case .log(let log): log.tick(at: now)
+        }
+    }
+
+    func foldSome() throws(DatabaseError) -> Bool {
+        switch self {
+        case .table(let slots): try slots.foldSome()
+        case .log(let log): try log.foldSome()
+        }
+    }
+
+    var isOverdue: Bool {
+        if case .log(let log) = self { log.isOverdue } else { false }
+    }
+}
+
+extension MarkLog {
+    /// Whether user and factor are as they were when the accept was judged.
+    fileprivate func stillHolds(_ settlement: Settlement) -> Bool {
+        guard settlement.marks.count == 1, let basis = settlement.basis, basis.version == version else { return false }
+        switch settlement.marks[0] {
+        case .totp(_, let step), .hotp(_, let step): return step > basis.folded
+        case .recovery: return false
+        }
+    }
+}
+
+// MARK: Settlements as units
+
+extension Settlement {
+    /// Guards that read come first, so that a refusal leaves nothing to be undone; the handle is marked in what follows.
+    func unit(slot: Int64) -> Unit {
+        var guards = guardsBeforeMarks
+        for mark in marks {
+            if let check = mark.check(slot: slot) { guards.append(Unit.Guard(check, rows: 0)) }
+        }
+        for mark in marks { guards.append(Unit.Guard(statement(for: mark, slot: slot))) }
+        return unit(guards)
+    }
+
+    /// The marks are taken; the factor's row must still allow them.
+    var unitBesideLog: Unit {
+        var guards = guardsBeforeMarks
+        for mark in marks {
+            switch mark {
+            case .totp(let factor, let step), .hotp(let factor, let step):
+                guards.append(Unit.Guard(Statement(.factorUnfolded, [.integer(factor), .integer(user), .integer(step)])))
+            case .recovery:
+                guards.append(Unit.Guard(statement(for: mark, slot: 0)))
+            }
+        }
+        return unit(guards)
+    }
+
+    /// Which mark the refused guard was about; nil for the handle, and `marks.count` when it was about user or factor alone.
+    func mark(refusedAt index: Int, by keeping: MarkKeeping) -> Int? {
+        var position = index
+        if handle != nil {
+            if position == 0 { return nil }
+            position -= 1
+        }
+        if decision.isAccept, marks.isEmpty { return marks.count }
+        guard case .table = keeping else { return position }
+        // In the order of the guards: a look for each mark that has one, then each mark.
+        let looked = marks.indices.filter { marks[$0].check(slot: 0) != nil }
+        return position < looked.count ? looked[position] : position - looked.count
+    }
+
+    private var guardsBeforeMarks: [Unit.Guard] {
+        var guards: [Unit.Guard] = []
+        if let handle { guards.append(Unit.Guard(Statement(.handleUnused, [.blob(handle.bits.bytes)]))) }
+        if decision.isAccept, marks.isEmpty {
+            guards.append(
+                Unit.Guard(
+                    factor.map { Statement(.factorActive, [.integer($0), .integer(user)]) } ?? Statement(.userActive, [.integer(user)])))
+        }
+        return guards
+    }
+
+    private func unit(_ guards: [Unit.Guard]) -> Unit {
+        guard let handle else { return Unit(guarded: guards) }
+        let consume = Statement(
+            .consumeHandle,
+            [
+                .blob(handle.bits.bytes), .blob(decision.login.bits.bytes), .integer(decision.at.microseconds), .flag(decision.isAccept),
+                .blob(decision.request.bits.bytes), .blob(decision.retry?.bits.bytes),
+            ])
+        return Unit(guarded: guards, then: { _ in [consume] })
+    }
+
+    private func statement(for mark: Mark, slot: Int64) -> Statement {
+        let written: [SQLValue] = [
+            .blob(decision.login.bits.bytes), .integer(decision.at.microseconds), .blob(decision.request.bits.bytes),
+            .blob(decision.retry?.bits.bytes), .flag(decision.isAccept), .integer(user),
+        ]
+        return switch mark {
+        case .totp(let factor, let step), .hotp(let factor, let step):
+            Statement(.mark, [.integer(slot), .integer(factor), .integer(step)] + written)
+        case .recovery(let factor, let hash): Statement(.markRecovery, [.blob(hash), .integer(factor), .null] + written)
+        }
+    }
+}
+
+extension Mark {
+    var factor: Int64 {
+        switch self {
+        case .totp(let factor, _), .hotp(let factor, _), .recovery(let factor, _): factor
+        }
+    }
+
+    /// Finds what would forbid it; a recovery code needs no look of its own.
+    fileprivate func check(slot: Int64) -> Statement? {
+        switch self {
+        case .totp(let factor, let step): Statement(.stepIsUsed, [.integer(slot), .integer(factor), .integer(step)])
+        case .hotp(let factor, let counter): Statement(.counterIsUsed, [.integer(slot), .integer(factor), .integer(counter)])
+        case .recovery: nil
+        }
+    }
+}
