@@ -48,6 +48,7 @@ package enum Verbs {
         RevealClientSecret.self, NodeStatus.self,
         AddFactor.self, AddRecoveryCodes.self, ListFactors.self, ShowFactor.self, SetFactor.self, RemoveFactor.self,
         ListEvents.self, VerifyTrail.self, TraceLogin.self,
+        ShowKey.self, RotateKey.self, ConfirmKeyCopy.self,
     ]
 
     private static let byVerb = Dictionary(uniqueKeysWithValues: all.map { ($0.verb, $0) })

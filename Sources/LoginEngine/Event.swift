@@ -27,6 +27,12 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case recoveryCodesMade = 53
     case nodeStarted = 90
     case nodeStopped = 91
+    case keyRotationBegun = 100
+    case keyRotated = 101
+    case keyCopyConfirmed = 102
+    case backupMade = 103
+    case restored = 104
+    case schemaMigrated = 105
 }
 
 /// Why a login was rejected. The text is stored and shown by `trace`, metrics and logs: never reuse one for something else.

@@ -163,21 +163,78 @@ struct EventGroup: Sendable {
     }
 }
 
-/// The two MACs of a chain, keyed once, bound to the chain's own random name and the time at which it was made.
-package struct ChainSigning: Sendable {
-    private let group: HMAC<SHA256>
-    private let headOfChain: HMAC<SHA256>
+/// The two MACs of a chain, keyed once for each master key, bound to the chain's own random name and the time at which it was made.
+package final class ChainSigning: Sendable {
+    private struct Keyed {
+        var group: HMAC<SHA256>
+        var head: HMAC<SHA256>
+        /// The last line that may be of this key, when another came after it: who learns an old key cannot write new lines.
+        var last: Int64?
+
+        init(group: SymmetricKey, head: SymmetricKey, chain: [UInt8], last: Int64?) {
+            self.group = HMAC<SHA256>(key: group)
+            self.group.update(data: chain)
+            self.head = HMAC<SHA256>(key: head)
+            self.head.update(data: chain)
+            self.last = last
+        }
+    }
+
+    private struct Keys {
+        var current: Keyed
+        /// The newest first.
+        var older: [Keyed] = []
+    }
+
+    private let chain: [UInt8]
+    private let keys: Mutex<Keys>
 
     package init(key: MasterKey, chain: [UInt8]) {
-        var group = HMAC<SHA256>(key: key.subkey("event group"))
-        group.update(data: chain)
-        self.group = group
-        var head = HMAC<SHA256>(key: key.subkey("chain head"))
-        head.update(data: chain)
-        headOfChain = head
+        self.chain = chain
+        keys = Mutex(Keys(current: Keyed(group: key.subkey("event group"), head: key.subkey("chain head"), chain: chain, last: nil)))
+    }
+
+    convenience init(_ ring: KeyRing, chain: [UInt8]) {
+        self.init(key: ring.current, chain: chain)
+        let older = ring.older.map { Keyed(group: $0.subkeys.group, head: $0.subkeys.head, chain: chain, last: $0.lastLine) }
+        keys.withLock { $0.older = older.reversed() }
+    }
+
+    /// From now on this key signs. Only on the writer's thread, which signs.
+    func adopt(_ key: MasterKey, after last: Int64) {
+        let new = Keyed(group: key.subkey("event group"), head: key.subkey("chain head"), chain: chain, last: nil)
+        keys.withLock { keys in
+            var before = keys.current
+            before.last = last
+            keys.older.insert(before, at: 0)
+            keys.current = new
+        }
+    }
+
+    /// The key that was adopted last did not become true.
+    func revert() {
+        keys.withLock { keys in
+            guard !keys.older.isEmpty else { return }
+            keys.current = keys.older.removeFirst()
+            keys.current.last = nil
+        }
     }
 
     func mac(of group: EventGroup) -> [UInt8] {
+        Self.mac(of: group, keys.withLock { $0.current.group })
+    }
+
+    /// Whether a key signed it that was in use for its lines.
+    func isGenuine(_ group: EventGroup) -> Bool {
+        let keys = keys.withLock { $0 }
+        if Self.mac(of: group, keys.current.group) == group.mac { return true }
+        return keys.older.contains { keyed in
+            guard let last = keyed.last, group.first &+ max(group.count, 1) &- 1 <= last else { return false }
+            return Self.mac(of: group, keyed.group) == group.mac
+        }
+    }
+
+    private static func mac(of group: EventGroup, _ keyed: HMAC<SHA256>) -> [UInt8] {
         var message = ByteWriter()
         message.reserve(160)
         for value in [group.first, group.count, group.earliest.microseconds, group.latest.microseconds] {
@@ -186,7 +243,7 @@ package struct ChainSigning: Sendable {
         message.blob(group.previous)
         message.blob(group.head)
         message.raw(Array(SHA256.hash(data: group.body)))
-        var mac = self.group
+        var mac = keyed
         mac.update(data: message.bytes)
         return Array(mac.finalize())
     }
@@ -195,7 +252,7 @@ package struct ChainSigning: Sendable {
         var message = ByteWriter()
         message.word(UInt64(bitPattern: head.seq))
         message.blob(head.hash)
-        var mac = headOfChain
+        var mac = keys.withLock { $0.current.head }
         mac.update(data: message.bytes)
         return Array(mac.finalize())
     }

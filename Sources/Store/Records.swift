@@ -14,6 +14,8 @@ package final class Records: Sendable {
         package var runsWriter = true
         /// False: an older schema is an error instead of being migrated.
         package var migrates = true
+        /// Called after each step of a rotation of the master key; a test's way to end it there.
+        package var rotationProbe: (@Sendable (KeyRotationStep) throws(StoreError) -> Void)?
 
         package init() {}
     }
@@ -31,6 +33,9 @@ package final class Records: Sendable {
     let opened: OpenedSecrets
     let index: EventIndex
     let damaged = Atomic<Int>(0)
+    let ring: Mutex<KeyRing>
+    let isRotating = Atomic<Bool>(false)
+    let rotationProbe: (@Sendable (KeyRotationStep) throws(StoreError) -> Void)?
     private let recoveryKey: HMAC<SHA256>
 
     /// Opens, migrates, checks the key, and starts the writer.
@@ -60,14 +65,15 @@ package final class Records: Sendable {
         if !options.migrates { try migrator.requireNewest(database) }
         schemaBefore = try migrator.migrate(database, at: now)
         schema = migrator.newest
-        let key = try Self.key(source, for: database, at: now)
-        let keys = [UInt32(1): key]
-        sealing = Sealing(keys: keys, current: 1)
+        let ring = try KeyRing.open(source, for: database, at: now)
+        self.ring = Mutex(ring)
+        rotationProbe = options.rotationProbe
+        sealing = Sealing(keys: ring.live, current: ring.currentID)
         opened = OpenedSecrets(sealing)
-        handles = KeyedHandles(keys: keys, current: 1)
-        recoveryKey = HMAC<SHA256>(key: key.subkey("recovery code"))
+        handles = KeyedHandles(ring)
+        recoveryKey = HMAC<SHA256>(key: ring.recovery)
         do throws(DatabaseError) {
-            let signing = ChainSigning(key: key, chain: try Self.chainName(database))
+            let signing = ChainSigning(ring, chain: try Self.chainName(database))
             chain = try EventChain.resume(database, signing: signing)
             marks = try MarkKeeping(database, at: now)
             index = try EventIndex(database, head: chain.head.seq)
@@ -101,64 +107,6 @@ package final class Records: Sendable {
 
     /// How often a login needed a sealed value that did not open.
     package var damagedSecrets: Int { damaged.load(ordering: .relaxed) }
-
-    // MARK: The key
-
-    /// Reads the key, or makes the first one; the key check in the database tells a wrong one before anything is opened with it.
-    private static func key(_ source: MasterKeySource, for database: any SQLDatabase, at now: Timestamp) throws(StoreError) -> MasterKey {
-        let check: String?
-        do throws(DatabaseError) {
-            check = try database.read([Statement(.setting, [.text(SettingName.keyCheck)])])[0].first?.text(0)
-        } catch {
-            throw StoreError(error)
-        }
-        guard let key = try MasterKey.load(source) else {
-            guard check == nil else {
-                throw StoreError(
-                    .keyMissing, "the master key is not there, and the database holds values that only it opens", at: source.place,
-                    remedy: "Put the key back from its backup; a new one is not made, since it would not open them.")
-            }
-            guard case .file(let path) = source else {
-                throw StoreError(.keyMissing, "the master key is not there", at: source.place)
-            }
-            let key = try MasterKey.make(at: path)
-            try begin(database, key, at: now)
-            return key
-        }
-        guard let check else {
-            try begin(database, key, at: now)
-            return key
-        }
-        guard check == checkValue(key) else {
-            throw StoreError(
-                .wrongKey, "The master key does not open this database", at: source.place,
-                remedy: "Start with the key that the database was made with, or with the data directory that belongs to this key.")
-        }
-        return key
-    }
-
-    private static func checkValue(_ key: MasterKey) -> String {
-        let mac = HMAC<SHA256>.authenticationCode(for: Foundation.Data("sallyport".utf8), using: key.subkey("key check"))
-        return Foundation.Data(mac).base64EncodedString()
-    }
-
-    /// Keeps the key's check and begins the chain: its name, with the time at which it was made, and the record of its end, in one
-    /// transaction, so that a record that is missing later was taken away.
-    private static func begin(_ database: any SQLDatabase, _ key: MasterKey, at now: Timestamp) throws(StoreError) {
-        let name = "\(Foundation.Data(RandomBytes.make(16)).base64EncodedString()) \(now.microseconds)"
-        let signing = ChainSigning(key: key, chain: Array(name.utf8))
-        do throws(DatabaseError) {
-            let unit = Unit([
-                Statement(.insertSetting, [.text(SettingName.keyCheck), .text(checkValue(key))]),
-                Statement(.insertSetting, [.text(SettingName.chain), .text(name)]),
-                EventChain.record(EventChain.Head(seq: 0, hash: EventChain.origin), signing),
-            ])
-            guard case .failed(let error) = try database.write([unit], closing: { _ in [] })[0] else { return }
-            throw error
-        } catch {
-            throw StoreError(error)
-        }
-    }
 
     private static func chainName(_ database: any SQLDatabase) throws(DatabaseError) -> [UInt8] {
         // Without its name no line of the chain verifies, which is what has to be told of a name that was taken away.
@@ -221,7 +169,8 @@ package final class Records: Sendable {
 }
 
 enum SettingName {
-    static let keyCheck = "key.check"
+    /// Of which key a copy was confirmed, and when.
+    static let keyCopy = "key.copy"
     static let chain = "chain.name"
 }
 

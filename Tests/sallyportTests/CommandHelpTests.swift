@@ -14,7 +14,10 @@ import Testing
     /// Every command of this file's owner, with its words: `user add`.
     static let commands: [(words: [String], type: any ParsableCommand.Type)] =
         [([], Sallyport.self)]
-        + ([UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, TraceCommand.self, AuditCommand.self]
+        + ([
+            UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, TraceCommand.self, AuditCommand.self,
+            KeyCommand.self,
+        ]
         as [any ParsableCommand.Type]).flatMap { command in
             let name = command.configuration.commandName ?? ""
             return [([name], command)]

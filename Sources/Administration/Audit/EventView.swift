@@ -105,6 +105,12 @@ extension EventKind {
         case .recoveryCodesMade: "recovery-codes-made"
         case .nodeStarted: "node-started"
         case .nodeStopped: "node-stopped"
+        case .keyRotationBegun: "key-rotation-begun"
+        case .keyRotated: "key-rotated"
+        case .keyCopyConfirmed: "key-copy-confirmed"
+        case .backupMade: "backup-made"
+        case .restored: "restored"
+        case .schemaMigrated: "schema-migrated"
         }
     }
 }
@@ -138,6 +144,12 @@ extension Event {
         case .recoveryCodesMade: return "recovery codes made"
         case .nodeStarted: return "node started" + detail("release", ": ")
         case .nodeStopped: return "node stopped"
+        case .keyRotationBegun: return "a new master key seals" + detail("key", ": key ")
+        case .keyRotated: return "everything is sealed under the new master key" + detail("key", ": key ")
+        case .keyCopyConfirmed: return "a copy of the master key was confirmed"
+        case .backupMade: return "backup made" + detail("key", ", master key ")
+        case .restored: return "restored from a backup" + detail("made", " of ") + detail("epoch", ", epoch ")
+        case .schemaMigrated: return "database migrated" + detail("from", " from schema ") + detail("to", " to ")
         }
     }
 

@@ -168,7 +168,7 @@ extension Records {
 }
 
 extension SealedPlace {
-    fileprivate static func clientSecret(_ client: Int64) -> SealedPlace { SealedPlace(table: "client", row: client, column: "secret") }
+    static func clientSecret(_ client: Int64) -> SealedPlace { SealedPlace(table: "client", row: client, column: "secret") }
 }
 
 extension SQL {

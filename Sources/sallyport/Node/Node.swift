@@ -115,6 +115,21 @@ final class Node: Sendable {
         try radius.start()
         try await control.start()
         scheduleHousekeeping()
+        goOnWithKeyRotation()
+    }
+
+    /// A change of the master key that was interrupted goes on by itself.
+    private func goOnWithKeyRotation() {
+        let (operations, logger) = (operations, logger)
+        Task {
+            do {
+                let done = try await operations.resumeKeyRotation(by: Actor("node@\(NodeLocation.nodeName)"))
+                if let done { logger.notice("\(done)") }
+            } catch {
+                logger.error(
+                    "the master key could not be changed to the end; `sallyport key rotate` goes on", metadata: ["error": "\(error)"])
+            }
+        }
     }
 
     /// Runs until the process is told to stop, then finishes what waits.

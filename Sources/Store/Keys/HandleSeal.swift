@@ -11,39 +11,45 @@ package struct KeyedHandles: HandleSeal, Sendable {
     private static let macSize = 8
 
     /// Keyed once; copying one is cheaper than keying anew.
-    private struct Keyed: Sendable {
-        var handle: HMAC<SHA256>
-        var digest: HMAC<SHA256>
+    private let handle: HMAC<SHA256>
+    private let fingerprint: HMAC<SHA256>
+    /// Of older keys, the newest first: their handles still open.
+    private let older: [HMAC<SHA256>]
 
-        init(_ id: UInt32, _ key: MasterKey) {
-            handle = HMAC<SHA256>(key: key.subkey("handle"))
-            handle.update(data: [
-                UInt8(truncatingIfNeeded: id >> 24), UInt8(truncatingIfNeeded: id >> 16), UInt8(truncatingIfNeeded: id >> 8),
-                UInt8(truncatingIfNeeded: id),
-            ])
-            digest = HMAC<SHA256>(key: key.subkey("fingerprint"))
-        }
-    }
-
-    private let current: Keyed
-    /// Older live keys: their handles still open.
-    private let older: [Keyed]
+    /// Handles live for minutes: those of the keys before these are long gone.
+    private static let mostOlder = 2
 
     package init(keys: [UInt32: MasterKey], current id: UInt32) {
         guard let key = keys[id] else { preconditionFailure("the current key is one of the keys") }
-        current = Keyed(id, key)
-        older = keys.sorted { $0.key > $1.key }.filter { $0.key != id }.map { Keyed($0.key, $0.value) }
+        let older = keys.sorted { $0.key > $1.key }.filter { $0.key != id }
+        self.init(id, key, older: older.map { ($0.key, $0.value.subkey("handle")) })
+    }
+
+    init(_ ring: KeyRing) {
+        self.init(ring.currentID, ring.current, older: ring.older.suffix(Self.mostOlder).reversed().map { ($0.id, $0.subkeys.handle) })
+    }
+
+    private init(_ id: UInt32, _ key: MasterKey, older: [(id: UInt32, key: SymmetricKey)]) {
+        handle = Self.keyed(id, key.subkey("handle"))
+        fingerprint = HMAC<SHA256>(key: key.subkey("fingerprint"))
+        self.older = older.map { Self.keyed($0.id, $0.key) }
+    }
+
+    private static func keyed(_ id: UInt32, _ key: SymmetricKey) -> HMAC<SHA256> {
+        var mac = HMAC<SHA256>(key: key)
+        mac.update(data: Sealing.bytes(id))
+        return mac
     }
 
     package func text(of handle: HandleID) -> String {
         let random = handle.bits.bytes
-        return Self.encode(random + Self.mac(of: random, current))
+        return Self.encode(random + Self.mac(of: random, self.handle))
     }
 
     package func open(_ text: String) -> HandleID? {
         guard let bytes = Self.decode(text) else { return nil }
         let random = Array(bytes[..<Self.randomSize])
-        for keyed in [current] + older {
+        for keyed in [self.handle] + older {
             let mac = Self.mac(of: random, keyed)
             var difference: UInt8 = 0
             for index in 0..<Self.macSize { difference |= mac[index] ^ bytes[Self.randomSize + index] }
@@ -63,14 +69,14 @@ package struct KeyedHandles: HandleSeal, Sendable {
             message.append(UInt8(truncatingIfNeeded: count))
             message.append(contentsOf: part)
         }
-        var mac = current.digest
+        var mac = fingerprint
         mac.update(data: message)
         guard let bits = Bits128(mac.finalize().prefix(16)) else { preconditionFailure("SHA-256 has 32 bytes") }
         return Fingerprint(bits)
     }
 
-    private static func mac(of random: [UInt8], _ keyed: Keyed) -> [UInt8] {
-        var mac = keyed.handle
+    private static func mac(of random: [UInt8], _ keyed: HMAC<SHA256>) -> [UInt8] {
+        var mac = keyed
         mac.update(data: random)
         return Array(mac.finalize().prefix(macSize))
     }

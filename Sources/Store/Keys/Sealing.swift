@@ -4,6 +4,7 @@
 internal import Crypto
 internal import Foundation
 package import LoginEngine
+internal import Synchronization
 
 /// Where a sealed value stands; a value that was moved does not open.
 package struct SealedPlace: Sendable {
@@ -30,25 +31,54 @@ package enum SealingError: Error, Sendable, Equatable {
 }
 
 /// Version (1 byte) ‖ key id (4) ‖ nonce (12) ‖ ciphertext ‖ tag (16).
-package struct Sealing: Sendable {
+package final class Sealing: Sendable {
     private static let version: UInt8 = 1
     private static let headSize = 1 + 4
     private static let nonceSize = 12
     private static let tagSize = 16
     package static let overhead = headSize + nonceSize + tagSize
 
-    private let current: UInt32
-    private let keys: [UInt32: SymmetricKey]
+    private struct Live {
+        var current: UInt32
+        var keys: [UInt32: SymmetricKey]
+    }
+
+    private let live: Mutex<Live>
 
     /// - Parameter keys: every live master key by its id; `current` seals, all open.
     package init(keys: [UInt32: MasterKey], current: UInt32) {
         precondition(keys[current] != nil, "the current key is one of the keys")
-        self.current = current
-        self.keys = keys.mapValues { $0.subkey("sealing") }
+        live = Mutex(Live(current: current, keys: keys.mapValues { $0.subkey("sealing") }))
+    }
+
+    package var currentKey: UInt32 { live.withLock { $0.current } }
+
+    /// From now on this key seals; those before it still open.
+    func adopt(_ key: MasterKey, _ id: UInt32) {
+        let subkey = key.subkey("sealing")
+        live.withLock { live in
+            live.keys[id] = subkey
+            live.current = id
+        }
+    }
+
+    /// Nothing is sealed under this key any more.
+    func forget(_ id: UInt32) {
+        live.withLock { live in
+            guard live.current != id else { return }
+            live.keys[id] = nil
+        }
+    }
+
+    /// The id of the key that a value is sealed under; nil where it is no sealed value.
+    static func key(of sealed: [UInt8]) -> UInt32? {
+        guard sealed.count >= overhead, sealed[0] == version else { return nil }
+        return sealed[1...4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
     }
 
     package func seal(_ secret: Secret, at place: SealedPlace) -> [UInt8] {
-        guard let key = keys[current] else { preconditionFailure("the current key is one of the keys") }
+        let (current, key) = live.withLock { ($0.current, $0.keys[$0.current]) }
+        guard let key else { preconditionFailure("the current key is one of the keys") }
         return secret.reveal { bytes in
             do {
                 let box = try AES.GCM.seal(bytes, using: key, authenticating: Self.associated(place, key: current))
@@ -60,9 +90,8 @@ package struct Sealing: Sendable {
     }
 
     package func open(_ sealed: [UInt8], at place: SealedPlace) throws(SealingError) -> Secret {
-        guard sealed.count >= Self.overhead, sealed[0] == Self.version else { throw .malformed }
-        let id = sealed[1...4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-        guard let key = keys[id] else { throw .unknownKey(id) }
+        guard let id = Self.key(of: sealed) else { throw .malformed }
+        guard let key = live.withLock({ $0.keys[id] }) else { throw .unknownKey(id) }
         let nonceEnd = Self.headSize + Self.nonceSize
         let tagStart = sealed.count - Self.tagSize
         do {
@@ -75,11 +104,11 @@ package struct Sealing: Sendable {
         }
     }
 
-    private static func head(_ key: UInt32) -> [UInt8] {
-        [
-            version, UInt8(truncatingIfNeeded: key >> 24), UInt8(truncatingIfNeeded: key >> 16), UInt8(truncatingIfNeeded: key >> 8),
-            UInt8(truncatingIfNeeded: key),
-        ]
+    /// What a value that is sealed under this key begins with.
+    static func head(_ key: UInt32) -> [UInt8] { [version] + bytes(key) }
+
+    static func bytes(_ key: UInt32) -> [UInt8] {
+        stride(from: 24, through: 0, by: -8).map { UInt8(truncatingIfNeeded: key >> UInt32($0)) }
     }
 
     /// Table and column are our own words without NUL, so the parts cannot run into one another.

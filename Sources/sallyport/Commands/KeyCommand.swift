@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// sallyport key: the master key, its copy, and a new one in its place.
+
+import Administration
+import ArgumentParser
+import Foundation
+import LoginEngine
+import Store
+
+struct KeyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "key", abstract: "The master key that seals every secret.",
+        discussion: """
+            Examples:
+              sallyport key show
+              sallyport key rotate
+              sallyport key confirm-copy /media/safe/master.key
+            """,
+        subcommands: [Show.self, Rotate.self, ConfirmCopy.self, Make.self])
+}
+
+extension KeyCommand {
+    struct Show: NodeCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Which key seals, where it is read, and whether a copy was confirmed.",
+            discussion: """
+                The fingerprint tells keys apart and reveals nothing.
+
+                Example:
+                  sallyport key show --json
+                """)
+
+        @OptionGroup var options: GlobalOptions
+
+        func run(_ node: NodeConnection, _ output: Output) async throws {
+            let answer = try await node.perform(ShowKey())
+            try output.show(answer, warnings: answer.warnings) { answer in
+                var sheet = Sheet()
+                sheet.add("Key", Span("\(answer.fingerprint) (number \(answer.id))", .strong))
+                sheet.add("Read from", Span(answer.place))
+                sheet.add("In use since", answer.since.map { Span(TimeText.full($0, output.terminal)) })
+                sheet.add("Copy confirmed", output.time(answer.copyConfirmed))
+                output.lines(sheet.lines(output.terminal))
+            }
+        }
+    }
+
+    struct Rotate: NodeCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Put a new master key in the place of the old one, while logins go on.",
+            discussion: """
+                Makes a key, seals every secret anew under it, and takes the old one away. Interrupted, it goes on at
+                the next start. A key from the environment or from systemd is put there by you first: see
+                docs/run/keys.md.
+
+                Example:
+                  sallyport key rotate
+                """)
+
+        @OptionGroup var options: GlobalOptions
+
+        func run(_ node: NodeConnection, _ output: Output) async throws {
+            let answer = try await node.perform(RotateKey())
+            try output.show(answer, warnings: answer.warnings) { output.done($0.message) }
+        }
+    }
+
+    struct ConfirmCopy: NodeCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show that a copy of the master key is one, so that nobody has to be reminded.",
+            discussion: """
+                Reads the copy from a file, or from standard input, and compares it with the key in use.
+
+                Examples:
+                  sallyport key confirm-copy /media/safe/master.key
+                  pass show sallyport/master-key | sallyport key confirm-copy
+                """)
+
+        @Argument(help: ArgumentHelp("The copy; standard input where none is named.", valueName: "file"), completion: .file())
+        var file: String?
+        @OptionGroup var options: GlobalOptions
+
+        func run(_ node: NodeConnection, _ output: Output) async throws {
+            var copy = SecretText("")
+            if let file {
+                let bytes = try TextFile.read(file, limit: Prompts.longestLine)
+                // A key of 32 bytes as they are is not text.
+                let isRaw = bytes.count == 32
+                copy = SecretText(
+                    Secret(isRaw ? Array(bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined().utf8) : bytes))
+            } else {
+                copy = try options.prompts.secret("Copy of the master key", isRepeated: false)
+            }
+            try output.show(try await node.perform(ConfirmKeyCopy(copy: copy)))
+        }
+    }
+
+    struct Make: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make a key file, for a node that reads its key from elsewhere.",
+            discussion: """
+                Writes a new file with mode 0600; no node is asked, and none uses it yet.
+
+                Example:
+                  sallyport key make /root/next.key
+                """)
+
+        @Argument(help: ArgumentHelp("The file to make.", valueName: "file"), completion: .file()) var file: String
+        @OptionGroup var options: GlobalOptions
+
+        func run() throws {
+            let key = try MasterKey.make(at: file)
+            let output = options.output
+            try output.show(MadeKey(file: file, fingerprint: key.fingerprint)) { _ in output.done("Made key \(key.fingerprint) in \(file).")
+            }
+        }
+
+        private struct MadeKey: Encodable {
+            var file: String
+            var fingerprint: String
+        }
+    }
+}
