@@ -175,6 +175,22 @@ import Yams
         #expect(written == SettingKey.page, "run `make golden` and read the diff")
     }
 
+    @Test func theFileOfThePackageIsCurrentAndHoldsItsOneDecision() throws {
+        let tests = URL(filePath: #filePath).deletingLastPathComponent()
+        let file = tests.appending(path: "../../packaging/sallyport.yaml").standardizedFileURL
+        if ProcessInfo.processInfo.environment["SALLYPORT_GOLDEN"] == "write" { try Data(SettingKey.packagedFile.utf8).write(to: file) }
+        let written = try String(contentsOf: file, encoding: .utf8)
+        #expect(written == SettingKey.packagedFile, "run `make golden` and read the diff")
+        let settings = try read(written)
+        #expect(settings.masterKeySource == .credential("sallyport.master-key"))
+        #expect(settings.origins.filter { $0.value == "file" }.keys.sorted() == ["master-key.source"])
+        // Without its comment sign, every line is still right, and says what the default is.
+        let all = written.split(separator: "\n").map { $0.replacing(/^( *)#(?! )/) { $0.output.1 } }.joined(separator: "\n")
+        let uncommented = try read(all)
+        #expect(uncommented.origins.values.allSatisfy { $0 == "file" })
+        #expect(uncommented.radiusListen == (try read("")).radiusListen)
+    }
+
     @Test func theFileOnThePageIsTheDefaults() throws {
         let yaml = try #require(SettingKey.page.split(separator: "```yaml\n").last?.split(separator: "\n```").first)
         var settings = try read(String(yaml))

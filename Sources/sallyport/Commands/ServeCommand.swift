@@ -40,16 +40,19 @@ struct ServeCommand: AsyncParsableCommand {
         let logger = Logger(label: "sallyport.node")
         for warning in settings.warnings { logger.warning("\(warning)") }
         let node = try Node.open(settings, in: directory, metrics: metrics, migrates: !refusesToMigrate)
+        let notice = ServiceNotice()
         do {
             try await node.start()
             let story = demo ? try await Demo.prepare(node) : nil
             try await node.run {
+                notice?.ready("RADIUS on \(node.radius.boundAddresses.map { "\($0)" }.joined(separator: ", "))")
                 if let story { DemoPage(story, node: node).show() }
             }
         } catch {
             await node.close()
             throw error
         }
+        notice?.stopping()
         await node.close()
         logger.info("stopped")
         Observability.flush()

@@ -58,7 +58,11 @@ struct OpenedStore: Sendable {
             guard let folder = environment["CREDENTIALS_DIRECTORY"] else {
                 throw StoreError(
                     .keyMissing, "systemd passed no credentials", at: name,
-                    remedy: "Add LoadCredential= to the unit, or change master-key.source.")
+                    remedy: """
+                        Start the node, so that commands go to it: systemctl start sallyport. Its unit needs LoadCredential=. To work on the \
+                        data without it, as root: systemd-run --pty -q -p User=sallyport -p LoadCredential=\(name):/etc/sallyport/master.key \
+                        sallyport …
+                        """)
             }
             return .credential(folder + "/" + name)
         }

@@ -104,22 +104,25 @@ extension SettingKey {
         return String(page.dropLast())
     }
 
+    /// The default as the file has it.
+    var sample: String {
+        switch kind {
+        case .addresses: "[" + standard.map { "\"\($0)\"" }.joined(separator: ", ") + "]"
+        default: standard[0]
+        }
+    }
+
     private static var sampleFile: String {
         var lines: [String] = []
         var section = ""
         for key in all {
-            let value =
-                switch key.kind {
-                case .addresses: "[" + key.standard.map { "\"\($0)\"" }.joined(separator: ", ") + "]"
-                default: key.standard[0]
-                }
             let parts = key.name.split(separator: ".")
             if parts.count == 2 {
                 if section != parts[0] { lines.append("\(parts[0]):") }
                 section = String(parts[0])
-                lines.append("  \(parts[1]): \(value)")
+                lines.append("  \(parts[1]): \(key.sample)")
             } else {
-                lines.append("\(key.name): \(value)")
+                lines.append("\(key.name): \(key.sample)")
             }
         }
         return lines.joined(separator: "\n")
