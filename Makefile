@@ -1,6 +1,6 @@
 # `make help` lists the targets. The work is in scripts/, which also run on their own.
 .DEFAULT_GOAL := help
-.PHONY: run test test-all interop bench lint format fuzz sanitize generate golden help clean
+.PHONY: run test test-all interop bench deb test-deb lint format fuzz sanitize generate golden help clean
 
 DEMO ?= .sallyport-demo
 FUZZ_SECONDS ?= 60
@@ -28,6 +28,14 @@ bench: ## load the server, and FreeRADIUS in turn; ARGS are for scripts/bench
 	@scripts/build-release
 	@scripts/bench $(ARGS)
 
+deb: ## the Debian package, without shared Swift libraries; ARGS are for scripts/build-deb
+	@scripts/install-packages run deb
+	@scripts/build-deb $(ARGS)
+
+test-deb: deb ## install the package in a bare Debian, log in, upgrade, purge; needs root
+	@scripts/install-packages test-deb
+	@scripts/test-deb
+
 lint: ## formatting, layers, source rules, generated files
 	@scripts/install-packages run
 	@scripts/lint
@@ -51,7 +59,7 @@ golden: ## rewrite the golden files; read the diff before committing it
 	@SALLYPORT_GOLDEN=write scripts/test $(ARGS)
 
 clean: ## remove what was built; the demo's data stays
-	@rm -rf .build
+	@rm -rf .build .build-deb
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
