@@ -11,7 +11,7 @@ run: ## build, and start a demo node with a user to log in as; ARGS="--radius-li
 	@scripts/build-release
 	@exec .build/release/sallyport serve --demo --data-dir "$(DEMO)" $(ARGS)
 
-test: export SALLYPORT_REQUIRE ?= radclient,oathtool
+test: export SALLYPORT_REQUIRE ?= radclient,oathtool,postgres
 test: ## build with warnings as errors, run every test; foreign clients included; ARGS="--filter Lockout" runs some
 	@scripts/install-packages run test
 	@scripts/test $(ARGS)

@@ -39,7 +39,9 @@ extension Records {
             try await onWriter { [database] () throws(DatabaseError) in _ = try database.write([unit]) { _ in [] } }
             next = end
         }
-        try await change(Unit([Statement(.raiseRevision)])) { _ in [event] }
+        // SQLite counts on from the highest number by itself.
+        let numbers = database.dialect == .postgres ? [Statement(.countOnUsers), Statement(.countOnFactors)] : []
+        try await change(Unit(numbers + [Statement(.raiseRevision)])) { _ in [event] }
     }
 
     /// A new database has its first revision, a client may have been added before.
@@ -66,6 +68,8 @@ extension Records {
 }
 
 extension SQL {
+    fileprivate static let countOnUsers = SQL("SELECT setval(pg_get_serial_sequence('\"user\"', 'id'), max(id)) FROM \"user\"")
+    fileprivate static let countOnFactors = SQL("SELECT setval(pg_get_serial_sequence('factor', 'id'), max(id)) FROM factor")
     fileprivate static let insertBulkUser = SQL(
         "INSERT INTO \"user\" (id, name, name_key, status, password_hash, created) VALUES (?1, ?2, ?3, 'active', ?4, ?5)")
     fileprivate static let insertBulkName = SQL("INSERT INTO user_name (name_key, \"user\", name, is_alias) VALUES (?1, ?2, ?3, 0)")

@@ -18,6 +18,8 @@ package struct DatabaseError: Error, Sendable, Equatable, CustomStringConvertibl
         /// Anything else that one statement did wrong.
         case statement
         case closed
+        /// The connection ended: what was being written may be there or not.
+        case lost = "connection lost"
     }
 
     package var kind: Kind

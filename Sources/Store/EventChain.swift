@@ -89,6 +89,12 @@ package final class EventChain: Sendable {
         current.withLock { $0 = link.head }
     }
 
+    /// Reads the head again, in a new session with the database.
+    func takeUp(_ database: any SQLDatabase) throws(DatabaseError) {
+        let head = try Self.resume(database, signing: signing).head
+        current.withLock { $0 = head }
+    }
+
     static func hash(_ event: some Collection<UInt8>, after previous: [UInt8]) -> [UInt8] {
         var hash = SHA256()
         hash.update(data: previous)

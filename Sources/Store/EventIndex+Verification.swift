@@ -52,9 +52,9 @@ extension SQL {
     /// ?1 line, ?2 login, ?3 user, ?4 client
     fileprivate static let findIndexed = SQL(
         """
-        SELECT EXISTS (SELECT 1 FROM event_login WHERE login = ?2 AND seq = ?1)
-            + EXISTS (SELECT 1 FROM event_user WHERE "user" = ?3 AND seq = ?1)
-            + EXISTS (SELECT 1 FROM event_client WHERE client = ?4 AND seq = ?1)
+        SELECT (SELECT count(*) FROM event_login WHERE login = ?2 AND seq = ?1)
+            + (SELECT count(*) FROM event_user WHERE "user" = ?3 AND seq = ?1)
+            + (SELECT count(*) FROM event_client WHERE client = ?4 AND seq = ?1)
         """)
     fileprivate static let countIndexed = SQL(
         """

@@ -104,6 +104,8 @@ package final class GroupCommit: Sendable {
     private let queue = Mutex(Queue())
     private let hooks = Mutex<[@Sendable () -> Void]>([])
     private let background = Mutex<Background?>(nil)
+    /// Of the database, the one that chain and marks were read in.
+    private let session = Atomic<Int>(0)
     private let wake = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
     let hasThread: Bool
@@ -273,6 +275,7 @@ package final class GroupCommit: Sendable {
         let began = DispatchTime.now().uptimeNanoseconds
         var written = WrittenGroup(group)
         do throws(DatabaseError) {
+            try takeUp()
             try written.write(to: database, chain, marks)
         } catch {
             written.problem = error
@@ -284,6 +287,15 @@ package final class GroupCommit: Sendable {
         }
         for hook in hooks.withLock({ $0 }) { hook() }
         return group.count + jobs.count
+    }
+
+    /// In a new session with the database, what is remembered of its contents is read again.
+    private func takeUp() throws(DatabaseError) {
+        let number = try database.session()
+        guard number != session.load(ordering: .relaxed) else { return }
+        try chain.takeUp(database)
+        try marks.takeUp(database)
+        session.store(number, ordering: .relaxed)
     }
 
     /// The trail says what it does not have.

@@ -13,7 +13,12 @@ package struct Migration: Sendable {
 package struct Migrator: Sendable {
     var migrations: [Migration]
 
-    package static let sqlite = Migrator(migrations: Migration.sqlite)
+    package static func of(_ dialect: Dialect) -> Migrator {
+        switch dialect {
+        case .sqlite: Migrator(migrations: Migration.sqlite)
+        case .postgres: Migrator(migrations: Migration.postgres)
+        }
+    }
 
     package var newest: Int { migrations.last?.number ?? 0 }
 
@@ -63,7 +68,8 @@ package struct Migrator: Sendable {
 
     private func versions(of database: any SQLDatabase) throws(StoreError) -> [(number: Int, name: String, checksum: String)] {
         do throws(DatabaseError) {
-            guard try database.read([Statement(.hasVersions)])[0].count == 1 else { return [] }
+            guard try database.read([Statement(database.dialect == .sqlite ? .hasVersionsInFile : .hasVersionsInSchema)])[0].count == 1
+            else { return [] }
             var versions: [(Int, String, String)] = []
             for row in try database.read([Statement(.versions)])[0] {
                 versions.append((Int(try row.integer(0)), try row.text(1), try row.text(2)))
@@ -76,7 +82,8 @@ package struct Migrator: Sendable {
 }
 
 extension SQL {
-    fileprivate static let hasVersions = SQL("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'")
+    fileprivate static let hasVersionsInSchema = SQL("SELECT 1 WHERE to_regclass('schema_version') IS NOT NULL")
+    fileprivate static let hasVersionsInFile = SQL("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'")
     fileprivate static let versions = SQL("SELECT number, name, checksum FROM schema_version ORDER BY number")
     fileprivate static let insertVersion = SQL(
         "INSERT INTO schema_version (number, name, checksum, applied) VALUES (?1, ?2, ?3, ?4)")

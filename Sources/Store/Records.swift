@@ -8,6 +8,8 @@ internal import Synchronization
 
 package final class Records: Sendable {
     package struct Options: Sendable {
+        /// Nil: a file in the data directory.
+        package var postgres: PostgresAddress?
         package var database = SQLiteDatabase.Options()
         package var limits = GroupCommit.Limits()
         /// False in tests, which drive the writer by `writer.commitNow()`.
@@ -42,11 +44,15 @@ package final class Records: Sendable {
     package static func open(
         in directory: DataDirectory, key source: MasterKeySource, at now: Timestamp, options: Options = Options()
     ) throws(StoreError) -> Records {
-        let database: SQLiteDatabase
+        let database: any SQLDatabase
         do throws(DatabaseError) {
-            database = try SQLiteDatabase(path: directory.databasePath, options: options.database)
+            if let address = options.postgres {
+                database = try PostgresDatabase(address)
+            } else {
+                database = try SQLiteDatabase(path: directory.databasePath, options: options.database)
+            }
         } catch {
-            throw StoreError(error)
+            throw options.postgres.map { StoreError(opening: $0, error) } ?? StoreError(error)
         }
         do throws(StoreError) {
             return try Records(database, key: source, at: now, options: options)
@@ -61,7 +67,7 @@ package final class Records: Sendable {
         throws(StoreError)
     {
         self.database = database
-        let migrator = Migrator.sqlite
+        let migrator = Migrator.of(database.dialect)
         if !options.migrates { try migrator.requireNewest(database) }
         schemaBefore = try migrator.migrate(database, at: now)
         schema = migrator.newest

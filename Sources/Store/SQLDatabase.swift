@@ -2,9 +2,20 @@
 // The seam between the store and a database: statements in, rows out, made of values.
 // Synchronous, because both callers are threads of our own that batch; a task hop costs more than a query.
 
+package enum Dialect: Sendable {
+    case sqlite, postgres
+}
+
 package protocol SQLDatabase: Sendable {
     /// Whether nobody else can write to it while it is open, so that what was written may be remembered in place of being read again.
     var isOwnedAlone: Bool { get }
+
+    /// Which migrations make its schema; statements are written once for all.
+    var dialect: Dialect { get }
+
+    /// The number of the session that writes, made anew when it was lost; the first is 0. Whoever remembers what the database holds reads
+    /// it again in a new one: others may have written in between, and what was being written may be there or not.
+    func session() throws(DatabaseError) -> Int
 
     /// Reads in one consistent view, on the caller's thread; never waits for a writer.
     /// - Returns: one value per statement, in order.
@@ -15,7 +26,7 @@ package protocol SQLDatabase: Sendable {
     /// A unit whose guard is refused, or whose statement fails, leaves no trace; the others are written.
     /// - Parameter closing: computes the statements that end the transaction from the units' outcomes. It may run twice, when the
     ///   transaction had to be begun again, so it must not remember anything before `write` has returned.
-    /// - Throws: when nothing was written.
+    /// - Throws: when nothing was written, or when the session ended and that is not known.
     func write(_ units: [Unit], closing: ([UnitOutcome]) -> [Statement]) throws(DatabaseError) -> [UnitOutcome]
 
     /// Runs statements that belong to no unit (a migration), in one transaction.
@@ -26,24 +37,29 @@ package protocol SQLDatabase: Sendable {
 
 /// What becomes true as a whole, or not at all.
 package struct Unit: Sendable {
-    /// A statement that never raises, and how many rows it must return or change.
+    /// A statement that never raises, and how many rows it must return or change; nil: any number.
     package struct Guard: Sendable {
         package var statement: Statement
-        package var rows: Int
+        package var rows: Int?
 
-        package init(_ statement: Statement, rows: Int = 1) {
+        package init(_ statement: Statement, rows: Int? = 1) {
             self.statement = statement
             self.rows = rows
         }
+
+        func isMet(by rows: Rows) -> Bool { self.rows.map { $0 == rows.affected } ?? true }
     }
 
     /// In order; those that only read come first, since a refusal after a writing one has to be rolled back.
     package var guarded: [Guard]
     /// Pure: what follows from the guards' rows.
     package var then: (@Sendable ([Rows]) -> [Statement])?
+    /// What follows concerns only units of this key; nil: it may concern every unit. Guards of others need not wait for it.
+    package var key: [UInt8]?
 
-    package init(guarded: [Guard] = [], then: (@Sendable ([Rows]) -> [Statement])? = nil) {
+    package init(guarded: [Guard] = [], key: [UInt8]? = nil, then: (@Sendable ([Rows]) -> [Statement])? = nil) {
         self.guarded = guarded
+        self.key = key
         self.then = then
     }
 

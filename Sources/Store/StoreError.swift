@@ -14,6 +14,7 @@ package struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         case locked
         case wrongOwner = "wrong-owner"
         case directoryUnusable = "directory-unusable"
+        case databaseUnusable = "database-unusable"
         case wrongKey = "wrong-key"
         case keyMissing = "key-missing"
         case keyUnsafe = "key-unsafe"
@@ -38,7 +39,7 @@ package struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
     /// Whether the node cannot start until somebody changes its configuration (exit code 78).
     package var isConfiguration: Bool {
         switch code {
-        case .wrongOwner, .directoryUnusable, .wrongKey, .keyMissing, .keyUnsafe, .newerSchema, .changedMigration: true
+        case .wrongOwner, .directoryUnusable, .databaseUnusable, .wrongKey, .keyMissing, .keyUnsafe, .newerSchema, .changedMigration: true
         default: false
         }
     }
@@ -49,13 +50,26 @@ package struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         return text
     }
 
+    /// Why a node does not start on a database.
+    init(opening address: PostgresAddress, _ error: DatabaseError) {
+        let place = address.description
+        switch error.kind {
+        case .busy:
+            self.init(.locked, error.message, at: place, remedy: "Stop it first, or let the command talk to the running node.")
+        case .cannotOpen, .readOnly:
+            self.init(.databaseUnusable, error.message, at: place, remedy: "See docs/run/postgres.md.")
+        default:
+            self.init(.unavailable, error.message, at: place, remedy: "See that the server runs and is reached from here.")
+        }
+    }
+
     init(_ error: DatabaseError) {
         switch error.kind {
         case .damaged:
             self.init(.damaged, "the database is damaged (\(error.message))", remedy: "Stop the node and restore a backup.")
         case .full:
             self.init(
-                .unavailable, "the disk is full", remedy: "Free space on the file system of the data directory; no restart is needed.")
+                .unavailable, "the disk is full", remedy: "Free space where the database is; no restart is needed.")
         case .closed:
             self.init(.unavailable, "the database was closed")
         default:

@@ -7,8 +7,8 @@ import Testing
 @testable import Store
 
 @Suite struct AdministrationTablesTests {
-    private func open(_ folder: TemporaryFolder) throws -> Records {
-        try Records(try TestDatabases.sqlite.open(in: folder), key: .file(folder.path + "/master.key"), at: start)
+    private func open(_ kind: TestDatabases, _ folder: TemporaryFolder) throws -> Records {
+        try Records(try kind.open(in: folder), key: .file(folder.path + "/master.key"), at: start)
     }
 
     private func code(_ body: () async throws -> Void) async -> StoreError.Code? {
@@ -20,9 +20,9 @@ import Testing
         }
     }
 
-    @Test func usersAreAddedFoundChangedAndRemovedWithTheirEvents() async throws {
+    @Test(arguments: TestDatabases.all) func usersAreAddedFoundChangedAndRemovedWithTheirEvents(_ kind: TestDatabases) async throws {
         let folder = TemporaryFolder()
-        let records = try open(folder)
+        let records = try open(kind, folder)
         defer { records.close() }
         var new = NewUser(name: "Bob", key: "bob", created: start)
         new.email = "bob@example.org"
@@ -62,9 +62,9 @@ import Testing
         #expect(try records.verifyChain().findings == [])
     }
 
-    @Test func usersAreListedByPageAndFilter() async throws {
+    @Test(arguments: TestDatabases.all) func usersAreListedByPageAndFilter(_ kind: TestDatabases) async throws {
         let folder = TemporaryFolder()
-        let records = try open(folder)
+        let records = try open(kind, folder)
         defer { records.close() }
         let group = try await records.addGroup(name: "staff", event: Event(.groupAdded, at: start))
         for number in 0..<25 {
@@ -100,9 +100,9 @@ import Testing
         #expect(try records.users(filter, limit: 99).count == 25)
     }
 
-    @Test func groupsContainGroupsButNotThemselves() async throws {
+    @Test(arguments: TestDatabases.all) func groupsContainGroupsButNotThemselves(_ kind: TestDatabases) async throws {
         let folder = TemporaryFolder()
-        let records = try open(folder)
+        let records = try open(kind, folder)
         defer { records.close() }
         let event = Event(.groupChanged, at: start)
         var ids: [Int64] = []
@@ -127,9 +127,9 @@ import Testing
         #expect(try records.groups().map(\.name) == ["b", "d"])
     }
 
-    @Test func clientComesBackWithEverySetting() async throws {
+    @Test(arguments: TestDatabases.all) func clientComesBackWithEverySetting(_ kind: TestDatabases) async throws {
         let folder = TemporaryFolder()
-        let records = try open(folder)
+        let records = try open(kind, folder)
         defer { records.close() }
         var settings = ClientSettings(
             name: "gateway", addresses: ["10.0.0.0/8", "2001:db8::/32"].compactMap { AddressRange($0) }, secret: Secret(utf8: "s3cret"))
@@ -175,9 +175,9 @@ import Testing
         #expect(try records.clients().map(\.id) == [other.id])
     }
 
-    @Test func factorsAreListedWithoutSecretsAndRecoveryCodesReplaced() async throws {
+    @Test(arguments: TestDatabases.all) func factorsAreListedWithoutSecretsAndRecoveryCodesReplaced(_ kind: TestDatabases) async throws {
         let folder = TemporaryFolder()
-        let records = try open(folder)
+        let records = try open(kind, folder)
         defer { records.close() }
         let user = try await records.addUser(NewUser(name: "u", key: "u", created: start), event: Event(.userAdded, at: start))
         var new = NewFactor(user: user, kind: .hotp, label: "token", secret: Secret([1, 2, 3]), created: start)
@@ -205,9 +205,9 @@ import Testing
         #expect(await code { try await records.removeFactor(id, event: Event(.factorRemoved, at: start)) } == .notFound)
     }
 
-    @Test func settingsAndHousekeeping() async throws {
+    @Test(arguments: TestDatabases.all) func settingsAndHousekeeping(_ kind: TestDatabases) async throws {
         let folder = TemporaryFolder()
-        let records = try open(folder)
+        let records = try open(kind, folder)
         defer { records.close() }
         try await records.setSetting("a", to: "1", event: nil)
         try await records.setSetting("a", to: "2", event: Event(.userChanged, at: start))

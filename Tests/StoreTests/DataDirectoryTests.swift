@@ -100,11 +100,11 @@ import Testing
         again.close()
     }
 
-    @Test func newerSchemaAndChangedMigrationAreRefused() throws {
+    @Test(arguments: TestDatabases.all) func newerSchemaAndChangedMigrationAreRefused(_ kind: TestDatabases) throws {
         let folder = TemporaryFolder()
-        let database = try TestDatabases.sqlite.open(in: folder)
+        let database = try kind.open(in: folder)
         defer { database.close() }
-        let migrator = Migrator.sqlite
+        let migrator = Migrator.of(database.dialect)
         #expect(try migrator.migrate(database, at: start) == 0)
         #expect(try migrator.migrate(database, at: start) == migrator.newest)
         var changed = migrator
@@ -118,12 +118,12 @@ import Testing
         }
     }
 
-    @Test func migrationThatFailsLeavesTheSchemaAsItWas() throws {
+    @Test(arguments: TestDatabases.all) func migrationThatFailsLeavesTheSchemaAsItWas(_ kind: TestDatabases) throws {
         let folder = TemporaryFolder()
-        let database = try TestDatabases.sqlite.open(in: folder)
+        let database = try kind.open(in: folder)
         defer { database.close() }
         let broken = Migration(number: 1, name: "broken", checksum: "x", script: "CREATE TABLE a (id INTEGER); CREATE TABLE a (id INTEGER)")
         #expect(throws: StoreError.self) { try Migrator(migrations: [broken]).migrate(database, at: start) }
-        #expect(try Migrator.sqlite.migrate(database, at: start) == 0)
+        #expect(try Migrator.of(database.dialect).migrate(database, at: start) == 0)
     }
 }

@@ -28,8 +28,8 @@ import Testing
         return firsts
     }
 
-    @Test func untouchedTrailIsIntact() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func untouchedTrailIsIntact(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let firsts = try fill(fixture)
         let report = try fixture.records.verifyChain()
         #expect(report.findings == [] && report.isIntact)
@@ -37,8 +37,10 @@ import Testing
         #expect(report.head.seq == Int64(report.events))
     }
 
-    @Test(arguments: ["previous_hash", "head_hash", "mac", "body"]) func changedByteOfAGroupIsNamed(column: String) async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all, ["previous_hash", "head_hash", "mac", "body"]) func changedByteOfAGroupIsNamed(
+        _ kind: TestDatabases, column: String
+    ) async throws {
+        let fixture = try await Fixture(kind)
         let first = try fill(fixture)[1]
         let value = try fixture.query("SELECT \(column) FROM event_group WHERE first_seq = ?1", [.integer(first)])[0].blob(0)
         for position in value.indices {
@@ -53,8 +55,8 @@ import Testing
         #expect(try fixture.records.verifyChain().isIntact)
     }
 
-    @Test func changedLineOfAGroupIsNamedByItself() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func changedLineOfAGroupIsNamedByItself(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let first = try fill(fixture)[2]
         let body = try fixture.query("SELECT body FROM event_group WHERE first_seq = ?1", [.integer(first)])[0].blob(0)
         let size = body.count / 3
@@ -66,16 +68,18 @@ import Testing
         }
     }
 
-    @Test(arguments: ["count", "at_first", "at_last"]) func changedNumberOfAGroupIsNamed(column: String) async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all, ["count", "at_first", "at_last"]) func changedNumberOfAGroupIsNamed(
+        _ kind: TestDatabases, column: String
+    ) async throws {
+        let fixture = try await Fixture(kind)
         let first = try fill(fixture)[1]
         try fixture.tamper("UPDATE event_group SET \(column) = \(column) + 1 WHERE first_seq = ?1", [.integer(first)])
         let findings = try fixture.records.verifyChain().findings
         #expect(findings.map(\.lines) == [first...first + 1])
     }
 
-    @Test func removedGroupIsNamed() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func removedGroupIsNamed(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let first = try fill(fixture)[1]
         try fixture.tamper("DELETE FROM event_group WHERE first_seq = ?1", [.integer(first)])
         try fixture.tamper("DELETE FROM event_personal WHERE first_seq = ?1", [.integer(first)])
@@ -83,8 +87,8 @@ import Testing
         #expect(findings.map(\.kind) == [.removed] && findings[0].lines == first...first + 1)
     }
 
-    @Test func swappedGroupsAreNamed() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func swappedGroupsAreNamed(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let firsts = try fill(fixture)
         try fixture.tamper("UPDATE event_group SET first_seq = -1 WHERE first_seq = ?1", [.integer(firsts[0])])
         try fixture.tamper("UPDATE event_group SET first_seq = ?1 WHERE first_seq = ?2", [.integer(firsts[0]), .integer(firsts[1])])
@@ -93,8 +97,8 @@ import Testing
         #expect(findings.contains { $0.kind == .reordered && $0.seq == firsts[0] })
     }
 
-    @Test func cutTailIsNamedAndStaysNamedWhenTheTrailGoesOn() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func cutTailIsNamedAndStaysNamedWhenTheTrailGoesOn(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let firsts = try fill(fixture)
         try fixture.tamper("DELETE FROM event_group WHERE first_seq >= ?1", [.integer(firsts[1])])
         let cut = try #require(try fixture.records.verifyChain().findings.first)
@@ -105,8 +109,8 @@ import Testing
         #expect(removed.kind == .removed && removed.lines == firsts[1]...firsts[2] + 2)
     }
 
-    @Test func tailCutTogetherWithItsRecordLeavesAGapForEver() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func tailCutTogetherWithItsRecordLeavesAGapForEver(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let firsts = try fill(fixture)
         try fixture.tamper("DELETE FROM event_group WHERE first_seq >= ?1", [.integer(firsts[2])])
         try fixture.tamper("DELETE FROM chain_head")
@@ -116,8 +120,10 @@ import Testing
         #expect(try fixture.records.verifyChain().findings.map(\.kind) == [.removed])
     }
 
-    @Test(arguments: [true, false]) func trailRemovedAsAWholeIsToldForEver(isBegun: Bool) async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all, [true, false]) func trailRemovedAsAWholeIsToldForEver(_ kind: TestDatabases, isBegun: Bool)
+        async throws
+    {
+        let fixture = try await Fixture(kind)
         if isBegun { _ = try fill(fixture) }
         for table in ["event_group", "event_personal", "chain_head"] { try fixture.tamper("DELETE FROM \(table)") }
         let finding = try #require(try fixture.records.verifyChain().findings.first)
@@ -127,11 +133,14 @@ import Testing
         #expect(try fixture.records.verifyChain().findings.first?.kind == .removed)
     }
 
-    @Test(arguments: [
-        "DELETE FROM event_user WHERE seq = 9", "DELETE FROM event_login", "UPDATE event_client SET client = 99 WHERE seq = 9",
-        "INSERT INTO event_user (\"user\", seq) VALUES (77, 3)",
-    ]) func searchThatMissesALineIsTold(_ change: String) async throws {
-        let fixture = try await Fixture()
+    @Test(
+        arguments: TestDatabases.all,
+        [
+            "DELETE FROM event_user WHERE seq = 9", "DELETE FROM event_login", "UPDATE event_client SET client = 99 WHERE seq = 9",
+            "INSERT INTO event_user (\"user\", seq) VALUES (77, 3)",
+        ]) func searchThatMissesALineIsTold(_ kind: TestDatabases, _ change: String) async throws
+    {
+        let fixture = try await Fixture(kind)
         _ = try fill(fixture)
         while try fixture.records.index.fillSome(upTo: fixture.records.chain.head.seq, atLeast: 1) {}
         #expect(try fixture.records.verifyChain().findings == [])
@@ -139,8 +148,8 @@ import Testing
         #expect(try fixture.records.verifyChain().findings.map(\.kind) == [.index])
     }
 
-    @Test func markAboveTheLastLineHidesNothing() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func markAboveTheLastLineHidesNothing(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         _ = try fill(fixture)
         try fixture.tamper("UPDATE event_index SET watermark = 1000000")
         try fixture.reopen()
@@ -152,11 +161,11 @@ import Testing
         #expect(try fixture.records.events(logins: login...login, limit: 9).count == 1)
     }
 
-    @Test func newChainHasItsRecordBeforeItsFirstLine() throws {
+    @Test(arguments: TestDatabases.all) func newChainHasItsRecordBeforeItsFirstLine(_ kind: TestDatabases) throws {
         let folder = TemporaryFolder()
         for _ in 1...2 {
             let records = try Records(
-                try TestDatabases.sqlite.open(in: folder), key: .file(folder.path + "/master.key"), at: start, options: Records.Options())
+                try kind.open(in: folder), key: .file(folder.path + "/master.key"), at: start, options: Records.Options())
             defer { records.close() }
             #expect(try records.verifyChain().findings == [])
             let row = try records.database.read([Statement(.readHead)])[0][0]
@@ -166,16 +175,17 @@ import Testing
         }
     }
 
-    @Test(arguments: ["seq = seq - 1", "seq = seq + 1", "hash = zeroblob(32)", "mac = zeroblob(32)"])
-    func changedHeadRecordIsNamed(_ change: String) async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all, ["seq = seq - 1", "seq = seq + 1", "hash = ?1", "mac = ?1"])
+    func changedHeadRecordIsNamed(_ kind: TestDatabases, _ change: String) async throws {
+        let fixture = try await Fixture(kind)
         _ = try fill(fixture)
-        try fixture.tamper("UPDATE chain_head SET \(change)")
+        try fixture.tamper(
+            "UPDATE chain_head SET \(change)", change.contains("?1") ? [.blob([UInt8](repeating: 0, count: 32))] : [])
         #expect(try fixture.records.verifyChain().findings.first?.kind == .head)
     }
 
-    @Test func changedPersonalFieldsAreNamed() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func changedPersonalFieldsAreNamed(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let first = try fill(fixture)[1]
         let body = try fixture.query("SELECT body FROM event_personal WHERE first_seq = ?1", [.integer(first)])[0].blob(0)
         for position in body.indices {
@@ -188,8 +198,8 @@ import Testing
         }
     }
 
-    @Test func erasedPersonLeavesTheChainIntact() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func erasedPersonLeavesTheChainIntact(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         let firsts = try fill(fixture)
         let user = fixture.user
         let count = try await fixture.change {
@@ -207,8 +217,10 @@ import Testing
         #expect(records.map(\.seq) == (firsts[0]...firsts[2] + 2).reversed())
     }
 
-    @Test(arguments: [false, true]) func trailIsSearchedAlikeBeforeAndAfterIndexing(isIndexed: Bool) async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all, [false, true]) func trailIsSearchedAlikeBeforeAndAfterIndexing(
+        _ kind: TestDatabases, isIndexed: Bool
+    ) async throws {
+        let fixture = try await Fixture(kind)
         let firsts = try fill(fixture)
         if isIndexed { while try fixture.records.index.fillSome(upTo: fixture.records.chain.head.seq, atLeast: 1) {} }
         _ = try fill(fixture)

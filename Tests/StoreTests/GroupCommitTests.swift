@@ -9,8 +9,8 @@ import Testing
 @testable import Store
 
 @Suite struct GroupCommitTests {
-    @Test func groupsKeepTheOrderOfSubmissionAndHooksRunOncePerGroup() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func groupsKeepTheOrderOfSubmissionAndHooksRunOncePerGroup(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         var limits = GroupCommit.Limits()
         limits.group = 4
         try fixture.reopen(limits: limits)
@@ -27,8 +27,8 @@ import Testing
         #expect(fixture.records.writer.statistics.largestGroup == 4)
     }
 
-    @Test func beyondTheBoundASubmissionFailsAtOnce() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func beyondTheBoundASubmissionFailsAtOnce(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         var limits = GroupCommit.Limits()
         limits.waiting = 3
         limits.afterthoughts = 2
@@ -50,8 +50,8 @@ import Testing
         #expect(statistics.overloaded == 1 && statistics.afterthoughtsLost == 3 && statistics.waiting == 0)
     }
 
-    @Test func countersAreKeptWhenTheQueueIsFull() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func countersAreKeptWhenTheQueueIsFull(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         var limits = GroupCommit.Limits()
         limits.afterthoughts = 2
         try fixture.reopen(limits: limits)
@@ -78,7 +78,7 @@ import Testing
     }
 
     @Test func fullDiskAcceptsNobodyAndTheWriterGoesOnAfterwards() async throws {
-        let fixture = try await Fixture()
+        let fixture = try await Fixture(.sqlite)
         let database = try #require(fixture.records.database as? SQLiteDatabase)
         let pages = try database.pragma("PRAGMA page_count")[0].integer(0)
         _ = try database.pragma("PRAGMA max_page_count = \(pages)")
@@ -101,10 +101,10 @@ import Testing
     }
 
     /// Fails the n-th statement of the writer, for every n, until a run gets through.
-    @Test func noFailedStatementEndsInAnAcceptWithoutMarkAndEvent() async throws {
+    @Test(arguments: TestDatabases.all) func noFailedStatementEndsInAnAcceptWithoutMarkAndEvent(_ kind: TestDatabases) async throws {
         var failing = 1
         while true {
-            let fixture = try await Fixture()
+            let fixture = try await Fixture(kind)
             do {
                 let counter = CountDown()
                 try fixture.reopen(probe: { sql throws(DatabaseError) in try counter.step() })
@@ -144,10 +144,10 @@ import Testing
         }
     }
 
-    @Test func backgroundWorkWaitsUntilNothingIsSubmitted() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func backgroundWorkWaitsUntilNothingIsSubmitted(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         fixture.records.close()
-        let records = try Records(try TestDatabases.sqlite.open(in: fixture.folder), key: fixture.key, at: start)
+        let records = try Records(try kind.open(in: fixture.folder), key: fixture.key, at: start)
         defer { records.close() }
         let began = records.index.watermark
         let (hotp, user) = (fixture.hotp, fixture.user)
@@ -179,10 +179,10 @@ import Testing
         #expect(try records.events(logins: Bits128(high: 5, low: 5_000)...Bits128(high: 5, low: 5_000), limit: 2).count == 1)
     }
 
-    @Test func threadWritesWhatManyThreadsSubmit() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func threadWritesWhatManyThreadsSubmit(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         fixture.records.close()
-        let records = try Records(try TestDatabases.sqlite.open(in: fixture.folder), key: fixture.key, at: start)
+        let records = try Records(try kind.open(in: fixture.folder), key: fixture.key, at: start)
         let (hotp, user) = (fixture.hotp, fixture.user)
         let done = Collected<Int64>()
         await withTaskGroup(of: Void.self) { group in

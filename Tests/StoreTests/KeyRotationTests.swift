@@ -18,21 +18,22 @@ import Testing
     }
 
     private func open(
-        _ folder: TemporaryFolder, key: MasterKeySource? = nil, probe: (@Sendable (KeyRotationStep) throws(StoreError) -> Void)? = nil
+        _ kind: TestDatabases, _ folder: TemporaryFolder, key: MasterKeySource? = nil,
+        probe: (@Sendable (KeyRotationStep) throws(StoreError) -> Void)? = nil
     ) throws -> Records {
         var options = Records.Options()
         options.rotationProbe = probe
         return try Records(
-            try TestDatabases.sqlite.open(in: folder), key: key ?? .file(folder.path + "/master.key"), at: start, options: options)
+            try kind.open(in: folder), key: key ?? .file(folder.path + "/master.key"), at: start, options: options)
     }
 
     /// Users, factors and a client, more than one transaction seals anew.
-    private func filled() async throws -> (folder: TemporaryFolder, recovery: [UInt8]) {
-        let fixture = try await Fixture()
+    private func filled(_ kind: TestDatabases) async throws -> (folder: TemporaryFolder, recovery: [UInt8]) {
+        let fixture = try await Fixture(kind)
         let folder = fixture.folder
         let recovery = fixture.recoveryHash
         fixture.records.close()
-        let records = try open(folder)
+        let records = try open(kind, folder)
         for number in 0..<Records.resealChunk + 10 {
             var user = NewUser(name: "u\(number)", key: "u\(number)", created: start)
             user.passwordHash = Secret(utf8: "hash of \(number)")
@@ -63,20 +64,32 @@ import Testing
     /// Whether any value in any table is still sealed under this key.
     private func values(under id: UInt32, _ records: Records) throws -> [String] {
         func rows(_ sql: String) throws -> Rows { try records.database.read([Statement(SQL(composed: sql))])[0] }
+        let columns =
+            switch records.database.dialect {
+            case .sqlite:
+                """
+                SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c
+                WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND c.type = 'BLOB'
+                """
+            case .postgres:
+                """
+                SELECT CAST(table_name AS text), CAST(column_name AS text) FROM information_schema.columns
+                WHERE table_schema = current_schema() AND data_type = 'bytea'
+                """
+            }
         var found: [String] = []
-        for table in try rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").map({ try $0.text(0) }) {
-            for column in try rows("SELECT name FROM pragma_table_info('\(table)')").map({ try $0.text(0) }) {
-                for row in try rows("SELECT \"\(column)\" FROM \"\(table)\" WHERE typeof(\"\(column)\") = 'blob'") {
-                    if Sealing.key(of: try row.blob(0)) == id { found.append("\(table).\(column)") }
-                }
+        for place in try rows(columns) {
+            let (table, column) = (try place.text(0), try place.text(1))
+            for row in try rows("SELECT \"\(column)\" FROM \"\(table)\" WHERE \"\(column)\" IS NOT NULL") {
+                if Sealing.key(of: try row.blob(0)) == id { found.append("\(table).\(column)") }
             }
         }
         return found
     }
 
-    @Test func everythingIsSealedAnewAndOpensAsBefore() async throws {
-        let (folder, recovery) = try await filled()
-        let records = try open(folder)
+    @Test(arguments: TestDatabases.all) func everythingIsSealedAnewAndOpensAsBefore(_ kind: TestDatabases) async throws {
+        let (folder, recovery) = try await filled(kind)
+        let records = try open(kind, folder)
         let before = try records.keyStatus()
         let handle = HandleID(Bits128(high: 1, low: 2))
         let text = records.handles.text(of: handle)
@@ -90,7 +103,7 @@ import Testing
         #expect(try FileManager.default.attributesOfItem(atPath: folder.path + "/master.key")[.posixPermissions] as? Int == 0o600)
         records.close()
 
-        let again = try open(folder)
+        let again = try open(kind, folder)
         try check(again, recovery, "after a restart")
         #expect(again.handles.open(text) == handle)
         #expect(try again.events(EventFilter(limit: 2)).map(\.event.kind) == [.keyRotated, .keyRotationBegun])
@@ -100,21 +113,22 @@ import Testing
         #expect(try values(under: 2, again) == [])
         try check(again, recovery, "after the third key")
         again.close()
-        let last = try open(folder)
+        let last = try open(kind, folder)
         try check(last, recovery, "after the third key and a restart")
         last.close()
     }
 
-    @Test(arguments: KeyRotationStep.allCases) func endedAtAnyStepTheNextStartGoesOn(step: KeyRotationStep) async throws {
-        let (folder, recovery) = try await filled()
-        let records = try open(folder) { reached throws(StoreError) in
+    @Test(arguments: TestDatabases.all, KeyRotationStep.allCases)
+    func endedAtAnyStepTheNextStartGoesOn(_ kind: TestDatabases, step: KeyRotationStep) async throws {
+        let (folder, recovery) = try await filled(kind)
+        let records = try open(kind, folder) { reached throws(StoreError) in
             if reached == step { throw StoreError(.unavailable, "killed") }
         }
         await #expect(throws: StoreError.self) { try await rotate(records) }
         try check(records, recovery, "\(step), going on without the end")
         records.close()
 
-        let again = try open(folder)
+        let again = try open(kind, folder)
         try check(again, recovery, "\(step), after a restart")
         let resumed = try await again.resumeKeyRotation(done: done)
         #expect((resumed != nil) == (step == .switched || step == .resealed))
@@ -128,41 +142,41 @@ import Testing
         #expect(try values(under: 1, again) == [])
         #expect(try MasterKey.load(.file(folder.path + "/master.key"))?.count == 1)
         again.close()
-        let last = try open(folder)
+        let last = try open(kind, folder)
         try check(last, recovery, "\(step), after another start")
         #expect(try last.keyStatus().hasSpentKeys == false)
         last.close()
     }
 
-    @Test func keyOfTheEnvironmentIsPutThereByHand() async throws {
-        let (folder, recovery) = try await filled()
+    @Test(arguments: TestDatabases.all) func keyOfTheEnvironmentIsPutThereByHand(_ kind: TestDatabases) async throws {
+        let (folder, recovery) = try await filled(kind)
         let old = try #require(try MasterKey.load(.file(folder.path + "/master.key"))).first
         func text(_ keys: MasterKey?...) -> MasterKeySource {
             .text(Secret(utf8: keys.compactMap { $0?.text.revealText() }.joined(separator: "\n")))
         }
-        let records = try open(folder, key: text(old))
+        let records = try open(kind, folder, key: text(old))
         await #expect { try await rotate(records) } throws: { ($0 as? StoreError)?.remedy.contains("sallyport key make") == true }
         records.close()
 
         let next = MasterKey.random()
-        let both = try open(folder, key: text(next, old))
+        let both = try open(kind, folder, key: text(next, old))
         let report = try await rotate(both)
         #expect(report.fingerprint == next.fingerprint && report.oldKeyIsIn == MasterKeySource.variable)
         #expect(try both.keyStatus().hasSpentKeys)
         both.close()
-        let alone = try open(folder, key: text(next))
+        let alone = try open(kind, folder, key: text(next))
         try check(alone, recovery)
         alone.close()
         // The old key alone opens it no more, and is told from a key of elsewhere.
-        #expect { try open(folder, key: text(old)) } throws: {
+        #expect { try open(kind, folder, key: text(old)) } throws: {
             let error = $0 as? StoreError
             return error?.code == .wrongKey && error?.what.contains("was replaced by key \(next.fingerprint)") == true
         }
     }
 
-    @Test func oldKeyIsNeededUntilNothingIsSealedUnderIt() async throws {
-        let (folder, _) = try await filled()
-        let records = try open(folder) { reached throws(StoreError) in
+    @Test(arguments: TestDatabases.all) func oldKeyIsNeededUntilNothingIsSealedUnderIt(_ kind: TestDatabases) async throws {
+        let (folder, _) = try await filled(kind)
+        let records = try open(kind, folder) { reached throws(StoreError) in
             if reached == .switched { throw StoreError(.unavailable, "killed") }
         }
         await #expect(throws: StoreError.self) { try await rotate(records) }
@@ -170,15 +184,15 @@ import Testing
         let keys = try #require(try MasterKey.load(.file(folder.path + "/master.key")))
         #expect(keys.count == 2)
         try MasterKey.replace(folder.path + "/master.key", with: [keys[0]])
-        #expect { try open(folder) } throws: {
+        #expect { try open(kind, folder) } throws: {
             let error = $0 as? StoreError
             return error?.code == .keyMissing && error?.what.contains("still sealed") == true && error?.isConfiguration == true
         }
     }
 
-    @Test func oldKeySignsNoNewLine() async throws {
-        let (folder, _) = try await filled()
-        let records = try open(folder)
+    @Test(arguments: TestDatabases.all) func oldKeySignsNoNewLine(_ kind: TestDatabases) async throws {
+        let (folder, _) = try await filled(kind)
+        let records = try open(kind, folder)
         let old = records.ring.withLock { $0.current }
         let name = try #require(try records.setting(SettingName.chain))
         _ = try await rotate(records)
@@ -199,9 +213,9 @@ import Testing
         records.close()
     }
 
-    @Test func copyIsConfirmedByItsBytesAndForThisKeyAlone() async throws {
-        let (folder, _) = try await filled()
-        let records = try open(folder)
+    @Test(arguments: TestDatabases.all) func copyIsConfirmedByItsBytesAndForThisKeyAlone(_ kind: TestDatabases) async throws {
+        let (folder, _) = try await filled(kind)
+        let records = try open(kind, folder)
         #expect(try records.keyStatus().copyConfirmed == nil)
         let copy = Secret(Array(try Data(contentsOf: URL(fileURLWithPath: folder.path + "/master.key"))))
         await #expect {

@@ -48,8 +48,8 @@ import Testing
         #expect(old.open(new.text(of: handle)) == nil)
     }
 
-    @Test func secretMovedToAnotherRowCostsOnlyItsOwnerTheLogin() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func secretMovedToAnotherRowCostsOnlyItsOwnerTheLogin(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         try fixture.tamper("UPDATE factor SET secret = (SELECT secret FROM factor WHERE id = \(fixture.hotp)) WHERE id = \(fixture.totp)")
         let facts = try fixture.facts()
         #expect(facts.factors.map(\.kind) == [.hotp, .recovery])
@@ -124,12 +124,12 @@ import Testing
         }
     }
 
-    @Test func wrongKeyIsToldBeforeAnythingIsOpened() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func wrongKeyIsToldBeforeAnythingIsOpened(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         fixture.records.close()
         let wrong = MasterKeySource.text(Secret(utf8: String(repeating: "ab", count: 32)))
         #expect {
-            try Records(try TestDatabases.sqlite.open(in: fixture.folder), key: wrong, at: start)
+            try Records(try kind.open(in: fixture.folder), key: wrong, at: start)
         } throws: {
             let error = $0 as? StoreError
             return error?.code == .wrongKey && error?.isConfiguration == true
@@ -137,13 +137,13 @@ import Testing
         }
     }
 
-    @Test func missingKeyIsNeverMadeAnew() async throws {
-        let fixture = try await Fixture()
+    @Test(arguments: TestDatabases.all) func missingKeyIsNeverMadeAnew(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         fixture.records.close()
         let path = fixture.folder.path + "/master.key"
         try FileManager.default.removeItem(atPath: path)
         #expect {
-            try Records(try TestDatabases.sqlite.open(in: fixture.folder), key: .file(path), at: start)
+            try Records(try kind.open(in: fixture.folder), key: .file(path), at: start)
         } throws: { ($0 as? StoreError)?.code == .keyMissing }
         #expect(!FileManager.default.fileExists(atPath: path))
     }

@@ -111,8 +111,8 @@ import Testing
         #expect(fixture.settle(fixture.settlement([.hotp(factor: fixture.hotp, counter: 1)])) == [.markUsed(nil)])
     }
 
-    @Test func foldThatFailsRefusesTheGroup() async throws {
-        let fixture = try await Fixture(.sharedSQLite)
+    @Test(arguments: TestDatabases.shared) func foldThatFailsRefusesTheGroup(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
         #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 100)])) == [.done])
         try fixture.reopen { sql throws(DatabaseError) in
             if sql.hasPrefix("UPDATE factor SET") { throw DatabaseError(.inputOutput, "planted") }
@@ -316,7 +316,7 @@ import Testing
         #expect(try fixture.facts().failures.isEmpty)
     }
 
-    @Test(arguments: TestDatabases.all) func acknowledgedLoginIsThereAfterACrash(_ kind: TestDatabases) async throws {
+    @Test(arguments: TestDatabases.files) func acknowledgedLoginIsThereAfterACrash(_ kind: TestDatabases) async throws {
         let fixture = try await Fixture(kind)
         #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 100)])) == [.done])
         // What a killed process leaves: database and journal as they are, nothing closed.

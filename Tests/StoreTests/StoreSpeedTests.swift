@@ -10,9 +10,9 @@ import Testing
 
 @Suite(.serialized, .enabled(if: ProcessInfo.processInfo.environment["SALLYPORT_MEASURE"] != nil, "set SALLYPORT_MEASURE=1"))
 struct StoreSpeedTests {
-    private func users(_ count: Int, in folder: TemporaryFolder) async throws -> Records {
+    private func users(_ kind: TestDatabases, _ count: Int, in folder: TemporaryFolder) async throws -> Records {
         let records = try Records(
-            try TestDatabases.sqlite.open(in: folder), key: .file(folder.path + "/master.key"), at: start, options: Records.Options())
+            try kind.open(in: folder), key: .file(folder.path + "/master.key"), at: start, options: Records.Options())
         let secret = Secret(utf8: "12345678901234567890")
         try await withThrowingTaskGroup(of: Void.self) { group in
             for lane in 0..<64 {
@@ -33,12 +33,12 @@ struct StoreSpeedTests {
         var options = Records.Options()
         options.runsWriter = false
         return try Records(
-            try TestDatabases.sqlite.open(in: folder), key: .file(folder.path + "/master.key"), at: start, options: options)
+            try kind.open(in: folder), key: .file(folder.path + "/master.key"), at: start, options: options)
     }
 
-    @Test(arguments: [1_000, 20_000]) func settlingAndLoading(count: Int) async throws {
+    @Test(arguments: TestDatabases.all, [1_000, 20_000]) func settlingAndLoading(_ kind: TestDatabases, count: Int) async throws {
         let folder = TemporaryFolder()
-        let records = try await users(count, in: folder)
+        let records = try await users(kind, count, in: folder)
         defer { records.close() }
         let lookups = (0..<count).map { LoginLookup(nameKey: "user\($0)", handle: nil) }
         for batch in [1, 16] {
@@ -50,7 +50,7 @@ struct StoreSpeedTests {
                 #expect(facts[0].factors.count == 1)
                 read += batch
             }
-            print("load, \(count) users, \(batch) a call: \(Date().timeIntervalSince(began) / Double(read) * 1e6) µs a login")
+            print("\(kind): load, \(count) users, \(batch) a call: \(Date().timeIntervalSince(began) / Double(read) * 1e6) µs a login")
         }
         let facts = try lookups.prefix(1_000).map { try records.load([$0], at: start)[0] }
         for size in [1, 64, 256] {
@@ -82,16 +82,16 @@ struct StoreSpeedTests {
                 done += size
             }
             let seconds = Date().timeIntervalSince(began)
-            print("settle, \(count) users, \(size) a group: \(Int(Double(done) / seconds)) a second")
+            print("\(kind): settle, \(count) users, \(size) a group: \(Int(Double(done) / seconds)) a second")
             #expect(outcomes.all.isEmpty)
         }
         var began = Date()
         var events = 0
         while try records.index.fillSome(upTo: records.chain.head.seq, atLeast: 1) { events += 1 }
-        print("index: \(Date().timeIntervalSince(began)) s for \(records.chain.head.seq) lines")
+        print("\(kind): index: \(Date().timeIntervalSince(began)) s for \(records.chain.head.seq) lines")
         began = Date()
         let report = try records.verifyChain()
-        print("verify: \(Date().timeIntervalSince(began)) s for \(report.events) lines; \(report.isIntact)")
+        print("\(kind): verify: \(Date().timeIntervalSince(began)) s for \(report.events) lines; \(report.isIntact)")
         #expect(report.isIntact)
     }
 }

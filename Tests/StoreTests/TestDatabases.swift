@@ -4,12 +4,14 @@
 import Foundation
 import LoginEngine
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Store
 
 final class TemporaryFolder: Sendable {
     let path: String
+    let hasSchema = Mutex(false)
 
     init() {
         path = FileManager.default.temporaryDirectory.appendingPathComponent("sallyport-\(UUID().uuidString)").path
@@ -20,12 +22,15 @@ final class TemporaryFolder: Sendable {
 }
 
 /// Every backend that passes for a `SQLDatabase`.
-enum TestDatabases: String, CaseIterable, CustomTestStringConvertible {
-    case sqlite
+enum TestDatabases: String, CustomTestStringConvertible {
+    case sqlite, postgres
     /// As if other nodes wrote to it too: used codes are guarded by a table, as in a cluster.
     case sharedSQLite
 
-    static var all: [TestDatabases] { allCases }
+    static let all = files + (PostgresCluster.isHere ? [.postgres] : [])
+    /// Those where each used code is a row of its own.
+    static let shared = all.filter { $0 != .sqlite }
+    static let files: [TestDatabases] = [.sqlite, .sharedSQLite]
     var testDescription: String { rawValue }
 
     func open(in folder: TemporaryFolder, probe: (@Sendable (String) throws(DatabaseError) -> Void)? = nil) throws -> any SQLDatabase {
@@ -35,7 +40,26 @@ enum TestDatabases: String, CaseIterable, CustomTestStringConvertible {
             options.probe = probe
             options.isOwnedAlone = self == .sqlite
             return try SQLiteDatabase(path: folder.path + "/sallyport.sqlite", options: options)
+        case .postgres:
+            var options = PostgresDatabase.Options()
+            options.probe = probe
+            return try PostgresDatabase(try Self.address(of: folder), options: options)
         }
+    }
+
+    /// Of the schema that belongs to the folder.
+    static func address(of folder: TemporaryFolder) throws -> PostgresAddress {
+        let cluster = try PostgresCluster.shared()
+        let schema = "t_" + folder.path.suffix(36).lowercased().replacing("-", with: "")
+        let isNew = folder.hasSchema.withLock { has in
+            defer { has = true }
+            return !has
+        }
+        if isNew {
+            let connection = try PostgresConnection(try PostgresAddress(cluster.url()), timeout: 20_000)
+            _ = try connection.run([Statement(SQL(composed: "CREATE SCHEMA \(schema)"))])
+        }
+        return try PostgresAddress(cluster.url(schema: schema))
     }
 }
 

@@ -85,6 +85,11 @@ enum MarkKeeping: Sendable {
         if case .log(let log) = self { log.noteChange() }
     }
 
+    /// In a new session with the database, what is remembered of it is read again.
+    func takeUp(_ database: any SQLDatabase) throws(DatabaseError) {
+        if case .table(let slots) = self { try slots.takeUp(database) }
+    }
+
     func tick(at now: Timestamp) {
         switch self {
         case .table(let slots): slots.tick(at: now)
@@ -175,7 +180,7 @@ extension Settlement {
                 .blob(handle.bits.bytes), .blob(decision.login.bits.bytes), .integer(decision.at.microseconds), .flag(decision.isAccept),
                 .blob(decision.request.bits.bytes), .blob(decision.retry?.bits.bytes),
             ])
-        return Unit(guarded: guards, then: { _ in [consume] })
+        return Unit(guarded: guards, key: handle.bits.bytes, then: { _ in [consume] })
     }
 
     private func statement(for mark: Mark, slot: Int64) -> Statement {

@@ -34,6 +34,14 @@ final class MarkSlots: Sendable {
         newest = Atomic(max(try row.integerIfAny(1) ?? .min, Self.day(of: now)))
     }
 
+    /// Reads again what there is, in a new session with the database.
+    func takeUp(_ database: any SQLDatabase) throws(DatabaseError) {
+        let row = try database.read([Statement(.bounds)])[0][0]
+        let oldest = try row.integerIfAny(0)
+        state.withLock { $0.oldest = oldest }
+        if let highest = try row.integerIfAny(1), highest > current { newest.store(highest, ordering: .releasing) }
+    }
+
     /// The highest slot seen; any thread may ask.
     var current: Int64 { newest.load(ordering: .acquiring) }
 

@@ -17,6 +17,7 @@ package final class SQLiteDatabase: SQLDatabase {
         package init() {}
     }
 
+    package let dialect = Dialect.sqlite
     package var isOwnedAlone: Bool { options.isOwnedAlone }
 
     private let path: String
@@ -74,6 +75,9 @@ package final class SQLiteDatabase: SQLDatabase {
             throw DatabaseError(.cannotOpen, "\(error)")
         }
     }
+
+    /// A file has no other: nobody else writes it while its directory is locked.
+    package func session() -> Int { 0 }
 
     package func read(_ statements: [Statement]) throws(DatabaseError) -> [Rows] {
         let connection = try borrow()
@@ -168,7 +172,7 @@ package final class SQLiteDatabase: SQLDatabase {
         results.reserveCapacity(unit.guarded.count)
         for (index, check) in unit.guarded.enumerated() {
             let rows = try writer.run(check.statement, on: database)
-            guard rows.affected == check.rows else { return .refused(index) }
+            guard check.isMet(by: rows) else { return .refused(index) }
             results.append(rows)
         }
         if let then = unit.then {

@@ -200,6 +200,6 @@ extension SQL {
     fileprivate static let insertRange = SQL("INSERT INTO client_address (range, client, position) VALUES (?1, ?2, ?3)")
     fileprivate static let dropRanges = SQL("DELETE FROM client_address WHERE client = ?1")
     fileprivate static let insertPin = SQL("INSERT INTO client_pin (client, address, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
-    fileprivate static let deletePins = SQL("DELETE FROM client_pin WHERE client = ?1 AND (?2 IS NULL OR address = ?2)")
-    fileprivate static let pins = SQL("SELECT client, address, at FROM client_pin WHERE ?1 IS NULL OR client = ?1 ORDER BY client, address")
+    fileprivate static let deletePins = SQL("DELETE FROM client_pin WHERE client = ?1 AND (address = ?2 OR ?2 IS NULL)")
+    fileprivate static let pins = SQL("SELECT client, address, at FROM client_pin WHERE client = ?1 OR ?1 IS NULL ORDER BY client, address")
 }

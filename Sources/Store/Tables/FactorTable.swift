@@ -100,26 +100,19 @@ extension Records {
         let unit = Unit(
             guarded: [
                 Unit.Guard(Statement(.userIsThere, [factor])),
-                Unit.Guard(Statement(.recoveryFactorOrNext, [factor])),
+                Unit.Guard(Statement(.insertRecoveryFactor, [factor, .integer(at.microseconds)]), rows: nil),
+                Unit.Guard(Statement(.findRecoveryFactor, [factor])),
             ],
             then: { [self] rows in
-                // The hashes need the factor's number before it is there.
-                guard let row = rows[1].first, let next = try? row.integer(1) else { return [] }
-                let known = try? row.integerIfAny(0)
-                let id = known ?? next
-                var statements: [Statement] = []
-                if known == nil {
-                    statements.append(Statement(.insertRecoveryFactor, [factor, .integer(at.microseconds), .integer(id)]))
-                }
-                statements.append(Statement(.activateRecoveryFactor, [factor]))
-                statements.append(Statement(.dropRecoveryCodes, [factor]))
+                // The hashes need the factor's number.
+                guard let id = try? rows[2].first?.integer(0) else { return [] }
+                var statements = [Statement(.activateRecoveryFactor, [factor]), Statement(.dropRecoveryCodes, [factor])]
                 statements += codes.map { Statement(.insertRecoveryCode, [.integer(id), .blob(recoveryHash($0, factor: id))]) }
-                return statements + [Statement(.raiseRevision), Statement(.findRecoveryFactor, [factor])]
+                return statements + [Statement(.raiseRevision)]
             })
         let rows = try await change(unit, refusals: [Self.noUser]) { _ in [event.about(user: user)] }
         do throws(DatabaseError) {
-            guard let row = rows.last?.first else { throw DatabaseError(.damaged, "the recovery factor is not there") }
-            return try row.integer(0)
+            return try rows[2][0].integer(0)
         } catch {
             throw StoreError(error)
         }
@@ -185,17 +178,13 @@ extension SQL {
     fileprivate static let setFactorLabel = SQL("UPDATE factor SET label = ?2 WHERE id = ?1 RETURNING \"user\"")
     fileprivate static let deleteFactor = SQL("DELETE FROM factor WHERE id = ?1 RETURNING \"user\"")
     fileprivate static let factorSecret = SQL("SELECT secret, \"user\" FROM factor WHERE id = ?1")
-    /// The number that the user's recovery factor has, and the one that a new factor gets: none is given twice.
-    fileprivate static let recoveryFactorOrNext = SQL(
-        """
-        SELECT (SELECT id FROM factor WHERE "user" = ?1 AND kind = 'recovery' ORDER BY id LIMIT 1),
-            coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'factor'), 0) + 1
-        """)
     fileprivate static let findRecoveryFactor = SQL("SELECT id FROM factor WHERE \"user\" = ?1 AND kind = 'recovery' ORDER BY id LIMIT 1")
+    /// Unless the user has one.
     fileprivate static let insertRecoveryFactor = SQL(
         """
-        INSERT INTO factor (id, "user", kind, label, state, algorithm, digits, period, folded, drift, created)
-        VALUES (?3, ?1, 'recovery', 'recovery codes', 'active', 'sha1', 0, 0, -1, 0, ?2)
+        INSERT INTO factor ("user", kind, label, state, algorithm, digits, period, folded, drift, created)
+        SELECT u.id, 'recovery', 'recovery codes', 'active', 'sha1', 0, 0, -1, 0, ?2 FROM "user" u
+        WHERE u.id = ?1 AND NOT EXISTS (SELECT 1 FROM factor f WHERE f."user" = u.id AND f.kind = 'recovery')
         """)
     fileprivate static let activateRecoveryFactor = SQL("UPDATE factor SET state = 'active' WHERE \"user\" = ?1 AND kind = 'recovery'")
     fileprivate static let dropRecoveryCodes = SQL(

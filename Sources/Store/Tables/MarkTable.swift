@@ -21,7 +21,7 @@ extension SQL {
     static let markRecovery = SQL(
         """
         UPDATE recovery_code SET login = ?4, used_at = ?5, request = ?6, retry = ?7, accept = ?8
-        WHERE factor = ?2 AND hash = ?1 AND used_at IS NULL AND ?3 IS NULL AND EXISTS (
+        WHERE factor = ?2 AND hash = ?1 AND used_at IS NULL AND coalesce(?3, 0) = 0 AND EXISTS (
             SELECT 1 FROM factor f JOIN "user" u ON u.id = f."user"
             WHERE f.id = ?2 AND f.state = 'active' AND f."user" = ?9 AND u.status = 'active')
         """)
