@@ -28,13 +28,13 @@ struct TestNode: Sendable {
     private let running: Task<Void, any Error>
 
     /// - Parameter folder: that of a node which was stopped, to go on with its data.
-    static func start(in folder: TemporaryFolder? = nil) async throws -> TestNode {
+    static func start(in folder: TemporaryFolder? = nil, database: String = "sqlite") async throws -> TestNode {
         _ = quiet
         let folder = try folder ?? TemporaryFolder()
         let settings = try Settings.read(
             flags: [
                 "data-directory": folder.path, "radius.listen": "127.0.0.1:0,[::1]:0", "web.health": "127.0.0.1:0",
-                "web.metrics": "127.0.0.1:0",
+                "web.metrics": "127.0.0.1:0", "database": database,
             ], environment: [:], yaml: "")
         let node = try Node.open(
             settings, in: try DataDirectory.open(folder.path), metrics: PrometheusRegistry(help: NodeFigures.help))
@@ -59,9 +59,9 @@ struct TestNode: Sendable {
         await node.close()
     }
 
-    func restarted() async throws -> TestNode {
+    func restarted(database: String = "sqlite") async throws -> TestNode {
         await stop()
-        return try await TestNode.start(in: folder)
+        return try await TestNode.start(in: folder, database: database)
     }
 
     var endpoint: UDPEndpoint { node.radius.boundAddresses[0] }

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Foundation
 import Logging
+import Store
 import Testing
 import Yams
 
@@ -110,9 +111,18 @@ import Yams
         #expect(complaint("log: { level: loud }\n", flags: ["log.level": "info"]).contains("s.yaml:1:15"))
     }
 
-    @Test func postgresIsRefusedWithoutRepeatingItsPassword() {
-        let complaint = complaint("database: postgresql://sallyport:hunter2@db/sallyport\n")
-        #expect(complaint == "s.yaml:1:11: database: PostgreSQL is not in this version; write \"sqlite\"")
+    @Test func postgresIsTakenAsItIsAndNoErrorRepeatsItsPassword() throws {
+        let url = "postgresql://sallyport:hunter2@db1,db2/sallyport?target_session_attrs=read-write"
+        let settings = try read("database: \(url)\n")
+        #expect(settings.database == .postgres(try PostgresAddress(url)))
+        #expect(!"\(settings)".contains("hunter2"))
+        let wrong = complaint("database: postgresql://sallyport:hunter2@[db/sallyport\n")
+        #expect(wrong.hasPrefix("s.yaml:1:11: database: is no address that libpq understands") && !wrong.contains("hunter2"), "\(wrong)")
+        #expect(complaint("database: mysql://x\n").contains("must be \"sqlite\""))
+        // What is typed, every user of the machine can read.
+        let typed = complaint("", flags: ["database": url])
+        #expect(typed.hasPrefix("--database: holds a password") && !typed.contains("hunter2"), "\(typed)")
+        #expect(try read("", environment: ["SALLYPORT_DATABASE": url]).origins["database"] == "environment")
     }
 
     @Test(arguments: [

@@ -32,7 +32,7 @@ struct ServeCommand: AsyncParsableCommand {
 
     func run() async throws {
         var settings = try flags.settings()
-        if demo { Demo.bindToLoopback(&settings) }
+        if demo { try Demo.prepare(&settings) }
         let directory = demo ? try Demo.open(settings.dataDirectory) : try DataDirectory.open(settings.dataDirectory)
         if !demo { try Demo.refuse(directory) }
         let metrics = PrometheusRegistry(help: NodeFigures.help)

@@ -41,8 +41,13 @@ struct Demo: Codable, Sendable {
             remedy: "Name another directory with --data-dir, or add --demo.")
     }
 
-    /// Loopback alone, whatever the settings say; a port that is taken gives way to a free one.
-    static func bindToLoopback(_ settings: inout Settings) {
+    /// Loopback alone and a file, whatever the settings say; a port that is taken gives way to a free one.
+    static func prepare(_ settings: inout Settings) throws(StoreError) {
+        guard settings.database == .sqlite else {
+            throw StoreError(
+                .databaseUnusable, "a demo works on a file of its own, not on a database server", remedy: "Leave --demo or --database away."
+            )
+        }
         func loopback(_ key: SettingKey, _ addresses: [ListenAddress], isUDP: Bool) -> [ListenAddress] {
             let wanted = settings.origins[key.name] == "defaults" ? nil : addresses.first
             let port = wanted?.port ?? addresses.first?.port ?? 0

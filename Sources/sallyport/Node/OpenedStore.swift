@@ -22,6 +22,7 @@ struct OpenedStore: Sendable {
     static func open(_ settings: Settings, in directory: DataDirectory, migrates: Bool = true) throws(StoreError) -> OpenedStore {
         var options = Records.Options()
         options.migrates = migrates
+        if case .postgres(let address) = settings.database { options.postgres = address }
         let records = try Records.open(
             in: directory, key: try keySource(settings.masterKeySource, directory.keyPath, ProcessInfo.processInfo.environment),
             at: NodeClock.now().wall, options: options)

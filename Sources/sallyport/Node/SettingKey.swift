@@ -32,7 +32,11 @@ extension SettingKey {
         meaning: "Database, master key and control socket; made at first start, mode 0700.")
     static let database = SettingKey(
         name: "database", kind: .text, standard: ["sqlite"],
-        meaning: "Where the data is: `sqlite`, a file in the data directory. This version knows no other.")
+        meaning: """
+            Where the data is: `sqlite`, a file in the data directory, or a PostgreSQL database as libpq's URL, \
+            `postgresql://host1,host2/sallyport?target_session_attrs=read-write` ([PostgreSQL](postgres.md)). A password belongs into a \
+            password file or a service; in a flag it is refused.
+            """)
     static let masterKeySource = SettingKey(
         name: "master-key.source", kind: .text, standard: ["file"],
         meaning: """

@@ -2,6 +2,7 @@
 // What a single value may be, and what several may be together.
 
 import Foundation
+import Store
 import WebDoor
 
 extension Settings {
@@ -37,10 +38,14 @@ extension Settings {
     /// The text may hold a password, so an error never repeats it.
     static func database(_ text: String) throws(SettingsError) -> Database {
         if text == "sqlite" { return .sqlite }
-        if text.hasPrefix("postgresql:") || text.hasPrefix("postgres:") {
-            throw SettingsError(description: "PostgreSQL is not in this version; write \"sqlite\"")
+        guard text.hasPrefix("postgresql:") || text.hasPrefix("postgres:") else {
+            throw SettingsError(description: "must be \"sqlite\", a file in the data directory, or postgresql://host/database")
         }
-        throw SettingsError(description: "must be \"sqlite\", a file in the data directory")
+        do throws(DatabaseError) {
+            return .postgres(try PostgresAddress(text))
+        } catch {
+            throw SettingsError(description: error.message)
+        }
     }
 
     static func masterKeySource(_ text: String) throws(SettingsError) -> MasterKeySource {

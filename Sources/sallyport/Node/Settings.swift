@@ -4,11 +4,13 @@
 import Configuration
 import Foundation
 import Logging
+import Store
 import WebDoor
 
 struct Settings: Sendable, Equatable {
     enum Database: Sendable, Equatable {
         case sqlite
+        case postgres(PostgresAddress)
     }
 
     enum MasterKeySource: Sendable, Equatable {

@@ -12,7 +12,7 @@ struct SettingsFlags: ParsableArguments {
         help: ArgumentHelp("Database, master key and control socket.", valueName: "dir"))
     var dataDirectory: String?
 
-    @Option(name: .customLong("database"), help: ArgumentHelp("Where the data is: sqlite.", valueName: "database"))
+    @Option(name: .customLong("database"), help: ArgumentHelp("Where the data is: sqlite or postgresql://…", valueName: "database"))
     var database: String?
 
     @Option(

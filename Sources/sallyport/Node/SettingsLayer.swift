@@ -2,6 +2,7 @@
 // One layer of settings, checked value by value with the place it came from, and offered to swift-configuration.
 
 import Configuration
+import Store
 import Yams
 
 struct SettingsLayer {
@@ -22,6 +23,10 @@ struct SettingsLayer {
         for key in SettingKey.all {
             guard let text = flags[key.name] else { continue }
             values[key.name] = try Self.checked(Self.split(text, for: key), key, place: key.flag)
+            if key.name == SettingKey.database.name, case .postgres(let address) = try Settings.database(text), address.hasPassword {
+                throw SettingsError(
+                    description: "\(key.flag): holds a password, which every user of this machine can read; use PGPASSFILE or a service")
+            }
         }
     }
 
@@ -53,7 +58,7 @@ struct SettingsLayer {
             values: Dictionary(
                 uniqueKeysWithValues: values.map { name, values in
                     let content: ConfigContent = kinds[name] == .addresses ? .stringArray(values) : .string(values[0])
-                    return (AbsoluteConfigKey(ConfigKey(name)), ConfigValue(content, isSecret: false))
+                    return (AbsoluteConfigKey(ConfigKey(name)), ConfigValue(content, isSecret: name == SettingKey.database.name))
                 }))
     }
 
