@@ -42,12 +42,13 @@ package struct Done: Codable, Sendable, Equatable {
 /// Every operation by its verb. A door looks here and nowhere else.
 package enum Verbs {
     package static let all: [any AdminOperation.Type] = [
-        AddUser.self, ListUsers.self, ShowUser.self, SetUser.self, RemoveUser.self, UnlockUser.self, ImportUsers.self,
+        AddUser.self, ListUsers.self, ShowUser.self, SetUser.self, RemoveUser.self, EraseUser.self, UnlockUser.self,
+        ImportUsers.self,
         AddGroup.self, ListGroups.self, ShowGroup.self, SetGroup.self, RemoveGroup.self,
         AddClient.self, ListClients.self, ShowClient.self, SetClient.self, RemoveClient.self, UnpinClient.self,
         RevealClientSecret.self, NodeStatus.self,
         AddFactor.self, AddRecoveryCodes.self, ListFactors.self, ShowFactor.self, SetFactor.self, RemoveFactor.self,
-        ListEvents.self, VerifyTrail.self, TraceLogin.self,
+        ListEvents.self, ExportTrail.self, VerifyTrail.self, AnchorTrail.self, ShowTrailKey.self, TraceLogin.self,
         ShowKey.self, RotateKey.self, ConfirmKeyCopy.self,
     ]
 

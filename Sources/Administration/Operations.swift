@@ -11,6 +11,8 @@ package final class Operations: Sendable {
         case clients
         /// The counters of this user were cleared: the engine's memory has to forget them too.
         case failures(user: Int64)
+        /// What is counted and not yet written may name somebody who is being erased: it is written now, to be erased with the rest.
+        case erasure
     }
 
     package struct Ports: Sendable {
@@ -22,18 +24,21 @@ package final class Operations: Sendable {
         package var radiusAddresses: @Sendable () -> [String]
         /// Returns when the change is in force. Does nothing where no node runs.
         package var changed: @Sendable (Change) async -> Void
+        /// Whether logins are decided meanwhile.
+        package var isServing: Bool
 
         package init(
             hashPassword: @escaping @Sendable (Secret) async throws -> Secret, now: @escaping @Sendable () -> Timestamp,
             random: @escaping @Sendable () -> any RandomNumberGenerator = { SystemRandomNumberGenerator() },
             radiusAddresses: @escaping @Sendable () -> [String] = { [] },
-            changed: @escaping @Sendable (Change) async -> Void = { _ in }
+            changed: @escaping @Sendable (Change) async -> Void = { _ in }, isServing: Bool = false
         ) {
             self.hashPassword = hashPassword
             self.now = now
             self.random = random
             self.radiusAddresses = radiusAddresses
             self.changed = changed
+            self.isServing = isServing
         }
     }
 

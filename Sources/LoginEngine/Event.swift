@@ -12,6 +12,8 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case userChanged = 21
     case userRemoved = 22
     case userUnlocked = 23
+    /// A person's row is gone and what the trail says of them is being erased; again when it is done, with the number of events.
+    case userErased = 24
     case groupAdded = 30
     case groupChanged = 31
     case groupRemoved = 32
@@ -25,6 +27,8 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case factorChanged = 51
     case factorRemoved = 52
     case recoveryCodesMade = 53
+    /// Retention removed the oldest lines.
+    case trailCut = 70
     case nodeStarted = 90
     case nodeStopped = 91
     case keyRotationBegun = 100

@@ -20,6 +20,16 @@ package struct ChainFinding: Sendable, Equatable, CustomStringConvertible {
         case personal
         /// Lines that a search does not find, or finds where they are not.
         case index
+        /// The mark behind which retention has removed lines is not what was written.
+        case base
+        /// There was more of the trail when it was anchored.
+        case restored
+        /// Lines are others than when they were anchored.
+        case rewritten
+        /// An anchor that is none of this trail's.
+        case anchor
+        /// A trail that was anchored is not here.
+        case chain
     }
 
     package var kind: Kind
@@ -46,19 +56,41 @@ package struct ChainReport: Sendable {
     package var head: EventChain.Head
     package var first: Timestamp?
     package var last: Timestamp?
+    /// The line before the first one: retention has removed up to it.
+    package var base: Int64 = 0
+    /// That agree with the trail.
+    package var anchors = 0
+    /// The newest one that was compared.
+    package var lastAnchor: Anchor?
+    /// Lines behind the newest anchor.
+    package var unanchored: Int64 = 0
 
     package var isIntact: Bool { findings.isEmpty }
 }
 
 extension Records {
     /// Streams the trail, a few groups at a time, in views that are each consistent; lines written meanwhile belong to it or not.
-    /// - Parameter progress: called now and then with the last line that was looked at.
-    package func verifyChain(progress: (Int64) -> Void = { _ in }) throws(StoreError) -> ChainReport {
+    /// - Parameters:
+    ///   - anchors: kept elsewhere; those in the database are looked at too.
+    ///   - keys: whose signatures count; nil: this database's own.
+    ///   - progress: called now and then with the last line that was looked at.
+    package func verifyChain(
+        anchors: [PlacedAnchor] = [], keys: [String]? = nil, progress: (Int64) -> Void = { _ in }
+    ) throws(StoreError) -> ChainReport {
+        let own = try trailKey()
         do throws(DatabaseError) {
-            var check = ChainCheck(signing: chain.signing)
-            var found = IndexCheck(upTo: index.watermark)
+            // Before the head: an anchor that is written meanwhile may be beyond it.
+            let kept = try keptAnchors().map { PlacedAnchor($0) }.filter {
+                $0.anchor.chain == own.chain && own.known.contains($0.anchor.text.key)
+            }
+            var check = ChainCheck(
+                signing: chain.signing,
+                anchors: AnchorCheck(kept + anchors, chain: own.chain, keys: keys.map { $0 + own.known } ?? own.known))
             // The head first: what is written after it does not matter.
-            try check.begin(try database.read([Statement(.readHead)])[0].first)
+            let results = try database.read([Statement(.readHead), Statement(.readBase)])
+            let base = try results[1].first.map { row throws(DatabaseError) in try CutMark(row) }
+            var found = IndexCheck(after: base?.head.seq ?? 0, upTo: index.watermark)
+            try check.begin(results[0].first, after: base)
             var from: Int64 = .min
             while true {
                 let results = try database.read([
@@ -90,16 +122,30 @@ struct ChainCheck {
     static let mostFindings = 1000
 
     private let signing: ChainSigning
+    private var anchors: AnchorCheck
     private var expected: Int64 = 1
     private var previous = EventChain.origin
     private var recorded: EventChain.Head?
     private(set) var report = ChainReport(head: EventChain.Head(seq: 0, hash: EventChain.origin))
 
-    init(signing: ChainSigning) {
+    init(signing: ChainSigning, anchors: AnchorCheck) {
         self.signing = signing
+        self.anchors = anchors
     }
 
-    mutating func begin(_ row: Row?) throws(DatabaseError) {
+    /// - Parameters:
+    ///   - row: the head record.
+    ///   - base: where retention has cut.
+    mutating func begin(_ row: Row?, after base: CutMark?) throws(DatabaseError) {
+        if let base {
+            report.base = base.head.seq
+            expected = base.head.seq + 1
+            previous = base.head.hash
+            if signing.mac(ofCut: base.head) != base.mac {
+                find(.base, expected...expected, "the mark behind which lines were removed was not written with this database's key")
+            }
+        }
+        anchors.begin(after: EventChain.Head(seq: expected - 1, hash: previous))
         guard let row else { return }
         let head = EventChain.Head(seq: try row.integer(0), hash: try row.blob(1))
         recorded = head
@@ -137,10 +183,13 @@ struct ChainCheck {
         for (offset, line) in lines.enumerated() {
             let seq = group.first &+ Int64(offset)
             hash = EventChain.hash(line.bytes, after: hash)
+            anchors.see(seq, hash: hash)
             let decoded = try? EventCodec.decode(line.bytes)
             if isWhole, !hash.prefix(EventChain.checkSize).elementsEqual(line.check) {
-                find(.changed, seq...seq, "changed")
-                // The checks of what follows in the group say nothing any more.
+                // The checks of what follows in the group are made with this line's hash: they say nothing any more.
+                let rest = lines.count - offset - 1
+                let followers = rest == 0 ? "" : "; the \(rest) behind it in its group cannot be vouched for either"
+                find(.changed, seq...seq, "changed\(followers)")
                 isWhole = false
             }
             guard let decoded else {
@@ -194,6 +243,12 @@ struct ChainCheck {
     /// - Parameter row: the head record as it is after the last group was read.
     mutating func end(_ row: Row?) throws(DatabaseError) {
         let last = expected - 1
+        defer {
+            for finding in anchors.end(last: last) { find(finding.kind, finding.lines, finding.text) }
+            report.anchors = anchors.checked
+            report.lastAnchor = anchors.newest
+            report.unanchored = max(0, last - (anchors.newest?.seq ?? 0))
+        }
         guard let recorded, let row else {
             find(.head, last...last, "the record of the chain's end is missing")
             return
@@ -209,7 +264,7 @@ struct ChainCheck {
 }
 
 extension SQL {
-    fileprivate static let personalAbove = SQL(
+    static let personalAbove = SQL(
         """
         SELECT p.first_seq, p.body FROM event_personal p WHERE p.first_seq > ?1 AND p.first_seq <= coalesce((
             SELECT max(g.first_seq) FROM (SELECT first_seq FROM event_group WHERE first_seq > ?1 ORDER BY first_seq LIMIT ?2) g), ?1)

@@ -5,6 +5,7 @@ internal import LoginEngine
 
 /// Takes the groups in order; holds numbers only.
 struct IndexCheck {
+    private let base: Int64
     private let watermark: Int64
     /// Rows that there must be: for logins, users and clients.
     private var expected: Int64 = 0
@@ -12,7 +13,8 @@ struct IndexCheck {
     private var firstMissing: Int64?
     private var lastMissing: Int64 = 0
 
-    init(upTo watermark: Int64) {
+    init(after base: Int64, upTo watermark: Int64) {
+        self.base = base
         self.watermark = watermark
     }
 
@@ -43,7 +45,7 @@ struct IndexCheck {
         let count = try database.read([Statement(.countIndexed, [.integer(watermark)])])[0][0].integer(0)
         guard count != expected else { return nil }
         return ChainFinding(
-            kind: .index, lines: min(1, watermark)...watermark,
+            kind: .index, lines: min(base + 1, watermark)...watermark,
             text: "the search tables have \(count) entries for these lines, and should have \(expected)")
     }
 }

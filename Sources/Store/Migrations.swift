@@ -255,7 +255,43 @@ extension Migration {
             ALTER TABLE factor ADD COLUMN unproven BIGINT;
             """#)
 
-    static let postgres: [Migration] = [postgres1, postgres2, postgres3]
+    private static let postgres4 = Migration(
+        number: 4, name: "trail",
+        checksum: "4e5f17e3efd88bec46e45aae1a1d41efbe47878180c19ef9bdb563f7e09910c6",
+        script: #"""
+            -- Signed ends of the trail, as they went to the log: all of the last two days, one a day before.
+            CREATE TABLE anchor (
+                seq BIGINT NOT NULL PRIMARY KEY,
+                at BIGINT NOT NULL,
+                line TEXT COLLATE "C" NOT NULL
+            );
+
+            -- Every key that anchors and exports were signed with.
+            CREATE TABLE anchor_key (
+                public TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+                since BIGINT NOT NULL
+            );
+
+            -- The last line that retention has removed; `told` is the last one that an event tells of.
+            CREATE TABLE chain_base (
+                id BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
+                seq BIGINT NOT NULL,
+                hash BYTEA NOT NULL,
+                mac BYTEA NOT NULL,
+                told BIGINT NOT NULL
+            );
+
+            -- Persons who are being erased: groups up to `position` are done. `keys` are their names, a line each; the row goes at the end.
+            CREATE TABLE erasure (
+                "user" BIGINT NOT NULL PRIMARY KEY,
+                requested BIGINT NOT NULL,
+                keys TEXT COLLATE "C" NOT NULL,
+                position BIGINT NOT NULL,
+                events BIGINT NOT NULL
+            );
+            """#)
+
+    static let postgres: [Migration] = [postgres1, postgres2, postgres3, postgres4]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
         checksum: "8fbae4771e2cfd268d84070c1098b32fad078f96d02ec7874bf04c7763dbf311",
@@ -505,5 +541,41 @@ extension Migration {
             ALTER TABLE factor ADD COLUMN unproven INTEGER;
             """#)
 
-    static let sqlite: [Migration] = [sqlite1, sqlite2, sqlite3]
+    private static let sqlite4 = Migration(
+        number: 4, name: "trail",
+        checksum: "99a157ab6149865c69b0d9e3174db320e97965e2038cef49f03d464dc7bb4067",
+        script: #"""
+            -- Signed ends of the trail, as they went to the log: all of the last two days, one a day before.
+            CREATE TABLE anchor (
+                seq INTEGER NOT NULL PRIMARY KEY,
+                at INTEGER NOT NULL,
+                line TEXT NOT NULL
+            );
+
+            -- Every key that anchors and exports were signed with.
+            CREATE TABLE anchor_key (
+                public TEXT NOT NULL PRIMARY KEY,
+                since INTEGER NOT NULL
+            ) WITHOUT ROWID;
+
+            -- The last line that retention has removed; `told` is the last one that an event tells of.
+            CREATE TABLE chain_base (
+                id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+                seq INTEGER NOT NULL,
+                hash BLOB NOT NULL,
+                mac BLOB NOT NULL,
+                told INTEGER NOT NULL
+            );
+
+            -- Persons who are being erased: groups up to `position` are done. `keys` are their names, a line each; the row goes at the end.
+            CREATE TABLE erasure (
+                "user" INTEGER NOT NULL PRIMARY KEY,
+                requested INTEGER NOT NULL,
+                keys TEXT NOT NULL,
+                position INTEGER NOT NULL,
+                events INTEGER NOT NULL
+            );
+            """#)
+
+    static let sqlite: [Migration] = [sqlite1, sqlite2, sqlite3, sqlite4]
 }

@@ -34,6 +34,7 @@ package final class Records: Sendable {
     let sealing: Sealing
     let opened: OpenedSecrets
     let index: EventIndex
+    let trailName: [UInt8]
     let damaged = Atomic<Int>(0)
     let ring: Mutex<KeyRing>
     let isRotating = Atomic<Bool>(false)
@@ -79,7 +80,9 @@ package final class Records: Sendable {
         handles = KeyedHandles(ring)
         recoveryKey = HMAC<SHA256>(key: ring.recovery)
         do throws(DatabaseError) {
-            let signing = ChainSigning(ring, chain: try Self.chainName(database))
+            trailName = try Self.chainName(database)
+            let signing = ChainSigning(ring, chain: trailName)
+            try Self.keep(TrailSigner(key: ring.current, chain: trailName), in: database, at: now)
             chain = try EventChain.resume(database, signing: signing)
             marks = try MarkKeeping(database, at: now)
             index = try EventIndex(database, head: chain.head.seq)

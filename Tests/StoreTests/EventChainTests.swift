@@ -202,8 +202,10 @@ import Testing
         let fixture = try await Fixture(kind)
         let firsts = try fill(fixture)
         let user = fixture.user
-        let count = try await fixture.change {
-            try await $0.erasePersonalFields(ofUser: user, event: Event(.userChanged, at: start))
+        let count = try await fixture.change { records in
+            try await records.beginErasure(ofUser: user, keys: ["alice"], event: Event(.userErased, at: start))
+            while try await records.eraseSome(ofUser: user) {}
+            return try records.erasures()[0].events
         }
         #expect(count >= 6)
         let report = try fixture.records.verifyChain()

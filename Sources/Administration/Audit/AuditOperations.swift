@@ -71,38 +71,3 @@ package struct ListEvents: AdminOperation {
             remedy: near.isEmpty ? "There are \(Words.list(words))." : NearNames.question(near), place: "kind")
     }
 }
-
-/// Walks the whole chain.
-package struct VerifyTrail: AdminOperation {
-    package static let verb = "audit.verify"
-
-    package init() {}
-
-    package struct Answer: Codable, Sendable {
-        package var isIntact: Bool
-        package var events: Int
-        /// Whose personal fields were erased; the chain holds them to that.
-        package var erased: Int
-        package var findings: [Finding]
-
-        package struct Finding: Codable, Sendable {
-            package var sequence: Int64
-            package var kind: String
-            package var text: String
-        }
-    }
-
-    package func perform(in operations: Operations, by actor: Actor) async throws -> Answer {
-        let records = operations.records
-        // Reading every event takes minutes and blocks: not on a thread that logins need.
-        let report: Result<ChainReport, StoreError> = await withCheckedContinuation { continuation in
-            DispatchQueue.global(qos: .utility).async {
-                continuation.resume(returning: Result { () throws(StoreError) in try records.verifyChain() })
-            }
-        }
-        let chain = try report.get()
-        return Answer(
-            isIntact: chain.isIntact, events: Int(chain.events), erased: Int(chain.erased),
-            findings: chain.findings.map { Answer.Finding(sequence: $0.seq, kind: $0.kind.rawValue, text: $0.text) })
-    }
-}

@@ -90,6 +90,7 @@ extension EventKind {
         case .userChanged: "user-changed"
         case .userRemoved: "user-removed"
         case .userUnlocked: "user-unlocked"
+        case .userErased: "user-erased"
         case .groupAdded: "group-added"
         case .groupChanged: "group-changed"
         case .groupRemoved: "group-removed"
@@ -103,6 +104,7 @@ extension EventKind {
         case .factorChanged: "factor-changed"
         case .factorRemoved: "factor-removed"
         case .recoveryCodesMade: "recovery-codes-made"
+        case .trailCut: "trail-cut"
         case .nodeStarted: "node-started"
         case .nodeStopped: "node-stopped"
         case .keyRotationBegun: "key-rotation-begun"
@@ -129,6 +131,7 @@ extension Event {
         case .userChanged: return "user changed" + detail("change", ": ")
         case .userRemoved: return "user removed"
         case .userUnlocked: return "unlocked"
+        case .userErased: return self["events"].map { "erased from \($0) events" } ?? "user removed, to be erased from the trail"
         case .groupAdded: return "group added" + detail("group", ": ")
         case .groupChanged: return "group " + detail("group") + detail("change", ": ")
         case .groupRemoved: return "group removed" + detail("group", ": ")
@@ -142,6 +145,7 @@ extension Event {
         case .factorChanged: return "factor " + detail("factor") + labelled + detail("change", ": ")
         case .factorRemoved: return "factor removed: " + detail("factor") + labelled
         case .recoveryCodesMade: return "recovery codes made"
+        case .trailCut: return "events" + detail("from", " ") + detail("to", " to ") + " removed by retention"
         case .nodeStarted: return "node started" + detail("release", ": ")
         case .nodeStopped: return "node stopped"
         case .keyRotationBegun: return "a new master key seals" + detail("key", ": key ")

@@ -110,17 +110,24 @@ extension Records {
             let last = chain.head.seq
             let lasting = LastingKeys(of: old)
             let own = Sealing(keys: [id: key], current: id)
-            let leave = Unit([
+            let base = try database.read([Statement(.readBase)])[0].first.map { row throws(DatabaseError) in try CutMark(row) }
+            // One that is not genuine stays what it is.
+            let renewed = base.flatMap { chain.signing.mac(ofCut: $0.head) == $0.mac ? $0.head : nil }
+            var leave = [
                 Statement(
                     .leaveMasterKey, [.integer(Int64(oldID)), .blob(own.seal(lasting.encode(lastLine: last), at: .olderKey(Int64(oldID))))]),
                 Statement(.insertMasterKey, [.integer(Int64(id)), .text(key.check), .integer(now.microseconds)]),
                 Statement(.raiseRevision),
-            ])
+            ]
             chain.signing.adopt(key, after: last)
             var isDone = false
             defer { if !isDone { chain.signing.revert() } }
             let link = chain.link([event])
-            let outcome = try database.write([leave]) { $0[0].isDone ? link.statements : [] }[0]
+            if let renewed {
+                leave.append(
+                    Statement(.setBase, [.integer(renewed.seq), .blob(renewed.hash), .blob(chain.signing.mac(ofCut: renewed))]))
+            }
+            let outcome = try database.write([Unit(leave)]) { $0[0].isDone ? link.statements : [] }[0]
             if case .failed(let error) = outcome { throw error }
             isDone = true
             chain.adopt(link)

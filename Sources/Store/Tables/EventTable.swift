@@ -124,35 +124,6 @@ extension Records {
         }
         return found
     }
-
-    /// Takes the personal fields of every event about this user out of the trail; the chain still verifies.
-    /// - Returns: of how many events.
-    package func erasePersonalFields(ofUser user: Int64, event: Event) async throws(StoreError) -> Int {
-        var filter = EventFilter(limit: .max)
-        filter.user = user
-        let lines = try events(filter).filter { !$0.isErased && !$0.event.subject.fields.isEmpty }
-        let seqs = Set(lines.map(\.seq))
-        let database = self.database
-        let count = try await onWriter { () throws(DatabaseError) in
-            var statements: [Statement] = []
-            var count = 0
-            var done: Set<Int64> = []
-            for seq in seqs.sorted() {
-                guard let first = try database.read([Statement(.groupOf, [.integer(seq)])])[0].first?.integer(0),
-                    done.insert(first).inserted,
-                    let row = try database.read([Statement(.personalOf, [.integer(first)])])[0].first,
-                    let entries = try? PersonalCodec.decode(try row.blob(0)[...], first: first)
-                else { continue }
-                let kept = entries.filter { !($0.role == .subject && seqs.contains($0.seq)) }
-                count += entries.count - kept.count
-                statements.append(Statement(.setPersonal, [.integer(first), .blob(PersonalCodec.encode(kept, first: first))]))
-            }
-            if !statements.isEmpty { _ = try database.write([Unit(statements)]) { _ in [] } }
-            return count
-        }
-        try await append(event.about(user: user))
-        return count
-    }
 }
 
 extension EventGroup {
@@ -219,7 +190,6 @@ extension SQL {
     fileprivate static let seqsOfLogins = SQL("SELECT seq FROM event_login WHERE login >= ?1 AND login <= ?2 ORDER BY seq LIMIT ?3")
     fileprivate static let seqsOfUser = SQL("SELECT seq FROM event_user WHERE \"user\" = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3")
     fileprivate static let seqsOfClient = SQL("SELECT seq FROM event_client WHERE client = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3")
-    fileprivate static let groupOf = SQL("SELECT first_seq FROM event_group WHERE first_seq <= ?1 ORDER BY first_seq DESC LIMIT 1")
     fileprivate static let wholeGroupOf = SQL(
         """
         SELECT first_seq, count, at_first, at_last, previous_hash, head_hash, mac, body
@@ -233,5 +203,4 @@ extension SQL {
         ORDER BY first_seq DESC LIMIT ?5
         """)
     static let personalOf = SQL("SELECT body FROM event_personal WHERE first_seq = ?1")
-    fileprivate static let setPersonal = SQL("UPDATE event_personal SET body = ?2 WHERE first_seq = ?1")
 }

@@ -13,7 +13,7 @@ struct AuditCommand: AsyncParsableCommand {
               sallyport audit list --user alice --since 2h
               sallyport audit verify
             """,
-        subcommands: [List.self, Verify.self, Export.self])
+        subcommands: [List.self, Verify.self, Export.self, Anchor.self, Key.self])
 
     static func table(_ events: [EventView], _ output: Output, hasUser: Bool = true) {
         var table = Table([
@@ -97,97 +97,9 @@ extension AuditCommand {
         }
     }
 
-    struct Verify: NodeCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Prove that no event was changed, removed or reordered.",
-            discussion: """
-                Exits 1 when one was, and says which.
-
-                Example:
-                  sallyport audit verify
-                """)
-
-        @OptionGroup var options: GlobalOptions
-
-        func run(_ node: NodeConnection, _ output: Output) async throws {
-            let answer = try await node.perform(VerifyTrail())
-            try output.show(answer) { answer in
-                let erased = answer.erased == 0 ? "" : ", \(answer.erased) with erased personal fields"
-                if answer.isIntact {
-                    return output.done("The trail is intact: \(Words.count(answer.events, "event"))\(erased).")
-                }
-                var table = Table([.init("EVENT", isRight: true), .init("FINDING"), .init("WHAT", isFlexible: true)])
-                for finding in answer.findings {
-                    table.rows.append([Span("\(finding.sequence)"), Span(finding.kind, .bad), Span(finding.text)])
-                }
-                output.lines(table.lines(output.terminal))
-            }
-            guard answer.isIntact else {
-                throw Refusal(
-                    .failed,
-                    "The trail was edited: \(Words.count(answer.findings.count, "finding")) in \(Words.count(answer.events, "event")).",
-                    remedy: "Keep a copy of the data directory as it is, and compare with a backup.")
-            }
-        }
-    }
-
-    struct Export: NodeCommand {
-        enum Format: String, ExpressibleByArgument, CaseIterable {
-            case json, csv
-        }
-
-        static let configuration = CommandConfiguration(
-            abstract: "Print events as JSON lines or CSV, newest first.",
-            discussion: """
-                Examples:
-                  sallyport audit export --since 30d > trail.jsonl
-                  sallyport audit export --format csv --kind login --user alice > alice.csv
-                """)
-
-        @OptionGroup var flags: EventFlags
-        @Option(help: ArgumentHelp("json or csv.", valueName: "format")) var format: Format = .json
-        @OptionGroup var options: GlobalOptions
-
-        func run(_ node: NodeConnection, _ output: Output) async throws {
-            var request = try flags.request(limit: 1000)
-            if format == .csv { output.line(EventCSV.header) }
-            while true {
-                let answer = try await node.perform(request)
-                for event in answer.events {
-                    if format == .csv { output.line(EventCSV.line(event)) } else { try AuditCommand.jsonLine(event) }
-                }
-                guard let next = answer.next else { return }
-                request.before = next
-            }
-        }
-    }
-
     static func jsonLine(_ event: EventView) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         Output.write(String(decoding: try encoder.encode(event), as: UTF8.self) + "\n", STDOUT_FILENO)
-    }
-}
-
-/// RFC 4180, and safe to open in a spreadsheet.
-enum EventCSV {
-    static let header = "sequence,at,kind,user,client,source,station,reason,actor,login,text,details"
-
-    static func line(_ event: EventView) -> String {
-        let details = event.details.map { "\($0.name)=\($0.value)" }.joined(separator: "; ")
-        let fields = [
-            "\(event.sequence)", event.at.description, event.kind, event.user, event.client, event.source, event.station, event.reason,
-            event.actor,
-            event.login, event.text, details,
-        ]
-        return fields.map { quoted($0 ?? "") }.joined(separator: ",")
-    }
-
-    /// A name that begins like a formula would be run by the spreadsheet of whoever opens the file.
-    static func quoted(_ text: String) -> String {
-        let isFormula = text.first.map { "=+-@\t\r".contains($0) } ?? false
-        let safe = isFormula ? "'" + text : text
-        guard safe.contains(where: { $0 == "," || $0 == "\"" || $0.isNewline }) else { return safe }
-        return "\"" + safe.replacing("\"", with: "\"\"") + "\""
     }
 }

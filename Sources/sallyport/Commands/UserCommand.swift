@@ -13,7 +13,9 @@ struct UserCommand: AsyncParsableCommand {
               sallyport user list --without-factor
               sallyport user unlock alice
             """,
-        subcommands: [Add.self, List.self, Show.self, Set.self, Disable.self, Enable.self, Unlock.self, Remove.self, Import.self])
+        subcommands: [
+            Add.self, List.self, Show.self, Set.self, Disable.self, Enable.self, Unlock.self, Remove.self, Erase.self, Import.self,
+        ])
 }
 
 extension UserCommand {
@@ -246,14 +248,44 @@ extension UserCommand {
                 """)
 
         @Argument(help: "Login name or alias.") var name: String
+        @Flag(help: "Also erase the person from the trail, as `user erase` does.") var erase = false
         @OptionGroup var confirmation: Confirmation
         @OptionGroup var options: GlobalOptions
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
+            if erase { return try await Erase.perform(name, confirmation, options, node, output) }
             let user = try await node.perform(ShowUser(name: name))
             let factors = user.factors.isEmpty ? "" : " with \(Words.count(user.factors.count, "factor"))"
             try options.prompts.confirm("Remove user \(user.name)\(factors)?", isYes: confirmation.isYes)
             try output.show(try await node.perform(RemoveUser(name: name)))
+        }
+    }
+
+    struct Erase: NodeCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Remove a user, and erase the person from the trail.",
+            discussion: """
+                Names, addresses and what else belongs to the person go from every event, for good; what happened stays, and the trail still
+                verifies. A node that is killed meanwhile goes on when it starts.
+
+                Example:
+                  sallyport user erase alice --yes
+                """)
+
+        @Argument(help: "Login name or alias.") var name: String
+        @OptionGroup var confirmation: Confirmation
+        @OptionGroup var options: GlobalOptions
+
+        func run(_ node: NodeConnection, _ output: Output) async throws {
+            try await Self.perform(name, confirmation, options, node, output)
+        }
+
+        static func perform(
+            _ name: String, _ confirmation: Confirmation, _ options: GlobalOptions, _ node: NodeConnection, _ output: Output
+        ) async throws {
+            let user = try await node.perform(ShowUser(name: name))
+            try options.prompts.confirm("Erase user \(user.name), and the person from the trail, for good?", isYes: confirmation.isYes)
+            try output.show(try await node.perform(EraseUser(name: name)))
         }
     }
 

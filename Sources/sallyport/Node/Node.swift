@@ -26,6 +26,7 @@ final class Node: Sendable {
     private let deadlines: Deadlines
     private let logger: Logger
     private let pins: PinKeeper
+    private let trail: TrailKeeper
 
     /// Opens the store and binds nothing yet.
     ///
@@ -72,8 +73,9 @@ final class Node: Sendable {
                     switch change {
                     case .clients: pins.reloadNow()
                     case .failures(let user): logins?.forgetFailures(ofUser: user)
+                    case .erasure: logins?.flushTallies()
                     }
-                }))
+                }, isServing: true))
         control = try ControlService(
             operations: operations, dataDirectory: store.directory.path, node: NodeLocation.nodeName, release: Sallyport.release,
             logger: Logger(label: "sallyport.control"))
@@ -91,6 +93,7 @@ final class Node: Sendable {
         self.radius = radius
         self.deadlines = deadlines
         self.pins = pins
+        trail = TrailKeeper(records: records, settings: settings, logger: Logger(label: "sallyport.trail"))
     }
 
     private static func clientTable(_ records: Records) throws -> ClientTable {
@@ -154,14 +157,16 @@ final class Node: Sendable {
     /// Writes what is still counted, ends the writer, gives the lock back.
     func close() async {
         logins.flushTallies()
-        try? await store.records.append(Event(.nodeStopped, at: NodeClock.now().wall))
+        let now = NodeClock.now().wall
+        try? await store.records.append(Event(.nodeStopped, at: now))
+        try? await trail.anchor(at: now)
         deadlines.stop()
         store.close()
     }
 
     /// Marks are folded, handles expire and indexes are filled behind; every minute is often enough.
     private func scheduleHousekeeping() {
-        let (records, logger) = (store.records, logger)
+        let (records, logger, trail) = (store.records, logger, trail)
         deadlines.schedule(at: NodeClock.now().uptime + .seconds(60)) { [weak self] moment in
             Task {
                 do {
@@ -169,6 +174,7 @@ final class Node: Sendable {
                 } catch {
                     logger.warning("housekeeping failed and is tried again in a minute", metadata: ["error": "\(error)"])
                 }
+                await trail.everyMinute(at: moment)
                 self?.scheduleHousekeeping()
             }
         }

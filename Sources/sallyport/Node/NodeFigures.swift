@@ -21,6 +21,9 @@ struct NodeFigures: Sendable {
     private let eventsLost = GrowingFigure("sallyport_events_lost_total")
     private let droppedLines = GrowingFigure("sallyport_log_lines_dropped_total")
     private let hashQueue = Gauge(label: "sallyport_hash_queue")
+    private let trailEvents = Gauge(label: "sallyport_trail_events")
+    private let trailBytes = Gauge(label: "sallyport_trail_bytes")
+    private let trailOldest = Gauge(label: "sallyport_trail_oldest_seconds")
 
     init(records: Records, hashing: BlockingPool, logins: Logins) {
         self.records = records
@@ -39,6 +42,11 @@ struct NodeFigures: Sendable {
         "sallyport_events_lost_total": "Events that nobody waited for and that found no room.",
         "sallyport_log_lines_dropped_total": "Log lines that nobody read fast enough.",
         "sallyport_hash_queue": "Passwords that wait to be hashed.",
+        "sallyport_trail_events": "Events in the trail.",
+        "sallyport_trail_bytes": "What the trail takes on disk with its indexes, estimated.",
+        "sallyport_trail_oldest_seconds": "When the oldest event was written, in seconds since 1970.",
+        "sallyport_trail_anchored_seconds": "When the trail was last anchored, in seconds since 1970.",
+        "sallyport_trail_anchor_failures_total": "Anchors that could not be made, or not be written to their file.",
         "sallyport_radius_requests_total": "Datagrams read, whoever sent them.",
         "sallyport_radius_duplicates_total": "Retransmissions: of a request being decided (swallowed) or answered (answered again).",
         "sallyport_radius_replies_total": "Replies sent by code, retransmissions among them.",
@@ -57,6 +65,10 @@ struct NodeFigures: Sendable {
         eventsLost.reach(writer.afterthoughtsLost)
         droppedLines.reach(LogOutput.standardError.droppedCount)
         hashQueue.record(hashing.load.waiting)
+        guard let trail = try? records.trailExtent() else { return }
+        trailEvents.record(trail.events)
+        trailBytes.record(trail.bytes)
+        trailOldest.record(trail.oldest?.seconds ?? 0)
     }
 }
 

@@ -59,9 +59,30 @@ extension SettingKey {
     static let logFormat = SettingKey(
         name: "log.format", kind: .choice(["text", "json"]), standard: ["text"],
         meaning: "Lines for people, coloured on a terminal, or one JSON object per line; both on standard error.")
+    static let auditAnchorFile = SettingKey(
+        name: "audit.anchor-file", kind: .text, standard: ["none"],
+        meaning: """
+            A file outside of the data directory, to which the trail's signed end is appended every minute in which something was written, and \
+            at the end of the node; or `none`. See `sallyport audit verify --anchors`.
+            """)
+    static let auditKeep = SettingKey(
+        name: "audit.keep", kind: .text, standard: ["13 months"],
+        meaning: """
+            How long events are kept: a number of `days`, `weeks`, `months` (of 31 days) or `years` (of 366), or `for-ever`. Whole days are \
+            removed, with what belongs to persons in them.
+            """)
+    static let auditLargestSize = SettingKey(
+        name: "audit.largest-size", kind: .text, standard: ["none"],
+        meaning: """
+            What the trail may take on disk, with its indexes and about: a number of `MiB`, `GiB` or `TiB`, or `none`. Beyond it the oldest \
+            events go before their time, but none of the last 30 days.
+            """)
 
     /// In the order of the file.
-    static let all = [dataDirectory, database, masterKeySource, radiusListen, webHealth, webMetrics, logLevel, logFormat]
+    static let all = [
+        dataDirectory, database, masterKeySource, radiusListen, webHealth, webMetrics, auditAnchorFile, auditKeep, auditLargestSize,
+        logLevel, logFormat,
+    ]
 }
 
 extension SettingKey {

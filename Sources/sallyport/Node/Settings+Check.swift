@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a single value may be, and what several may be together.
 
+import Administration
 import Foundation
+import LoginEngine
 import Store
 import WebDoor
 
@@ -32,6 +34,9 @@ extension Settings {
             }
             if key.name == SettingKey.database.name { _ = try database(value) }
             if key.name == SettingKey.masterKeySource.name { _ = try masterKeySource(value) }
+            if key.name == SettingKey.auditAnchorFile.name { _ = try anchorFile(value) }
+            if key.name == SettingKey.auditKeep.name { _ = try keepTime(value) }
+            if key.name == SettingKey.auditLargestSize.name { _ = try size(value) }
         }
     }
 
@@ -61,6 +66,41 @@ extension Settings {
             }
         }
         throw SettingsError(description: "must be file, file:PATH, environment, environment:NAME, credential or credential:NAME")
+    }
+
+    static func anchorFile(_ text: String) throws(SettingsError) -> String? {
+        if text == "none" { return nil }
+        guard text.hasPrefix("/"), !text.hasSuffix("/") else {
+            throw SettingsError(description: "must be none, or a file by its whole path")
+        }
+        return URL(fileURLWithPath: text, isDirectory: false).standardizedFileURL.path
+    }
+
+    static func keepTime(_ text: String) throws(SettingsError) -> Timestamp.Span? {
+        if text == "for-ever" { return nil }
+        let days: [Substring: Int64] = ["day": 1, "week": 7, "month": 31, "year": 366]
+        guard let match = text.wholeMatch(of: /(\d{1,4}) ?(day|week|month|year)s?/)?.output, let count = Int64(match.1), count > 0,
+            let length = days[match.2]
+        else { throw SettingsError(description: "must be for-ever, or a time such as 90 days, 13 months or 2 years") }
+        return .minutes(count * length * 24 * 60)
+    }
+
+    static func size(_ text: String) throws(SettingsError) -> Int64? {
+        if text == "none" { return nil }
+        let shifts: [Substring: Int64] = ["M": 20, "G": 30, "T": 40]
+        guard let match = text.wholeMatch(of: /(\d{1,6}) ?([MGT])iB/)?.output, let count = Int64(match.1), count > 0,
+            let shift = shifts[match.2]
+        else { throw SettingsError(description: "must be none, or a size such as 500 MiB or 20 GiB") }
+        return count << shift
+    }
+
+    func checkAnchorFile() throws(SettingsError) {
+        guard let auditAnchorFile else { return }
+        do throws(Refusal) {
+            try AnchorFile(path: auditAnchorFile).check(outside: dataDirectory)
+        } catch {
+            throw SettingsError(description: "audit.anchor-file: \(error.message) \(error.remedy ?? "")")
+        }
     }
 
     func checkListeners() throws(SettingsError) {

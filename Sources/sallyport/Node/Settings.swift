@@ -4,6 +4,7 @@
 import Configuration
 import Foundation
 import Logging
+import LoginEngine
 import Store
 import WebDoor
 
@@ -32,6 +33,12 @@ struct Settings: Sendable, Equatable {
     var radiusListen: [ListenAddress]
     var webHealth: [ListenAddress]
     var webMetrics: [ListenAddress]
+    /// Absolute; nil: none.
+    var auditAnchorFile: String?
+    /// Nil: for ever.
+    var auditKeep: Timestamp.Span?
+    /// Bytes; nil: as many as come.
+    var auditLargestSize: Int64?
     var logLevel: Logger.Level
     var logFormat: LogFormat
 
@@ -79,6 +86,7 @@ extension Settings {
         var settings = try Settings(layers: layers)
         settings.warnings = SettingsLayer.warnings(environment: environment)
         try settings.checkListeners()
+        try settings.checkAnchorFile()
         return settings
     }
 
@@ -91,6 +99,9 @@ extension Settings {
             radiusListen = try Self.addresses(reader, .radiusListen)
             webHealth = try Self.addresses(reader, .webHealth)
             webMetrics = try Self.addresses(reader, .webMetrics)
+            auditAnchorFile = try Self.anchorFile(reader.requiredString(forKey: ConfigKey(SettingKey.auditAnchorFile.name)))
+            auditKeep = try Self.keepTime(reader.requiredString(forKey: ConfigKey(SettingKey.auditKeep.name)))
+            auditLargestSize = try Self.size(reader.requiredString(forKey: ConfigKey(SettingKey.auditLargestSize.name)))
             logLevel = try reader.requiredString(forKey: ConfigKey(SettingKey.logLevel.name), as: Logger.Level.self)
             logFormat = try reader.requiredString(forKey: ConfigKey(SettingKey.logFormat.name), as: LogFormat.self)
         } catch let error as SettingsError {

@@ -31,6 +31,19 @@ struct SettingsFlags: ParsableArguments {
     var webMetrics: String?
 
     @Option(
+        name: .customLong("audit-anchor-file"),
+        help: ArgumentHelp("Where the trail's signed end is appended every minute; none for nowhere.", valueName: "file"))
+    var auditAnchorFile: String?
+
+    @Option(
+        name: .customLong("audit-keep"), help: ArgumentHelp("How long events are kept: 90 days, 13 months, for-ever.", valueName: "time"))
+    var auditKeep: String?
+
+    @Option(
+        name: .customLong("audit-largest-size"), help: ArgumentHelp("What the trail may take on disk: 20 GiB, none.", valueName: "size"))
+    var auditLargestSize: String?
+
+    @Option(
         name: .customLong("log-level"), help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"))
     var logLevel: String?
 
@@ -41,7 +54,8 @@ struct SettingsFlags: ParsableArguments {
     var values: [String: String] {
         let typed: [(SettingKey, String?)] = [
             (.dataDirectory, dataDirectory), (.database, database), (.masterKeySource, masterKeySource), (.radiusListen, radiusListen),
-            (.webHealth, webHealth), (.webMetrics, webMetrics), (.logLevel, logLevel), (.logFormat, logFormat),
+            (.webHealth, webHealth), (.webMetrics, webMetrics), (.auditAnchorFile, auditAnchorFile), (.auditKeep, auditKeep),
+            (.auditLargestSize, auditLargestSize), (.logLevel, logLevel), (.logFormat, logFormat),
         ]
         return typed.reduce(into: [:]) { $0[$1.0.name] = $1.1 }
     }

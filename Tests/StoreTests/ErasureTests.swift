@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// One person is erased from every group, whatever breaks meanwhile, and nobody else is.
+
+import Foundation
+import LoginEngine
+import Synchronization
+import Testing
+
+@testable import Store
+
+@Suite struct ErasureTests {
+    /// Groups of Alice, of Bob and of nobody who typed a name; returns how many events say something of Alice.
+    private func fill(_ fixture: Fixture, groups: Int) throws {
+        for group in 0..<groups {
+            let events: [(Int64?, String)] = [(fixture.user, "Alice"), (77, "Bob"), (nil, "ALICE"), (nil, "carol"), (77, "alice")]
+            for (user, name) in events {
+                fixture.records.remember(
+                    .event(
+                        Event(
+                            .loginRejected, at: start + .seconds(Int64(group)), user: user, client: 3,
+                            subject: PersonalFields([.init("name", name), .init("station", "station of \(name)")]),
+                            actor: PersonalFields([.init("actor", "cli:anna@vpn1")]))))
+            }
+            fixture.records.writer.commitNow()
+        }
+    }
+
+    private func begin(_ fixture: Fixture) async throws {
+        let user = fixture.user
+        try await fixture.change {
+            try await $0.beginErasure(ofUser: user, keys: ["alice", "alice@example.org"], event: Event(.userErased, at: start))
+        }
+    }
+
+    private func check(_ fixture: Fixture) throws {
+        let report = try fixture.records.verifyChain()
+        #expect(report.findings == [])
+        for record in try fixture.records.events(EventFilter(limit: .max)) where record.event.kind == .loginRejected {
+            let name = record.event.subject["name"]
+            // Another user of today has the name that Alice had once; what is theirs stays.
+            #expect(name != "Alice" && name != "ALICE" && (record.event.user == 77 || name == nil || name == "carol"), "\(record)")
+            #expect(record.isErased == (name == nil) && record.event.actor["actor"] == "cli:anna@vpn1")
+        }
+        // Neither values nor salts are left, in no column.
+        let personal = try fixture.query("SELECT body FROM event_personal")
+        for row in personal {
+            let text = String(decoding: try row.blob(0), as: UTF8.self)
+            #expect(!text.contains("Alice") && !text.contains("ALICE"))
+        }
+        #expect(try fixture.query("SELECT count(*) FROM user_name")[0].integer(0) == 0)
+        #expect(try fixture.query("SELECT count(*) FROM factor")[0].integer(0) == 0)
+        #expect(try fixture.query("SELECT count(*) FROM erasure")[0].integer(0) == 0)
+    }
+
+    @Test(arguments: TestDatabases.all) func personGoesFromEveryGroupAndNobodyElseDoes(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        try fill(fixture, groups: 150)
+        try await begin(fixture)
+        #expect(try fixture.records.user(key: "alice") == nil)
+        #expect(try await fixture.change { try await $0.continueErasures(settledBefore: start, at: start) } == 0)
+        // Under way when it began, and written behind it.
+        try fill(fixture, groups: 1)
+        #expect(try await fixture.change { try await $0.continueErasures(settledBefore: start + .seconds(1), at: start) } == 1)
+        try check(fixture)
+        let last = try fixture.records.events(EventFilter(limit: 1))[0].event
+        // The user's own event, and two of each group.
+        #expect(last.kind == .userErased && last.user == fixture.user && last["events"] == "\(1 + 2 * 151)")
+        // What is written about that name afterwards is not theirs.
+        fixture.records.remember(.event(Event(.loginRejected, at: start, subject: PersonalFields([.init("name", "alice")]))))
+        fixture.records.writer.commitNow()
+        #expect(try await fixture.change { try await $0.continueErasures(settledBefore: start + .seconds(1), at: start) } == 0)
+        #expect(try fixture.records.events(EventFilter(limit: 1))[0].event.subject["name"] == "alice")
+    }
+
+    @Test func rowAndEventComeTogetherOrNotAtAll() async throws {
+        let fixture = try await Fixture()
+        try fixture.reopen { sql throws(DatabaseError) in if sql.contains("INSERT INTO erasure") { throw DatabaseError(.full, "test") } }
+        await #expect(throws: StoreError.self) { try await begin(fixture) }
+        #expect(try fixture.records.user(key: "alice") != nil && fixture.records.erasures() == [])
+        #expect(try fixture.records.verifyChain().isIntact)
+    }
+
+    /// Ends the process, so to say, before each of its writes in turn.
+    @Test func erasingGoesOnAfterAKillBetweenAnyTwoSteps() async throws {
+        var writes = 0
+        var isOver = false
+        while !isOver {
+            let fixture = try await Fixture()
+            try fill(fixture, groups: 140)
+            let left = Mutex(writes)
+            try fixture.reopen { sql throws(DatabaseError) in
+                guard sql.contains("BEGIN IMMEDIATE") else { return }
+                let isDead = left.withLock { left in
+                    left -= 1
+                    return left < 0
+                }
+                if isDead { throw DatabaseError(.inputOutput, "killed") }
+            }
+            do {
+                try await begin(fixture)
+                _ = try await fixture.change { try await $0.continueErasures(settledBefore: start + .seconds(1), at: start) }
+                isOver = true
+            } catch {}
+            try fixture.reopen(at: start + .minutes(1))
+            if try fixture.records.user(key: "alice") != nil {
+                #expect(writes == 0, "the user goes with the first write")
+                try await begin(fixture)
+            }
+            let later = start + .minutes(5)
+            _ = try await fixture.change { try await $0.continueErasures(settledBefore: later, at: later) }
+            try check(fixture)
+            writes += 1
+        }
+        #expect(writes > 4)
+    }
+}
