@@ -29,6 +29,10 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case recoveryCodesMade = 53
     /// Retention removed the oldest lines.
     case trailCut = 70
+    /// Space is low: refusals are no longer written.
+    case diskLow = 71
+    /// There is space again; with the number of refusals that were not written.
+    case diskRecovered = 72
     case nodeStarted = 90
     case nodeStopped = 91
     case keyRotationBegun = 100

@@ -194,6 +194,7 @@ extension Records: LoginRecords {
     }
 
     package func remember(_ afterthought: Afterthought) {
+        if case .event(let event) = afterthought, isSpared(event) { return }
         let (statements, trail): ([Statement], GroupCommit.Trail) =
             switch afterthought {
             case .event(let event): ([], .event(event))

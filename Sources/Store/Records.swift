@@ -36,6 +36,8 @@ package final class Records: Sendable {
     let index: EventIndex
     let trailName: [UInt8]
     let damaged = Atomic<Int>(0)
+    let isSparing = Atomic<Bool>(false)
+    let spared = Atomic<Int>(0)
     let ring: Mutex<KeyRing>
     let isRotating = Atomic<Bool>(false)
     let rotationProbe: (@Sendable (KeyRotationStep) throws(StoreError) -> Void)?

@@ -94,6 +94,8 @@ final class RunningProgram: Sendable {
         return Finished(status: status, output: output, errors: errors)
     }
 
+    var processID: Int32 { process.processIdentifier }
+
     /// 0 when it has ended.
     var residentBytes: Int {
         let text = (try? String(contentsOfFile: "/proc/\(process.processIdentifier)/statm", encoding: .utf8)) ?? ""

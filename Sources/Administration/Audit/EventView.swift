@@ -105,6 +105,8 @@ extension EventKind {
         case .factorRemoved: "factor-removed"
         case .recoveryCodesMade: "recovery-codes-made"
         case .trailCut: "trail-cut"
+        case .diskLow: "disk-low"
+        case .diskRecovered: "disk-recovered"
         case .nodeStarted: "node-started"
         case .nodeStopped: "node-stopped"
         case .keyRotationBegun: "key-rotation-begun"
@@ -146,6 +148,8 @@ extension Event {
         case .factorRemoved: return "factor removed: " + detail("factor") + labelled
         case .recoveryCodesMade: return "recovery codes made"
         case .trailCut: return "events" + detail("from", " ") + detail("to", " to ") + " removed by retention"
+        case .diskLow: return "little disk space: refusals are counted, not written"
+        case .diskRecovered: return "disk space again" + detail("rejects", "; refusals that were not written: ")
         case .nodeStarted: return "node started" + detail("release", ": ")
         case .nodeStopped: return "node stopped"
         case .keyRotationBegun: return "a new master key seals" + detail("key", ": key ")

@@ -13,6 +13,8 @@ package final class SQLiteDatabase: SQLDatabase {
         package var isOwnedAlone = true
         /// Called with each statement of the writer before it runs.
         package var probe: (@Sendable (String) throws(DatabaseError) -> Void)?
+        /// Called when the disk is full; true when it made room, so that the transaction is tried again.
+        package var makeRoom: (@Sendable () -> Bool)?
 
         package init() {}
     }
@@ -51,6 +53,7 @@ package final class SQLiteDatabase: SQLDatabase {
         PRAGMA foreign_keys = ON;
         PRAGMA wal_autocheckpoint = 4000;
         PRAGMA journal_size_limit = 67108864;
+        PRAGMA secure_delete = FAST;
         PRAGMA cache_size = -65536;
         """
 
@@ -117,13 +120,27 @@ package final class SQLiteDatabase: SQLDatabase {
     package func write(_ units: [Unit], closing: ([UnitOutcome]) -> [Statement]) throws(DatabaseError) -> [UnitOutcome] {
         guard idle.withLock({ $0 != nil }) else { throw DatabaseError(.closed, "the database was closed") }
         return try writer.alone { database throws(DatabaseError) in
-            do throws(DatabaseError) {
-                return try transaction(units, closing: closing, isolating: false, on: database)
-            } catch {
-                guard error.isOfOneStatement else { throw error }
-                // One unit spoils the group: again, each behind its own savepoint.
-                return try transaction(units, closing: closing, isolating: true, on: database)
+            while true {
+                do throws(DatabaseError) {
+                    return try transaction(units, closing: closing, on: database)
+                } catch {
+                    guard error.kind == .full, let makeRoom = options.makeRoom, makeRoom() else { throw error }
+                    // What the journal holds goes to its place, so that the journal begins anew in the room that it has.
+                    _ = try? writer.run(Statement(.checkpoint), on: database)
+                }
             }
+        }
+    }
+
+    private func transaction(
+        _ units: [Unit], closing: ([UnitOutcome]) -> [Statement], on database: Database
+    ) throws(DatabaseError) -> [UnitOutcome] {
+        do throws(DatabaseError) {
+            return try transaction(units, closing: closing, isolating: false, on: database)
+        } catch {
+            guard error.isOfOneStatement else { throw error }
+            // One unit spoils the group: again, each behind its own savepoint.
+            return try transaction(units, closing: closing, isolating: true, on: database)
         }
     }
 
@@ -213,6 +230,7 @@ package final class SQLiteDatabase: SQLDatabase {
 
 extension SQL {
     fileprivate static let readSynchronous = SQL("PRAGMA synchronous")
+    fileprivate static let checkpoint = SQL("PRAGMA wal_checkpoint(PASSIVE)")
     fileprivate static let begin = SQL("BEGIN DEFERRED TRANSACTION")
     fileprivate static let beginWriting = SQL("BEGIN IMMEDIATE TRANSACTION")
     fileprivate static let commit = SQL("COMMIT TRANSACTION")

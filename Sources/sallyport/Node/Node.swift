@@ -27,6 +27,7 @@ final class Node: Sendable {
     private let logger: Logger
     private let pins: PinKeeper
     private let trail: TrailKeeper
+    private let disk: DiskWatch?
 
     /// Opens the store and binds nothing yet.
     ///
@@ -93,6 +94,7 @@ final class Node: Sendable {
         self.radius = radius
         self.deadlines = deadlines
         self.pins = pins
+        disk = store.reserve.map { DiskWatch(records: records, reserve: $0, logger: Logger(label: "sallyport.disk")) }
         trail = TrailKeeper(records: records, settings: settings, logger: Logger(label: "sallyport.trail"))
     }
 
@@ -119,6 +121,13 @@ final class Node: Sendable {
         try await control.start()
         scheduleHousekeeping()
         goOnWithKeyRotation()
+        watchDisk(at: NodeClock.now())
+    }
+
+    private func watchDisk(at moment: Moment) {
+        guard let disk else { return }
+        disk.look(at: moment.wall)
+        deadlines.schedule(at: moment.uptime + DiskWatch.every) { [weak self] moment in self?.watchDisk(at: moment) }
     }
 
     /// A change of the master key that was interrupted goes on by itself.

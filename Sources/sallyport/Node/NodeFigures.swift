@@ -21,6 +21,7 @@ struct NodeFigures: Sendable {
     private let eventsLost = GrowingFigure("sallyport_events_lost_total")
     private let droppedLines = GrowingFigure("sallyport_log_lines_dropped_total")
     private let hashQueue = Gauge(label: "sallyport_hash_queue")
+    private let rejectsNotWritten = Gauge(label: "sallyport_rejects_not_written")
     private let trailEvents = Gauge(label: "sallyport_trail_events")
     private let trailBytes = Gauge(label: "sallyport_trail_bytes")
     private let trailOldest = Gauge(label: "sallyport_trail_oldest_seconds")
@@ -47,6 +48,10 @@ struct NodeFigures: Sendable {
         "sallyport_trail_oldest_seconds": "When the oldest event was written, in seconds since 1970.",
         "sallyport_trail_anchored_seconds": "When the trail was last anchored, in seconds since 1970.",
         "sallyport_trail_anchor_failures_total": "Anchors that could not be made, or not be written to their file.",
+        "sallyport_disk_free_bytes": "Free space on the file system of the data directory.",
+        "sallyport_disk_low": "1 while space is low and refusals are counted instead of written.",
+        "sallyport_disk_reserve_bytes": "Space that is kept for accepts on a full disk.",
+        "sallyport_rejects_not_written": "Refusals that were counted and not written since space became low.",
         "sallyport_radius_requests_total": "Datagrams read, whoever sent them.",
         "sallyport_radius_duplicates_total": "Retransmissions: of a request being decided (swallowed) or answered (answered again).",
         "sallyport_radius_replies_total": "Replies sent by code, retransmissions among them.",
@@ -65,6 +70,7 @@ struct NodeFigures: Sendable {
         eventsLost.reach(writer.afterthoughtsLost)
         droppedLines.reach(LogOutput.standardError.droppedCount)
         hashQueue.record(hashing.load.waiting)
+        rejectsNotWritten.record(records.sparedRejects)
         guard let trail = try? records.trailExtent() else { return }
         trailEvents.record(trail.events)
         trailBytes.record(trail.bytes)

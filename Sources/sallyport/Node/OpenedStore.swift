@@ -10,6 +10,8 @@ import Store
 struct OpenedStore: Sendable {
     let directory: DataDirectory
     let records: Records
+    /// Nil where the data are on another disk than ours.
+    let reserve: DiskReserve?
     /// Where passwords are hashed and checked.
     let hashing: BlockingPool
     let cost = Argon2id()
@@ -23,13 +25,15 @@ struct OpenedStore: Sendable {
         var options = Records.Options()
         options.migrates = migrates
         if case .postgres(let address) = settings.database { options.postgres = address }
+        let reserve = options.postgres == nil ? DiskReserve(in: directory.path) : nil
+        if let reserve { options.database.makeRoom = { reserve.release() } }
         let records = try Records.open(
             in: directory, key: try keySource(settings.masterKeySource, directory.keyPath, ProcessInfo.processInfo.environment),
             at: NodeClock.now().wall, options: options)
         let cores = max(1, ProcessInfo.processInfo.activeProcessorCount)
         // One hash takes about 25 ms: what waits at the end of a full queue is served in some three seconds.
         let hashing = BlockingPool(name: "sallyport.hash", threads: cores, queueLimit: 120 * cores)
-        return OpenedStore(directory: directory, records: records, hashing: hashing)
+        return OpenedStore(directory: directory, records: records, reserve: reserve, hashing: hashing)
     }
 
     func close() {
