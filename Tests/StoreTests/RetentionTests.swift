@@ -98,7 +98,8 @@ import Testing
         #expect(try seqs(fixture)[0] == first)
     }
 
-    @Test(arguments: ["DELETE FROM chain_base", "UPDATE chain_base SET seq = seq + 2", "UPDATE chain_base SET mac = hash"], TestDatabases.all)
+    @Test(
+        arguments: ["DELETE FROM chain_base", "UPDATE chain_base SET seq = seq + 2", "UPDATE chain_base SET mac = hash"], TestDatabases.all)
     func markThatWasChangedIsTold(_ change: String, _ kind: TestDatabases) async throws {
         let fixture = try await Fixture(kind)
         try fill(fixture, days: 6)
