@@ -91,8 +91,12 @@ package final class EventChain: Sendable {
 
     /// Reads the head again, in a new session with the database.
     func takeUp(_ database: any SQLDatabase) throws(DatabaseError) {
-        let head = try Self.resume(database, signing: signing).head
-        current.withLock { $0 = head }
+        var head = try Self.resume(database, signing: signing).head
+        current.withLock { known in
+            // What was written is no longer there: a standby that took over had not heard of it. It is told for ever, as what is cut off is.
+            if head.seq < known.seq { head.seq = known.seq + 1 }
+            known = head
+        }
     }
 
     static func hash(_ event: some Collection<UInt8>, after previous: [UInt8]) -> [UInt8] {

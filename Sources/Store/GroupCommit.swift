@@ -33,6 +33,8 @@ package final class GroupCommit: Sendable {
         package var microsecondsWriting = 0
         package var waiting = 0
         package var afterthoughtsWaiting = 0
+        /// How often the session with the database was lost and made anew.
+        package var sessions = 0
         /// Why the last group failed; nil once one succeeded.
         package var lastError: String?
     }
@@ -139,6 +141,7 @@ package final class GroupCommit: Sendable {
         queue.withLock { queue in
             var statistics = queue.statistics
             statistics.waiting = queue.waiting.count
+            statistics.sessions = session.load(ordering: .relaxed)
             statistics.afterthoughtsWaiting = queue.afterthoughts.count
             return statistics
         }

@@ -82,7 +82,8 @@ package struct Migrator: Sendable {
 }
 
 extension SQL {
-    fileprivate static let hasVersionsInSchema = SQL("SELECT 1 WHERE to_regclass('schema_version') IS NOT NULL")
+    fileprivate static let hasVersionsInSchema = SQL(
+        "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = current_schema() AND tablename = 'schema_version'")
     fileprivate static let hasVersionsInFile = SQL("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'")
     fileprivate static let versions = SQL("SELECT number, name, checksum FROM schema_version ORDER BY number")
     fileprivate static let insertVersion = SQL(

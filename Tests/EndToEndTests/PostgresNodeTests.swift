@@ -42,6 +42,7 @@ struct PostgresNodeTests {
                 #expect(try await node.metricsPage("/readyz").status == 200)
             }
             #expect(try await node.verifyTrail().findings.isEmpty)
+            #expect(node.node.store.records.writer.statistics.sessions == 2)
 
             node = try await node.restarted(database: url)
             gateway = try GatewayClient(node)

@@ -20,6 +20,22 @@ import Testing
         }
     }
 
+    @Test(arguments: TestDatabases.all) func rowsAfterManyAtOnceHaveTheNextNumbers(_ kind: TestDatabases) async throws {
+        let folder = TemporaryFolder()
+        let records = try open(kind, folder)
+        defer { records.close() }
+        try await records.addUsers(count: 3, created: start, event: Event(.userAdded, at: start)) { number in
+            var user = BulkUser(name: "u\(number)", key: "u\(number)")
+            user.factor = NewFactor(user: 0, kind: .hotp, label: "token", secret: Secret(utf8: "secret"), created: start)
+            return user
+        }
+        let id = try await records.addUser(NewUser(name: "bob", key: "bob", created: start), event: Event(.userAdded, at: start))
+        let factor = NewFactor(user: id, kind: .hotp, label: "token", secret: Secret(utf8: "secret"), created: start)
+        let added = try await records.addFactor(factor, event: Event(.factorAdded, at: start))
+        #expect(id == 4 && added == 4)
+        #expect(try records.load([LoginLookup(nameKey: "u2", handle: nil)], at: start)[0].factors.map(\.id) == [3])
+    }
+
     @Test(arguments: TestDatabases.all) func usersAreAddedFoundChangedAndRemovedWithTheirEvents(_ kind: TestDatabases) async throws {
         let folder = TemporaryFolder()
         let records = try open(kind, folder)

@@ -101,12 +101,13 @@ import Testing
     }
 
     /// Fails the n-th statement of the writer, for every n, until a run gets through.
-    @Test(arguments: TestDatabases.all) func noFailedStatementEndsInAnAcceptWithoutMarkAndEvent(_ kind: TestDatabases) async throws {
+    @Test(arguments: TestDatabases.all, [DatabaseError.Kind.inputOutput, .statement])
+    func noFailedStatementEndsInAnAcceptWithoutMarkAndEvent(_ kind: TestDatabases, _ error: DatabaseError.Kind) async throws {
         var failing = 1
         while true {
             let fixture = try await Fixture(kind)
             do {
-                let counter = CountDown()
+                let counter = CountDown(error)
                 try fixture.reopen(probe: { sql throws(DatabaseError) in try counter.step() })
                 counter.fail(at: failing)
                 let handle = HandleID(Bits128(high: 5, low: 5))
@@ -217,9 +218,12 @@ import Testing
 
 /// Throws at the n-th step.
 private final class CountDown: Sendable {
+    private let kind: DatabaseError.Kind
     private let state = Mutex<(left: Int, hasFailed: Bool)>((.max, false))
 
     var hasFailed: Bool { state.withLock { $0.hasFailed } }
+
+    init(_ kind: DatabaseError.Kind) { self.kind = kind }
 
     func fail(at step: Int) { state.withLock { $0.left = step } }
 
@@ -230,6 +234,6 @@ private final class CountDown: Sendable {
             if state.left == 0 { state.hasFailed = true }
             return state.left == 0
         }
-        if fails { throw DatabaseError(.inputOutput, "planted") }
+        if fails { throw DatabaseError(kind, "planted") }
     }
 }

@@ -18,13 +18,13 @@ import Testing
     }
 
     private func open(
-        _ kind: TestDatabases, _ folder: TemporaryFolder, key: MasterKeySource? = nil,
+        _ folder: TemporaryFolder, key: MasterKeySource? = nil,
         probe: (@Sendable (KeyRotationStep) throws(StoreError) -> Void)? = nil
     ) throws -> Records {
         var options = Records.Options()
         options.rotationProbe = probe
         return try Records(
-            try kind.open(in: folder), key: key ?? .file(folder.path + "/master.key"), at: start, options: options)
+            try folder.kind.open(in: folder), key: key ?? .file(folder.path + "/master.key"), at: start, options: options)
     }
 
     /// Users, factors and a client, more than one transaction seals anew.
@@ -33,7 +33,7 @@ import Testing
         let folder = fixture.folder
         let recovery = fixture.recoveryHash
         fixture.records.close()
-        let records = try open(kind, folder)
+        let records = try open(folder)
         for number in 0..<Records.resealChunk + 10 {
             var user = NewUser(name: "u\(number)", key: "u\(number)", created: start)
             user.passwordHash = Secret(utf8: "hash of \(number)")
@@ -89,7 +89,7 @@ import Testing
 
     @Test(arguments: TestDatabases.all) func everythingIsSealedAnewAndOpensAsBefore(_ kind: TestDatabases) async throws {
         let (folder, recovery) = try await filled(kind)
-        let records = try open(kind, folder)
+        let records = try open(folder)
         let before = try records.keyStatus()
         let handle = HandleID(Bits128(high: 1, low: 2))
         let text = records.handles.text(of: handle)
@@ -103,7 +103,7 @@ import Testing
         #expect(try FileManager.default.attributesOfItem(atPath: folder.path + "/master.key")[.posixPermissions] as? Int == 0o600)
         records.close()
 
-        let again = try open(kind, folder)
+        let again = try open(folder)
         try check(again, recovery, "after a restart")
         #expect(again.handles.open(text) == handle)
         #expect(try again.events(EventFilter(limit: 2)).map(\.event.kind) == [.keyRotated, .keyRotationBegun])
@@ -113,7 +113,7 @@ import Testing
         #expect(try values(under: 2, again) == [])
         try check(again, recovery, "after the third key")
         again.close()
-        let last = try open(kind, folder)
+        let last = try open(folder)
         try check(last, recovery, "after the third key and a restart")
         last.close()
     }
@@ -121,14 +121,14 @@ import Testing
     @Test(arguments: TestDatabases.all, KeyRotationStep.allCases)
     func endedAtAnyStepTheNextStartGoesOn(_ kind: TestDatabases, step: KeyRotationStep) async throws {
         let (folder, recovery) = try await filled(kind)
-        let records = try open(kind, folder) { reached throws(StoreError) in
+        let records = try open(folder) { reached throws(StoreError) in
             if reached == step { throw StoreError(.unavailable, "killed") }
         }
         await #expect(throws: StoreError.self) { try await rotate(records) }
         try check(records, recovery, "\(step), going on without the end")
         records.close()
 
-        let again = try open(kind, folder)
+        let again = try open(folder)
         try check(again, recovery, "\(step), after a restart")
         let resumed = try await again.resumeKeyRotation(done: done)
         #expect((resumed != nil) == (step == .switched || step == .resealed))
@@ -142,7 +142,7 @@ import Testing
         #expect(try values(under: 1, again) == [])
         #expect(try MasterKey.load(.file(folder.path + "/master.key"))?.count == 1)
         again.close()
-        let last = try open(kind, folder)
+        let last = try open(folder)
         try check(last, recovery, "\(step), after another start")
         #expect(try last.keyStatus().hasSpentKeys == false)
         last.close()
@@ -154,21 +154,21 @@ import Testing
         func text(_ keys: MasterKey?...) -> MasterKeySource {
             .text(Secret(utf8: keys.compactMap { $0?.text.revealText() }.joined(separator: "\n")))
         }
-        let records = try open(kind, folder, key: text(old))
+        let records = try open(folder, key: text(old))
         await #expect { try await rotate(records) } throws: { ($0 as? StoreError)?.remedy.contains("sallyport key make") == true }
         records.close()
 
         let next = MasterKey.random()
-        let both = try open(kind, folder, key: text(next, old))
+        let both = try open(folder, key: text(next, old))
         let report = try await rotate(both)
         #expect(report.fingerprint == next.fingerprint && report.oldKeyIsIn == MasterKeySource.variable)
         #expect(try both.keyStatus().hasSpentKeys)
         both.close()
-        let alone = try open(kind, folder, key: text(next))
+        let alone = try open(folder, key: text(next))
         try check(alone, recovery)
         alone.close()
         // The old key alone opens it no more, and is told from a key of elsewhere.
-        #expect { try open(kind, folder, key: text(old)) } throws: {
+        #expect { try open(folder, key: text(old)) } throws: {
             let error = $0 as? StoreError
             return error?.code == .wrongKey && error?.what.contains("was replaced by key \(next.fingerprint)") == true
         }
@@ -176,7 +176,7 @@ import Testing
 
     @Test(arguments: TestDatabases.all) func oldKeyIsNeededUntilNothingIsSealedUnderIt(_ kind: TestDatabases) async throws {
         let (folder, _) = try await filled(kind)
-        let records = try open(kind, folder) { reached throws(StoreError) in
+        let records = try open(folder) { reached throws(StoreError) in
             if reached == .switched { throw StoreError(.unavailable, "killed") }
         }
         await #expect(throws: StoreError.self) { try await rotate(records) }
@@ -184,7 +184,7 @@ import Testing
         let keys = try #require(try MasterKey.load(.file(folder.path + "/master.key")))
         #expect(keys.count == 2)
         try MasterKey.replace(folder.path + "/master.key", with: [keys[0]])
-        #expect { try open(kind, folder) } throws: {
+        #expect { try open(folder) } throws: {
             let error = $0 as? StoreError
             return error?.code == .keyMissing && error?.what.contains("still sealed") == true && error?.isConfiguration == true
         }
@@ -192,7 +192,7 @@ import Testing
 
     @Test(arguments: TestDatabases.all) func oldKeySignsNoNewLine(_ kind: TestDatabases) async throws {
         let (folder, _) = try await filled(kind)
-        let records = try open(kind, folder)
+        let records = try open(folder)
         let old = records.ring.withLock { $0.current }
         let name = try #require(try records.setting(SettingName.chain))
         _ = try await rotate(records)
@@ -215,7 +215,7 @@ import Testing
 
     @Test(arguments: TestDatabases.all) func copyIsConfirmedByItsBytesAndForThisKeyAlone(_ kind: TestDatabases) async throws {
         let (folder, _) = try await filled(kind)
-        let records = try open(kind, folder)
+        let records = try open(folder)
         #expect(try records.keyStatus().copyConfirmed == nil)
         let copy = Secret(Array(try Data(contentsOf: URL(fileURLWithPath: folder.path + "/master.key"))))
         await #expect {

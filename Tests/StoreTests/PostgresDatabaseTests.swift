@@ -204,7 +204,7 @@ struct PostgresDatabaseTests {
 
     @Test func answerThatIsLateEndsTheSessionAndNotTheNode() throws {
         let folder = TemporaryFolder()
-        let database = try make(folder) { $0.timeout = 400 }
+        let database = try make(folder) { $0.writeTimeout = 400 }
         defer { database.close() }
         // The server's own limit comes first, and the session goes on.
         let slow = Unit([Statement(SQL(composed: "SELECT CAST(pg_sleep(5) AS text)"))])
@@ -224,7 +224,7 @@ struct PostgresDatabaseTests {
 
     @Test func tableThatSomebodyHoldsFailsTheGroupAndNothingElse() throws {
         let folder = TemporaryFolder()
-        let database = try make(folder) { $0.timeout = 600 }
+        let database = try make(folder) { $0.lockTimeout = 200 }
         defer { database.close() }
         let other = try PostgresConnection(try TestDatabases.address(of: folder), timeout: 20_000)
         try other.run(script: "BEGIN; LOCK TABLE t")
@@ -263,6 +263,22 @@ struct PostgresDatabaseTests {
             try #require(losing < 40)
         }
         #expect(losing > 6)
+    }
+
+    /// A standby that took over had not heard of the last login: its line is missing for ever, and no other takes its number.
+    @Test func linesThatAServerForgotStayMissing() async throws {
+        let fixture = try await Fixture(.postgres)
+        let before = try fixture.query("SELECT seq, hash, mac FROM chain_head")[0]
+        let lost = fixture.settlement([.totp(factor: fixture.totp, step: 100)])
+        #expect(fixture.settle(lost) == [.done])
+        let seq = fixture.records.chain.head.seq
+        try fixture.tamper("DELETE FROM event_group WHERE first_seq = ?1", [.integer(seq)])
+        try fixture.tamper("DELETE FROM event_personal WHERE first_seq = ?1", [.integer(seq)])
+        try fixture.tamper("UPDATE chain_head SET seq = ?1, hash = ?2, mac = ?3", [before[0], before[1], before[2]])
+        try Self.endWriter(of: fixture.folder)
+        #expect(fixture.settle(fixture.settlement([.totp(factor: fixture.totp, step: 101)], login: 2)) == [.done])
+        let findings = try fixture.records.verifyChain().findings
+        #expect(findings.map(\.kind) == [.removed] && findings[0].lines.contains(seq), "\(findings)")
     }
 
     /// Another node wrote in between: the trail goes on from its last line.

@@ -11,9 +11,12 @@ import Testing
 
 final class TemporaryFolder: Sendable {
     let path: String
+    /// What its database is.
+    let kind: TestDatabases
     let hasSchema = Mutex(false)
 
-    init() {
+    init(_ kind: TestDatabases = .sqlite) {
+        self.kind = kind
         path = FileManager.default.temporaryDirectory.appendingPathComponent("sallyport-\(UUID().uuidString)").path
         try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     }
@@ -87,7 +90,7 @@ final class Fixture {
 
     init(_ kind: TestDatabases = .sqlite) async throws {
         self.kind = kind
-        folder = TemporaryFolder()
+        folder = TemporaryFolder(kind)
         records = try Records(
             try kind.open(in: folder), key: .file(folder.path + "/master.key"), at: start, options: Records.Options())
         var alice = NewUser(name: "Alice", key: "alice", created: start)

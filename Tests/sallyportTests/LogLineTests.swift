@@ -47,6 +47,19 @@ import Testing
         #expect(lines.text == "2026-11-21T11:37:40.007Z warning  radius: rejected  login=3f client=vpn reason=wrong-code zone=\"a b\"\n")
     }
 
+    @Test func databaseThatFailsIsToldOnceAndItsReturnOnce() {
+        let lines = Lines()
+        let database = DatabaseLog(logger: logger(lines, .text(coloured: false)))
+        for error in [nil, "full: x", "full: x", "full: x", nil, nil, "connection lost: y"] { database.note(error) }
+        let told = lines.text.split(separator: "\n").map { $0.dropFirst(25) }
+        #expect(
+            told == [
+                "error    radius: the database cannot be written, so nobody is let in: full: x",
+                "notice   radius: the database can be written again",
+                "error    radius: the database cannot be written, so nobody is let in: connection lost: y",
+            ])
+    }
+
     @Test func aTerminalGetsColours() {
         let lines = Lines()
         logger(lines, .text(coloured: true)).error("x")

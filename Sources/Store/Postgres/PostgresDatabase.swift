@@ -8,17 +8,18 @@ package final class PostgresDatabase: SQLDatabase {
     package struct Options: Sendable {
         /// Reading connections that are kept; one more is opened while all are lent.
         package var readers = 4
-        /// Milliseconds that an answer may take, after which the server counts as gone.
-        package var timeout = 10_000
+        /// Milliseconds that an answer may take, after which the server counts as gone. It ends a statement itself a little before.
+        package var readTimeout = 10_000
+        /// Longer, for housekeeping; a network that is gone is told by TCP after ten seconds.
+        package var writeTimeout = 60_000
+        /// Milliseconds that the writer waits for what somebody at a console holds.
+        package var lockTimeout = 5_000
         /// Milliseconds that the lock of a node that ends is waited for.
         package var lockWait = 3_000
         /// Called with each statement of the writer before it is sent.
         package var probe: (@Sendable (String) throws(DatabaseError) -> Void)?
 
         package init() {}
-
-        /// Somebody at a console may hold what the writer needs.
-        fileprivate var lockTimeout: Int { timeout / 2 }
     }
 
     private struct Writer: ~Copyable {
@@ -34,7 +35,8 @@ package final class PostgresDatabase: SQLDatabase {
         var began: String
     }
 
-    /// After a server did not take a connection, others fail at once for so long, so that no thread waits for it again and again.
+    /// After a server did not take a connection, others fail at once for so long, and at least as long as the try took, so that no thread
+    /// waits for it again and again.
     private static let pause: UInt64 = 500_000_000
 
     package let dialect = Dialect.postgres
@@ -59,13 +61,14 @@ package final class PostgresDatabase: SQLDatabase {
     }
 
     private static func open(_ address: PostgresAddress, _ options: Options, reading: Bool) throws(DatabaseError) -> PostgresConnection {
-        let connection = try PostgresConnection(address, timeout: options.timeout, probe: reading ? nil : options.probe)
+        let timeout = reading ? options.readTimeout : options.writeTimeout
+        let connection = try PostgresConnection(address, timeout: timeout, probe: reading ? nil : options.probe)
         // Of the server first, so that its answer is an error and no silence.
         try connection.run(
             script: """
                 SET client_min_messages = warning; SET standard_conforming_strings = on; SET jit = off;
-                SET statement_timeout = \(options.timeout * 9 / 10); SET lock_timeout = \(options.lockTimeout);
-                SET idle_in_transaction_session_timeout = \(6 * options.timeout)
+                SET statement_timeout = \(timeout * 9 / 10); SET lock_timeout = \(options.lockTimeout);
+                SET idle_in_transaction_session_timeout = \(timeout)
                 """)
         if reading {
             // What is sent together is one transaction, and so one view.
@@ -131,13 +134,15 @@ package final class PostgresDatabase: SQLDatabase {
     }
 
     private func connect(reading: Bool) throws(DatabaseError) -> PostgresConnection {
-        if let refusal = refusal.withLock({ $0 }), DispatchTime.now().uptimeNanoseconds < refusal.until { throw refusal.error }
+        let began = DispatchTime.now().uptimeNanoseconds
+        if let refusal = refusal.withLock({ $0 }), began < refusal.until { throw refusal.error }
         do throws(DatabaseError) {
             let connection = try Self.open(address, options, reading: reading)
             refusal.withLock { $0 = nil }
             return connection
         } catch {
-            refusal.withLock { $0 = (DispatchTime.now().uptimeNanoseconds + Self.pause, error) }
+            let now = DispatchTime.now().uptimeNanoseconds
+            refusal.withLock { $0 = (now + max(Self.pause, now - began), error) }
             throw error
         }
     }

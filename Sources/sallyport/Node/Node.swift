@@ -65,6 +65,10 @@ final class Node: Sendable {
             now: NodeClock.now, onPin: { pins.keep($0) })
         pins.reload = { [weak radius] in try radius?.replaceClients(Self.clientTable(records)) }
         records.writer.afterGroup { [weak radius] in radius?.flush() }
+        let database = DatabaseLog(logger: Logger(label: "sallyport.database"))
+        records.writer.afterGroup { [weak writer = records.writer] in
+            if let writer { database.note(writer.statistics.lastError) }
+        }
         operations = Operations(
             records: records,
             ports: Operations.Ports(

@@ -17,6 +17,7 @@ struct NodeFigures: Sendable {
     private let writerGroups = GrowingFigure("sallyport_writer_groups_total")
     private let writerUnits = GrowingFigure("sallyport_writer_units_total")
     private let writerFailedGroups = GrowingFigure("sallyport_writer_failed_groups_total")
+    private let databaseSessions = GrowingFigure("sallyport_database_reconnects_total")
     private let writerShed = GrowingFigure("sallyport_writer_shed_total")
     private let eventsLost = GrowingFigure("sallyport_events_lost_total")
     private let droppedLines = GrowingFigure("sallyport_log_lines_dropped_total")
@@ -39,6 +40,7 @@ struct NodeFigures: Sendable {
         "sallyport_writer_groups_total": "Transactions since the start.",
         "sallyport_writer_units_total": "Changes written since the start.",
         "sallyport_writer_failed_groups_total": "Transactions that failed since the start.",
+        "sallyport_database_reconnects_total": "Sessions with the database server that were lost and made anew.",
         "sallyport_writer_shed_total": "Changes refused because the queue was full.",
         "sallyport_events_lost_total": "Events that nobody waited for and that found no room.",
         "sallyport_log_lines_dropped_total": "Log lines that nobody read fast enough.",
@@ -66,6 +68,7 @@ struct NodeFigures: Sendable {
         writerGroups.reach(writer.groups)
         writerUnits.reach(writer.units)
         writerFailedGroups.reach(writer.failedGroups)
+        databaseSessions.reach(writer.sessions)
         writerShed.reach(writer.overloaded)
         eventsLost.reach(writer.afterthoughtsLost)
         droppedLines.reach(LogOutput.standardError.droppedCount)
