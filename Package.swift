@@ -135,7 +135,7 @@ if !core {
                 "sallyport", "RADIUS", "OTP", "LoginEngine", "Administration", "Store", "Directories", "RADIUSDoor", "ControlDoor",
                 "TestSupport", logging, "WebDoor", grdb,
             ],
-            exclude: ["DataDirectories"], swiftSettings: settings),
+            exclude: ["DataDirectories", "Golden"], swiftSettings: settings),
     ]
 }
 

@@ -50,6 +50,7 @@ package enum Verbs {
         AddFactor.self, AddRecoveryCodes.self, ListFactors.self, ShowFactor.self, SetFactor.self, RemoveFactor.self,
         ListEvents.self, ExportTrail.self, VerifyTrail.self, AnchorTrail.self, ShowTrailKey.self, TraceLogin.self,
         ShowKey.self, RotateKey.self, ConfirmKeyCopy.self,
+        ExamineNode.self,
     ]
 
     private static let byVerb = Dictionary(uniqueKeysWithValues: all.map { ($0.verb, $0) })

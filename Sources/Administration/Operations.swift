@@ -26,12 +26,16 @@ package final class Operations: Sendable {
         package var changed: @Sendable (Change) async -> Void
         /// Whether logins are decided meanwhile.
         package var isServing: Bool
+        /// What the running process knows about itself; nothing where no node runs.
+        package var examine: @Sendable () -> [Finding]
+        package var dataDirectory: String?
 
         package init(
             hashPassword: @escaping @Sendable (Secret) async throws -> Secret, now: @escaping @Sendable () -> Timestamp,
             random: @escaping @Sendable () -> any RandomNumberGenerator = { SystemRandomNumberGenerator() },
             radiusAddresses: @escaping @Sendable () -> [String] = { [] },
-            changed: @escaping @Sendable (Change) async -> Void = { _ in }, isServing: Bool = false
+            changed: @escaping @Sendable (Change) async -> Void = { _ in }, isServing: Bool = false,
+            examine: @escaping @Sendable () -> [Finding] = { [] }, dataDirectory: String? = nil
         ) {
             self.hashPassword = hashPassword
             self.now = now
@@ -39,6 +43,8 @@ package final class Operations: Sendable {
             self.radiusAddresses = radiusAddresses
             self.changed = changed
             self.isServing = isServing
+            self.examine = examine
+            self.dataDirectory = dataDirectory
         }
     }
 

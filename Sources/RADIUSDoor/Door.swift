@@ -2,9 +2,23 @@
 // What all listeners share: the clients, the judge, the counters, and what is said in the log.
 
 internal import Logging
-import LoginEngine
+package import LoginEngine
 import RADIUS
 internal import Synchronization
+
+/// What was last said about why packets got no answer.
+package struct DropExplanation: Sendable, Equatable {
+    package var cause: String
+    package var words: String
+    /// By the clock that only moves forward.
+    package var at: Timestamp
+
+    package init(cause: String, words: String, at: Timestamp) {
+        self.cause = cause
+        self.words = words
+        self.at = at
+    }
+}
 
 final class Door: Sendable {
     let judge: any LoginJudge
@@ -14,6 +28,7 @@ final class Door: Sendable {
     private let clients: Mutex<ClientTable>
     private let pinRule = Mutex(PinRule())
     private let dropLog = Mutex(DropLog())
+    private let explained = Mutex<[String: DropExplanation]>([:])
     private let onPin: @Sendable (ClientPin) -> Void
 
     init(
@@ -28,6 +43,9 @@ final class Door: Sendable {
     }
 
     var table: ClientTable { clients.withLock { $0 } }
+
+    /// The latest sentence of each cause.
+    var explanations: [DropExplanation] { explained.withLock { $0.values.sorted { $0.cause < $1.cause } } }
 
     func replaceClients(_ table: ClientTable) {
         clients.withLock { $0 = table }
@@ -67,6 +85,7 @@ final class Door: Sendable {
             break
         case .write(let keptBack):
             guard let words = words() else { return }
+            explained.withLock { $0[cause] = DropExplanation(cause: cause, words: words, at: now) }
             var metadata: Logger.Metadata = ["source": "\(source)", "cause": "\(cause)"]
             if let client { metadata["client"] = "\(client.client.name)" }
             if keptBack > 0 { metadata["more_since_last"] = "\(keptBack)" }

@@ -51,6 +51,9 @@ package final class RADIUSService: Service, Sendable {
         door.counters.statistics(pending: listeners.reduce(0) { $0 + $1.pendingCount })
     }
 
+    /// The latest sentence about each cause for which a packet got no answer.
+    package var explanations: [DropExplanation] { door.explanations }
+
     private var listeners: [UDPListener] { state.withLock { $0.listeners } }
 
     /// The next batch of each listener is judged by this table.

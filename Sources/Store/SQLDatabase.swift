@@ -2,6 +2,8 @@
 // The seam between the store and a database: statements in, rows out, made of values.
 // Synchronous, because both callers are threads of our own that batch; a task hop costs more than a query.
 
+package import LoginEngine
+
 package enum Dialect: Sendable {
     case sqlite, postgres
 }
@@ -31,6 +33,9 @@ package protocol SQLDatabase: Sendable {
 
     /// Runs statements that belong to no unit (a migration), in one transaction.
     func execute(script: String, then statements: [Statement]) throws(DatabaseError)
+
+    /// Looks through all of it, for as long as it may, on the caller's thread; for `doctor`.
+    func examine(within time: Timestamp.Span) throws(DatabaseError) -> DatabaseExamination
 
     func close()
 }

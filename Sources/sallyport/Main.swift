@@ -29,7 +29,7 @@ struct Sallyport: AsyncParsableCommand {
         version: release,
         subcommands: [
             ServeCommand.self, UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, TraceCommand.self,
-            AuditCommand.self, KeyCommand.self, LoginCommand.self, BenchCommand.self,
+            AuditCommand.self, KeyCommand.self, LoginCommand.self, DoctorCommand.self, BenchCommand.self,
         ])
 
     static func main() async {

@@ -15,6 +15,8 @@ final class Office: Sendable {
     let clock = Box(Office.start)
     private let directory: DataDirectory
 
+    var path: String { directory.path }
+
     static let start = Timestamp(seconds: 1_795_262_591)
     static let actor = Actor("cli:anna@vpn1")
 

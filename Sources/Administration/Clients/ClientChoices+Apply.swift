@@ -85,19 +85,31 @@ extension ClientChoices {
 extension ClientSettings {
     static let shortestGoodSecret = 16
 
+    enum SecretWeakness: Equatable {
+        case known, short(bytes: Int), repetitive
+    }
+
+    var secretWeakness: SecretWeakness? {
+        let (isRepetitive, isKnown) = secret.reveal { bytes in
+            (Set(bytes).count < 5, Self.commonSecrets.contains(String(decoding: bytes, as: UTF8.self).lowercased()))
+        }
+        if isKnown { return .known }
+        if secret.count < Self.shortestGoodSecret { return .short(bytes: secret.count) }
+        return isRepetitive ? .repetitive : nil
+    }
+
+    var hasLargeRange: Bool { addresses.contains { $0.prefixLength < 104 && $0.base.isIPv4 || $0.prefixLength == 0 } }
+
     /// Why a secret should be exchanged; never says what it is. RFC 2865 §3: at least 16 octets are preferred.
     func secretWarnings(among others: [Client]) -> [String] {
         var warnings: [String] = []
         let remedy = "Use `--generate-secret`, and enter it at the gateway."
-        let (isRepetitive, isWord) = secret.reveal { bytes in
-            (Set(bytes).count < 5, Self.commonSecrets.contains(String(decoding: bytes, as: UTF8.self).lowercased()))
-        }
-        if isWord {
-            warnings.append("The shared secret is one that everybody tries first. \(remedy)")
-        } else if secret.count < Self.shortestGoodSecret {
-            warnings.append("The shared secret has only \(secret.count) bytes; whoever records one packet can guess it offline. \(remedy)")
-        } else if isRepetitive {
-            warnings.append("The shared secret has only a few different characters. \(remedy)")
+        switch secretWeakness {
+        case .known: warnings.append("The shared secret is one that everybody tries first. \(remedy)")
+        case .short(let bytes):
+            warnings.append("The shared secret has only \(bytes) bytes; whoever records one packet can guess it offline. \(remedy)")
+        case .repetitive: warnings.append("The shared secret has only a few different characters. \(remedy)")
+        case nil: break
         }
         let same = others.filter { $0.name != name && $0.settings.secret == secret }.map { "`\($0.name)`" }
         if !same.isEmpty {
@@ -118,7 +130,7 @@ extension ClientSettings {
         if requirement == .password { warnings.append("The password alone is enough here: no second factor is asked for.") }
         if requirement == .factor { warnings.append("The code alone is enough here. Let the gateway check the password itself.") }
         if helpfulMessages { warnings.append("Reject messages tell whoever logs in why; strangers learn from them too.") }
-        if addresses.contains(where: { $0.prefixLength < 104 && $0.base.isIPv4 || $0.prefixLength == 0 }) {
+        if hasLargeRange {
             warnings.append("Its address range is very large: anybody in it who has the secret can ask.")
         }
         if requirement == .passwordAndFactor, concealFactor, asking == .append {

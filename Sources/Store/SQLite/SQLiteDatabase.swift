@@ -22,7 +22,7 @@ package final class SQLiteDatabase: SQLDatabase {
     package let dialect = Dialect.sqlite
     package var isOwnedAlone: Bool { options.isOwnedAlone }
 
-    private let path: String
+    let path: String
     private let options: Options
     private let writer: SQLiteConnection
     private let idle: Mutex<[SQLiteConnection]?>
@@ -57,7 +57,7 @@ package final class SQLiteDatabase: SQLDatabase {
         PRAGMA cache_size = -65536;
         """
 
-    private static func open(_ path: String, reading: Bool) throws(DatabaseError) -> DatabaseQueue {
+    static func open(_ path: String, reading: Bool) throws(DatabaseError) -> DatabaseQueue {
         var configuration = Configuration()
         configuration.readonly = reading
         configuration.busyMode = .timeout(5)

@@ -30,6 +30,15 @@ struct NodeConnection: Sendable {
         return NodeConnection(way: .own(try OfflineOperations.open(location.settings)))
     }
 
+    /// Whether a process works on the data, as far as this user can see.
+    static func isHeld(_ directory: String) -> Bool {
+        // Whoever holds the lock writes its number there; to try the lock would be in the way of a node that starts.
+        guard let text = try? String(contentsOfFile: directory + "/lock", encoding: .utf8),
+            let process = Int32(text.trimmingCharacters(in: .whitespacesAndNewlines))
+        else { return false }
+        return kill(process, 0) == 0 || errno == EPERM
+    }
+
     /// The running node, where one runs and this user may ask it.
     static func running(_ options: GlobalOptions) async -> NodeConnection? {
         guard let directory = try? options.location().dataDirectory,

@@ -19,7 +19,7 @@ struct OfflineOperations: Sendable {
                 records: store.records,
                 ports: Operations.Ports(
                     hashPassword: { try await store.hash($0) }, now: { NodeClock.now().wall },
-                    radiusAddresses: { settings.radiusListen.map { "\($0)" } }))
+                    radiusAddresses: { settings.radiusListen.map { "\($0)" } }, dataDirectory: settings.dataDirectory))
             return OfflineOperations(operations: operations, actor: Peer.own(node: NodeLocation.nodeName), store: store)
         } catch {
             throw Refusal(error)

@@ -49,6 +49,7 @@ final class Node: Sendable {
         self.logger = logger
         let records = store.records
         let deadlines = Deadlines(now: NodeClock.now)
+        let started = NodeClock.now()
         let log = LoginLog(logger: Logger(label: "sallyport.login"))
         let passwords = try LocalPasswordSource(
             pool: store.hashing, cost: store.cost, nobodysPassword: Secret(BufferedRandom.bytes(32)),
@@ -80,7 +81,9 @@ final class Node: Sendable {
                     case .failures(let user): logins?.forgetFailures(ofUser: user)
                     case .erasure: logins?.flushTallies()
                     }
-                }, isServing: true))
+                }, isServing: true,
+                examine: { [weak radius] in NodeCheck.findings(radius, since: started, now: NodeClock.now()) },
+                dataDirectory: settings.dataDirectory))
         control = try ControlService(
             operations: operations, dataDirectory: store.directory.path, node: NodeLocation.nodeName, release: Sallyport.release,
             logger: Logger(label: "sallyport.control"))

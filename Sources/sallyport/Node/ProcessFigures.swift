@@ -57,7 +57,7 @@ enum ProcessFigures {
             startSeconds: Double(boot) + Double(start) / Double(ticks))
     }
 
-    private static func text(_ path: String) -> String? {
+    static func text(_ path: String) -> String? {
         // Files of /proc have no length, so that String(contentsOfFile:) may find them empty.
         guard let handle = FileHandle(forReadingAtPath: path), let data = try? handle.readToEnd() else { return nil }
         return String(bytes: data, encoding: .utf8)

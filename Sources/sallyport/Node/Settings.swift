@@ -67,10 +67,16 @@ extension Settings {
         flags: [String: String] = [:], environment: [String: String] = ProcessInfo.processInfo.environment, file: String? = nil,
         standardFile: String = Self.standardFile
     ) throws(SettingsError) -> Settings {
-        var named = file ?? environment[fileVariable]
-        if named == nil, FileManager.default.fileExists(atPath: standardFile) { named = standardFile }
+        let named = fileInForce(environment: environment, file: file, standardFile: standardFile)
         let text: String? = if let named { try contents(named) } else { nil }
         return try read(flags: flags, environment: environment, yaml: text ?? "", fileName: named ?? standardFile)
+    }
+
+    /// Nil where no file is named and none stands at the standard place.
+    static func fileInForce(
+        environment: [String: String] = ProcessInfo.processInfo.environment, file: String?, standardFile: String = Self.standardFile
+    ) -> String? {
+        file ?? environment[fileVariable] ?? (FileManager.default.fileExists(atPath: standardFile) ? standardFile : nil)
     }
 
     /// The same without the file system.

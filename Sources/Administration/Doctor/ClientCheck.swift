@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a stranger could make of how a client is set up.
+
+internal import LoginEngine
+
+enum ClientCheck {
+    /// - Parameter pinned: clients of which a source is held to Message-Authenticator.
+    static func findings(_ clients: [Client], pinned: Set<Int64>) -> [Finding] {
+        let enabled = clients.filter(\.settings.isEnabled)
+        guard !enabled.isEmpty else {
+            return [
+                Finding(
+                    .clientsNone, nil, "There is no client, so nobody can ask.",
+                    remedy: "Add a gateway: sallyport client add NAME --address 192.0.2.7 --generate-secret")
+            ]
+        }
+        let findings = enabled.flatMap { client in
+            ofSecret(client, among: enabled) + ofAuthenticator(client, isPinned: pinned.contains(client.id)) + ofProof(client)
+                + ofReach(client)
+        }
+        return findings.orElse(
+            Finding(.clientsRight, nil, "\(Words.count(enabled.count, "client")): secrets of their own, none of them weak."))
+    }
+
+    /// Never says what it is.
+    private static func ofSecret(_ client: Client, among clients: [Client]) -> [Finding] {
+        let set = "sallyport client set \(client.name) --generate-secret, and enter it at the gateway"
+        var findings: [Finding] = []
+        switch client.settings.secretWeakness {
+        case .known:
+            findings.append(
+                Finding(
+                    .secretKnown, client.name, "The shared secret of client \(client.name) is one that everybody tries first.", remedy: set)
+            )
+        case .short(let bytes):
+            findings.append(
+                Finding(
+                    .secretWeak, client.name,
+                    "The shared secret of client \(client.name) has only \(bytes) bytes; whoever records one packet can guess it offline.",
+                    remedy: set))
+        case .repetitive:
+            findings.append(
+                Finding(
+                    .secretWeak, client.name, "The shared secret of client \(client.name) has only a few different characters.", remedy: set
+                )
+            )
+        case nil: break
+        }
+        // Told once for all who share it, at the first of them.
+        let same = clients.filter { $0.settings.secret == client.settings.secret }
+        if same.count > 1, same.first?.id == client.id {
+            findings.append(
+                Finding(
+                    .secretShared, client.name,
+                    "Clients \(Words.list(same.map(\.name))) share one secret: whoever has one of the gateways can answer for the others.",
+                    remedy: "Give each its own: \(set)"))
+        }
+        return findings
+    }
+
+    private static func ofAuthenticator(_ client: Client, isPinned: Bool) -> [Finding] {
+        switch client.settings.messageAuthenticator {
+        case .require: []
+        case .allow:
+            [
+                Finding(
+                    .authenticatorAllowed, client.name,
+                    "Client \(client.name) may ask without Message-Authenticator: answers can be forged on the way (CVE-2024-3596).",
+                    remedy: "Update the gateway, then: sallyport client set \(client.name) --message-authenticator require")
+            ]
+        case .auto where isPinned: []
+        case .auto:
+            [
+                Finding(
+                    .authenticatorUnproven, client.name,
+                    "No source of client \(client.name) has shown yet that it always sends Message-Authenticator.",
+                    remedy: "If the gateway sends it: sallyport client set \(client.name) --message-authenticator require")
+            ]
+        }
+    }
+
+    private static func ofProof(_ client: Client) -> [Finding] {
+        switch client.settings.requirement {
+        case .passwordAndFactor: []
+        case .password:
+            [
+                Finding(
+                    .passwordAlone, client.name, "At client \(client.name) the password alone is enough.",
+                    remedy: "If that is not meant: sallyport client set \(client.name) --require password+factor")
+            ]
+        case .factor where client.settings.automaticPush:
+            [
+                Finding(
+                    .pushUnasked, client.name,
+                    "At client \(client.name) no password is asked for, and a factor that waits starts by itself: anybody can make telephones "
+                        + "ring.",
+                    remedy: "sallyport client set \(client.name) --automatic-push off")
+            ]
+        case .factor:
+            [
+                Finding(
+                    .factorAlone, client.name, "At client \(client.name) the code alone is enough.",
+                    remedy: "See that the gateway checks the password itself.")
+            ]
+        }
+    }
+
+    private static func ofReach(_ client: Client) -> [Finding] {
+        var findings: [Finding] = []
+        if client.settings.hasLargeRange {
+            findings.append(
+                Finding(
+                    .rangeLarge, client.name,
+                    "The address range of client \(client.name) is very large: anybody in it who has the secret can ask.",
+                    remedy: "Name the gateways: sallyport client set \(client.name) --address ADDRESS"))
+        }
+        if client.settings.helpfulMessages {
+            findings.append(
+                Finding(
+                    .reasonTold, client.name,
+                    "Client \(client.name) tells whoever logs in why a login is refused; strangers learn from it too.",
+                    remedy: "sallyport client set \(client.name) --helpful-messages off"))
+        }
+        return findings
+    }
+}

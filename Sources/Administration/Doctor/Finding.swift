@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an examination of the node finds, as values: a kind that never changes its meaning, how bad it is, what to do.
+
+package struct Finding: Codable, Sendable, Equatable {
+    package enum Severity: String, Codable, Sendable, CaseIterable, Comparable {
+        /// As it should be.
+        case ok
+        /// Worth knowing; may be meant so.
+        case note
+        /// Works, and should be changed.
+        case warning
+        /// Does not work, or protects nobody.
+        case problem
+
+        package static func < (left: Severity, right: Severity) -> Bool { left.rank < right.rank }
+
+        private var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+    }
+
+    package var kind: Kind
+    package var severity: Severity
+    /// What it is about: a client, a file, an address.
+    package var subject: String?
+    package var text: String
+    package var remedy: String?
+
+    package init(_ kind: Kind, _ subject: String? = nil, _ text: String, remedy: String? = nil) {
+        self.kind = kind
+        severity = kind.severity
+        self.subject = subject
+        self.text = text
+        self.remedy = remedy
+    }
+}
+
+extension Finding {
+    /// The raw value is what scripts and docs/run/doctor.md go by.
+    package enum Kind: String, Codable, Sendable, CaseIterable {
+        // The node
+        case nodeRuns = "node-runs"
+        case nodeStopped = "node-stopped"
+        case settingsRight = "settings-right"
+        case settingsWrong = "settings-wrong"
+        case settingsDoubtful = "settings-doubtful"
+        case settingsOpen = "settings-open"
+        case settingsNotInForce = "settings-not-in-force"
+        case portTaken = "port-taken"
+        case portPrivileged = "port-privileged"
+        case limitsLow = "limits-low"
+        case coreDumps = "core-dumps"
+        case packetsDropped = "packets-dropped"
+        case datagramsLost = "datagrams-lost"
+        // The clock
+        case clockRight = "clock-right"
+        case clockUnchecked = "clock-unchecked"
+        case clockOff = "clock-off"
+        case clockWrong = "clock-wrong"
+        case clockSet = "clock-set"
+        case clockBehindTrail = "clock-behind-trail"
+        // Files
+        case filesRight = "files-right"
+        case fileOpen = "file-open"
+        case fileForeign = "file-foreign"
+        case diskRight = "disk-right"
+        case diskLow = "disk-low"
+        case diskFull = "disk-full"
+        // The database
+        case dataUnavailable = "data-unavailable"
+        case databaseRight = "database-right"
+        case databaseUnchecked = "database-unchecked"
+        case databaseDamaged = "database-damaged"
+        case databaseUnwritable = "database-unwritable"
+        case databaseNotDurable = "database-not-durable"
+        case journalLarge = "journal-large"
+        // The key
+        case keyRight = "key-right"
+        case keyNotCopied = "key-not-copied"
+        case keyBesideData = "key-beside-data"
+        case keyChanging = "key-changing"
+        case keyWaiting = "key-waiting"
+        case keySpent = "key-spent"
+        case secretsDamaged = "secrets-damaged"
+        // Clients
+        case clientsRight = "clients-right"
+        case clientsNone = "clients-none"
+        case secretKnown = "secret-known"
+        case secretWeak = "secret-weak"
+        case secretShared = "secret-shared"
+        case authenticatorAllowed = "authenticator-allowed"
+        case authenticatorUnproven = "authenticator-unproven"
+        case factorAlone = "factor-alone"
+        case pushUnasked = "push-unasked"
+        case passwordAlone = "password-alone"
+        case rangeLarge = "range-large"
+        case reasonTold = "reason-told"
+        // Users
+        case usersRight = "users-right"
+        case usersNone = "users-none"
+        case factorMissing = "factor-missing"
+
+        package var severity: Severity {
+            switch self {
+            case .nodeRuns, .settingsRight, .clockRight, .filesRight, .diskRight, .databaseRight, .keyRight, .clientsRight, .usersRight:
+                .ok
+            case .nodeStopped, .coreDumps, .clockUnchecked, .databaseUnchecked, .keyBesideData, .keyChanging, .keyWaiting, .clientsNone,
+                .authenticatorUnproven, .factorAlone, .passwordAlone, .rangeLarge, .reasonTold, .usersNone:
+                .note
+            case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
+                .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
+                .pushUnasked, .factorMissing:
+                .warning
+            case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
+                .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .secretsDamaged, .secretKnown:
+                .problem
+            }
+        }
+    }
+}
+
+extension [Finding] {
+    /// What is wrong, or that nothing is: a subject about which nothing worse than a note was found says so first.
+    package func orElse(_ right: Finding) -> [Finding] {
+        contains { $0.severity > .note } ? self : [right] + self
+    }
+}
