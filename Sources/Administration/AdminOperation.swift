@@ -49,7 +49,7 @@ package enum Verbs {
         RevealClientSecret.self, NodeStatus.self,
         AddFactor.self, AddRecoveryCodes.self, ListFactors.self, ShowFactor.self, SetFactor.self, RemoveFactor.self,
         ListEvents.self, ExportTrail.self, VerifyTrail.self, AnchorTrail.self, ShowTrailKey.self, TraceLogin.self,
-        ShowKey.self, RotateKey.self, ConfirmKeyCopy.self,
+        ShowKey.self, RotateKey.self, ConfirmKeyCopy.self, NoteBackup.self,
         ExamineNode.self,
     ]
 

@@ -35,6 +35,16 @@ package struct Argon2id: Sendable, Equatable {
         return Secret(encoded.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) })
     }
 
+    /// A key of 32 bytes from a passphrase. Blocks for the time one hash takes.
+    package func key(from passphrase: Secret, salt: [UInt8]) throws(Argon2Error) -> Secret {
+        var key = [UInt8](repeating: 0, count: Self.hashLength)
+        let code = passphrase.reveal { bytes in
+            argon2id_hash_raw(passes, memoryKiB, lanes, bytes, bytes.count, salt, salt.count, &key, key.count)
+        }
+        guard code == ARGON2_OK.rawValue else { throw Argon2Error(code: code) }
+        return Secret(key)
+    }
+
     /// Blocks for the time one hash takes; compares in constant time.
     ///
     /// - Parameter phc: a PHC string of argon2id with any parameters.

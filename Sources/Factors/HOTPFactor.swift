@@ -36,7 +36,9 @@ package struct HOTPFactor: SecondFactor {
         guard factor.highestUsed < Self.highestCounter else { return .wrong }
         func right(_ counter: UInt64) -> CodeVerdict { .right(.hotp(factor: factor.id, counter: Int64(clamping: counter))) }
         let next = UInt64(max(0, factor.highestUsed + 1))
-        if let counter = hotp.search(code, from: next, window: Self.window) { return right(counter) }
+        // Behind a restore the counter may lie behind what was used: then a code shows itself by its successor alone.
+        let isProven = factor.unproven.map { factor.highestUsed > $0 } ?? true
+        if isProven, let counter = hotp.search(code, from: next, window: Self.window) { return right(counter) }
         if let wait = factor.resynchronisation, now.wall <= wait.expires, wait.counter >= factor.highestUsed,
             wait.counter < Self.highestCounter,
             let counter = hotp.search(code, from: UInt64(wait.counter + 1), window: 1)
@@ -45,7 +47,8 @@ package struct HOTPFactor: SecondFactor {
         }
         let oldest = UInt64(max(0, factor.highestUsed + 1 - Self.remembered))
         if oldest < next, let counter = hotp.search(code, from: oldest, window: Int(next - oldest)) { return right(counter) }
-        if let counter = hotp.search(code, from: next + UInt64(Self.window), window: Self.resynchronisationWindow - Self.window) {
+        let near = isProven ? Self.window : 0
+        if let counter = hotp.search(code, from: next + UInt64(near), window: Self.resynchronisationWindow - near) {
             return .beyondWindow(
                 Factor.Resynchronisation(counter: Int64(clamping: counter), expires: now.wall + Self.resynchronisationLife))
         }

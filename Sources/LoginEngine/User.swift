@@ -51,6 +51,8 @@ package struct Factor: Sendable, Equatable {
     package var highestUsed: Int64 = -1
     /// Its row alone: every step up to it was used, or is too old to be.
     package var folded: Int64 = -1
+    /// HOTP behind a restore: while no higher counter was used, one code is not enough, since it may have been used before.
+    package var unproven: Int64?
     /// TOTP: how many steps the token's clock was seen to be ahead of ours (negative: behind).
     package var drift = 0
     /// HOTP: the counter of a right code beyond the window, waiting for its successor, and when it stops waiting.

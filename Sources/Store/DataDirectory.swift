@@ -67,8 +67,21 @@ package final class DataDirectory: Sendable {
     package var databasePath: String { path + "/sallyport.sqlite" }
     package var keyPath: String { path + "/master.key" }
 
+    /// Where backups go that are made without being asked for: before an upgrade.
+    package var backupsPath: String { path + "/backups" }
+
     /// Whether no node has worked here yet.
     package var isEmpty: Bool { access(databasePath, F_OK) != 0 && access(keyPath, F_OK) != 0 }
+
+    /// An empty file would pass for a new database, and everybody who was in it would be gone without a word.
+    func requireContents() throws(StoreError) {
+        var status = stat()
+        guard stat(databasePath, &status) == 0, status.st_size == 0, access(keyPath, F_OK) == 0, access(databasePath + "-wal", F_OK) != 0
+        else { return }
+        throw StoreError(
+            .damaged, "the database is empty, although a master key is here", at: databasePath,
+            remedy: "Restore a backup. If this is a new node, remove the empty file.")
+    }
 
     /// Whether `serve --demo` made it; a plain `serve` then refuses it.
     package var isDemo: Bool { access(path + "/demo", F_OK) == 0 }

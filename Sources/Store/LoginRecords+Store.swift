@@ -97,6 +97,7 @@ extension Records: LoginRecords {
         factor.folded = try row.integer(12)
         factor.highestUsed = factor.folded
         factor.drift = Int(try row.integer(13))
+        factor.unproven = try row.integerIfAny(18)
         if let (step, at) = try liveMark(row, factor: id) {
             factor.highestUsed = max(factor.highestUsed, step)
             if kind == .totp, factor.period > 0, let at {

@@ -38,23 +38,29 @@ package struct Migrator: Sendable {
                     remedy: "This database was made by a build that was never released; start with a new data directory.")
             }
         }
-        for migration in migrations where migration.number > current {
-            do {
-                try database.execute(
-                    script: migration.script.description,
-                    then: [
-                        Statement(
-                            .insertVersion,
-                            [
-                                .integer(Int64(migration.number)), .text(migration.name), .text(migration.checksum),
-                                .integer(now.microseconds),
-                            ])
-                    ])
-            } catch {
-                throw StoreError(error)
-            }
+        let missing = migrations.filter { $0.number > current }
+        guard !missing.isEmpty else { return current }
+        // All of them or none: who goes back after a failure finds the schema that was there.
+        do {
+            try database.execute(
+                script: missing.map(\.script.description).joined(separator: "\n"),
+                then: missing.map { migration in
+                    Statement(
+                        .insertVersion,
+                        [
+                            .integer(Int64(migration.number)), .text(migration.name), .text(migration.checksum),
+                            .integer(now.microseconds),
+                        ])
+                })
+        } catch {
+            throw StoreError(error)
         }
         return current
+    }
+
+    /// 0 for an empty database.
+    package func version(of database: any SQLDatabase) throws(StoreError) -> Int {
+        try versions(of: database).last?.number ?? 0
     }
 
     package func requireNewest(_ database: any SQLDatabase) throws(StoreError) {

@@ -16,6 +16,8 @@ package final class Records: Sendable {
         package var runsWriter = true
         /// False: an older schema is an error instead of being migrated.
         package var migrates = true
+        /// Called before an older schema is changed, with the key that its values are sealed under; what it throws ends the start.
+        package var beforeMigration: (@Sendable (_ from: Int, _ to: Int, MasterKey) throws(StoreError) -> Void)?
         /// Called after each step of a rotation of the master key; a test's way to end it there.
         package var rotationProbe: (@Sendable (KeyRotationStep) throws(StoreError) -> Void)?
 
@@ -47,6 +49,7 @@ package final class Records: Sendable {
     package static func open(
         in directory: DataDirectory, key source: MasterKeySource, at now: Timestamp, options: Options = Options()
     ) throws(StoreError) -> Records {
+        if options.postgres == nil { try directory.requireContents() }
         let database: any SQLDatabase
         do throws(DatabaseError) {
             if let address = options.postgres {
@@ -55,13 +58,13 @@ package final class Records: Sendable {
                 database = try SQLiteDatabase(path: directory.databasePath, options: options.database)
             }
         } catch {
-            throw options.postgres.map { StoreError(opening: $0, error) } ?? StoreError(error)
+            throw options.postgres.map { StoreError(opening: $0, error) } ?? StoreError(error).at(directory.databasePath)
         }
         do throws(StoreError) {
             return try Records(database, key: source, at: now, options: options)
         } catch {
             database.close()
-            throw error
+            throw options.postgres == nil ? UpgradeBackup.naming(error, in: directory) : error
         }
     }
 
@@ -72,6 +75,12 @@ package final class Records: Sendable {
         self.database = database
         let migrator = Migrator.of(database.dialect)
         if !options.migrates { try migrator.requireNewest(database) }
+        let version = try migrator.version(of: database)
+        if let before = options.beforeMigration, version > 0, version < migrator.newest,
+            let key = try KeyRing.existing(source, for: database)
+        {
+            try before(version, migrator.newest, key)
+        }
         schemaBefore = try migrator.migrate(database, at: now)
         schema = migrator.newest
         let ring = try KeyRing.open(source, for: database, at: now)

@@ -21,6 +21,8 @@ package struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         case newerSchema = "newer-schema"
         case changedMigration = "changed-migration"
         case damaged
+        /// A backup that is cut, changed, or locked otherwise.
+        case cannotOpen = "cannot-open"
     }
 
     package var code: Code

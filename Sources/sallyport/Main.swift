@@ -29,7 +29,8 @@ struct Sallyport: AsyncParsableCommand {
         version: release,
         subcommands: [
             ServeCommand.self, UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, TraceCommand.self,
-            AuditCommand.self, KeyCommand.self, LoginCommand.self, DoctorCommand.self, BenchCommand.self,
+            AuditCommand.self, KeyCommand.self, BackupCommand.self, RestoreCommand.self, LoginCommand.self, DoctorCommand.self,
+            BenchCommand.self,
         ])
 
     static func main() async {

@@ -16,7 +16,7 @@ import Testing
         [([], Sallyport.self)]
         + ([
             UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, TraceCommand.self, AuditCommand.self,
-            KeyCommand.self, DoctorCommand.self,
+            KeyCommand.self, DoctorCommand.self, BackupCommand.self, RestoreCommand.self,
         ]
         as [any ParsableCommand.Type]).flatMap { command in
             let name = command.configuration.commandName ?? ""

@@ -68,8 +68,8 @@ package struct StoreHealth: Sendable, Equatable {
 }
 
 extension SQL {
-    fileprivate static let setSetting = SQL(
+    static let setSetting = SQL(
         "INSERT INTO setting (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
-    fileprivate static let dropSetting = SQL("DELETE FROM setting WHERE name = ?1")
+    static let dropSetting = SQL("DELETE FROM setting WHERE name = ?1")
     fileprivate static let revision = SQL("SELECT number FROM revision WHERE id = 1")
 }

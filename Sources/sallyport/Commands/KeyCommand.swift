@@ -97,27 +97,37 @@ extension KeyCommand {
 
     struct Make: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Make a key file, for a node that reads its key from elsewhere.",
+            abstract: "Make a key file: a master key, or the identity that opens backups.",
             discussion: """
-                Writes a new file with mode 0600; no node is asked, and none uses it yet.
+                Writes a new file with mode 0600; no node is asked, and none uses it yet. With --recipient, it prints
+                the public half, which backups are made for: whoever has it alone opens none.
 
-                Example:
+                Examples:
                   sallyport key make /root/next.key
+                  sallyport key make --recipient /media/safe/backup.identity
                 """)
 
         @Argument(help: ArgumentHelp("The file to make.", valueName: "file"), completion: .file()) var file: String
+        @Flag(help: "Make an identity for backups.") var recipient = false
         @OptionGroup var options: GlobalOptions
 
         func run() throws {
-            let key = try MasterKey.make(at: file)
             let output = options.output
-            try output.show(MadeKey(file: file, fingerprint: key.fingerprint)) { _ in output.done("Made key \(key.fingerprint) in \(file).")
+            if recipient {
+                let identity = BackupIdentity()
+                try identity.write(to: file)
+                return try output.show(Made(file: file, recipient: "\(identity.recipient)")) { made in
+                    output.done("Made an identity in \(made.file). Backups for it: --recipient \(identity.recipient)")
+                }
             }
+            let key = try MasterKey.make(at: file)
+            try output.show(Made(file: file, fingerprint: key.fingerprint)) { _ in output.done("Made key \(key.fingerprint) in \(file).") }
         }
 
-        private struct MadeKey: Encodable {
+        private struct Made: Encodable {
             var file: String
-            var fingerprint: String
+            var fingerprint: String?
+            var recipient: String?
         }
     }
 }

@@ -121,6 +121,13 @@ final class Node: Sendable {
     func start() async throws {
         if store.records.schemaBefore != 0, store.records.schemaBefore < store.records.schema {
             logger.notice("migrated the database from schema \(store.records.schemaBefore) to \(store.records.schema)")
+            try await store.records.append(
+                Event(
+                    .schemaMigrated, at: NodeClock.now().wall,
+                    details: [.init("from", "\(store.records.schemaBefore)"), .init("to", "\(store.records.schema)")]))
+        }
+        if let story = try await operations.beginEpoch() {
+            for line in story { logger.warning("\(line)") }
         }
         try await store.records.append(Event(.nodeStarted, at: NodeClock.now().wall, details: [Event.Detail("release", Sallyport.release)]))
         deadlines.start()

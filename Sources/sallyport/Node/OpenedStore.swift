@@ -4,6 +4,7 @@
 import Directories
 import Factors
 import Foundation
+import Logging
 import LoginEngine
 import Store
 
@@ -24,7 +25,16 @@ struct OpenedStore: Sendable {
     static func open(_ settings: Settings, in directory: DataDirectory, migrates: Bool = true) throws(StoreError) -> OpenedStore {
         var options = Records.Options()
         options.migrates = migrates
-        if case .postgres(let address) = settings.database { options.postgres = address }
+        switch settings.database {
+        case .postgres(let address): options.postgres = address
+        case .sqlite:
+            options.beforeMigration = { from, to, key throws(StoreError) in
+                let path = try UpgradeBackup.write(
+                    from: from, to: to, in: directory, key: key, release: Sallyport.release, node: NodeLocation.nodeName,
+                    at: NodeClock.now().wall)
+                Logger(label: "sallyport.node").notice("wrote \(path) before the database is brought from schema \(from) to \(to)")
+            }
+        }
         let reserve = options.postgres == nil ? DiskReserve(in: directory.path) : nil
         if let reserve { options.database.makeRoom = { reserve.release() } }
         let records = try Records.open(

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// The built program: a backup of a running node, restored elsewhere, and a login there; the backup before an upgrade, and the way back.
+
+import Foundation
+import Glibc
+import OTP
+import RADIUS
+import RADIUSDoor
+import Testing
+
+@testable import sallyport
+
+@Suite struct BackupTests {
+    private static let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+    private static let clientSecret = "quite-a-long-client-secret"
+    private static let passphrase = "correct horse battery staple"
+
+    private func filledNode(in folder: TemporaryFolder) async throws -> NodeProcess {
+        let node = try await NodeProcess.start(in: folder)
+        _ = try await node.endpoint()
+        for end in [
+            try await node.command("user", "add", "bob", "--password-stdin", input: TestNode.password + "\n"),
+            try await node.command("user", "add", "carol", "--password-stdin", input: TestNode.password + "\n"),
+            try await node.command("factor", "add", "bob", "hotp", "--secret-stdin", input: Self.key + "\n"),
+            try await node.command("factor", "add", "carol", "totp", "--secret-stdin", input: Self.key + "\n"),
+            try await node.command(
+                "client", "add", "vpn", "--address", "127.0.0.1", "--ask", "append", "--secret-stdin", input: Self.clientSecret + "\n"),
+        ] { try #require(end.status == 0, "\(end.everything)") }
+        return node
+    }
+
+    private func stop(_ node: NodeProcess) async throws {
+        node.running.signal(SIGTERM)
+        #expect(try await node.running.end().status == 0)
+    }
+
+    @Test func backupOfARunningNodeIsRestoredElsewhere() async throws {
+        let (folder, elsewhere) = (try TemporaryFolder(), try TemporaryFolder())
+        let node = try await filledNode(in: folder)
+        let hotp = try TestToken(uri: "otpauth://hotp/bob?secret=\(Self.key)&counter=0")
+        let totp = try TestToken(uri: "otpauth://totp/carol?secret=\(Self.key)")
+        var gateway = try GatewayClient(try await node.endpoint(), secret: Self.clientSecret)
+        #expect(try await gateway.login("bob", append(try hotp.code(counter: 0)))?.code == .accessAccept)
+        let file = folder.path + "/a.backup"
+        let made = try await node.command("backup", file, input: Self.passphrase + "\n")
+        #expect(made.status == 0 && made.errors.contains("Keep a copy of that key"), "\(made.everything)")
+        #expect(try await node.command("backup", file, input: Self.passphrase + "\n").status == 1)
+        #expect(try await node.command("backup", file + "2", input: "short\n").status == 64)
+        // Used behind the backup, which does not know it.
+        #expect(try await gateway.login("bob", append(try hotp.code(counter: 1)))?.code == .accessAccept)
+        let code = try totp.code()
+        #expect(try await gateway.login("carol", append(code))?.code == .accessAccept)
+        let noted = try await node.command("audit", "list", "--kind", "backup", "--json")
+        #expect(noted.output.contains("backup-made") && noted.output.contains("not included"), "\(noted.everything)")
+        try await stop(node)
+
+        let verified = try await node.command("backup", "--verify", file, "--json", input: Self.passphrase + "\n")
+        #expect(verified.status == 0 && verified.output.contains("\"users\":2"), "\(verified.everything)")
+        let wrong = try await node.command("backup", "--verify", file, input: "something else\n")
+        #expect(wrong.status == 1 && wrong.errors.contains("passphrase is wrong"), "\(wrong.everything)")
+        let data = elsewhere.path + "/data"
+        let keyless = try await Program.sallyport.run(["restore", file, "--data-dir", data], input: Self.passphrase + "\n")
+        #expect(keyless.status == 78 && keyless.errors.contains("--key-file"), "\(keyless.everything)")
+        let dry = try await node.command("restore", file, "--dry-run", input: Self.passphrase + "\n")
+        #expect(dry.status == 0 && dry.output.contains("bob"), "\(dry.everything)")
+        let restored = try await Program.sallyport.run(
+            ["restore", file, "--data-dir", data, "--key-file", folder.path + "/master.key"], input: Self.passphrase + "\n")
+        #expect(restored.status == 0, "\(restored.everything)")
+        #expect(restored.output.contains("epoch 2") && restored.output.contains("bob") && restored.output.contains("carol"))
+        for end in [made, verified, wrong, keyless, dry, restored] { #expect(!end.everything.contains(Self.passphrase)) }
+
+        let running = try await Program.sallyport.start(["serve", "--data-dir", data] + NodeProcess.loopback)
+        gateway = try GatewayClient(try await running.radiusEndpoint(), secret: Self.clientSecret)
+        #expect(running.errors.contains("works on a backup of") && running.errors.contains("carol"), "\(running.errors)")
+        // What was used behind the backup opens nothing; a token shows itself by two codes in a row.
+        #expect(try await gateway.login("carol", append(code))?.code == .accessReject)
+        #expect(try await gateway.login("bob", append(try hotp.code(counter: 1)))?.code == .accessReject)
+        try await waitForRejects(1, "code-beyond-window", data)
+        #expect(try await gateway.login("bob", append(try hotp.code(counter: 3)))?.code == .accessReject)
+        try await waitForRejects(2, "code-beyond-window", data)
+        #expect(try await gateway.login("bob", append(try hotp.code(counter: 4)))?.code == .accessAccept)
+        #expect(try await gateway.login("bob", append(try hotp.code(counter: 5)))?.code == .accessAccept)
+        let trail = try await Program.sallyport.run(["audit", "verify", "--data-dir", data])
+        #expect(trail.status == 0, "\(trail.everything)")
+        running.signal(SIGTERM)
+        #expect(try await running.end().status == 0)
+    }
+
+    /// What waits for its successor is written behind the answer, with the event.
+    private func waitForRejects(_ count: Int, _ reason: String, _ data: String) async throws {
+        for _ in 0..<20 {
+            let trail = try await Program.sallyport.run(["audit", "list", "--kind", "login-rejected", "--json", "--data-dir", data])
+            if trail.output.split(separator: "\n").filter({ $0.contains(reason) }).count >= count { return }
+        }
+        Issue.record("\(count) times \(reason) was waited for")
+    }
+
+    @Test func backupForARecipientWithTheKeyNeedsNothingElse() async throws {
+        let folder = try TemporaryFolder()
+        let node = try await filledNode(in: folder)
+        let identity = folder.path + "/identity"
+        let made = try await Program.sallyport.run(["key", "make", "--recipient", identity, "--json"])
+        let answer = try JSONSerialization.jsonObject(with: Data(made.output.utf8)) as? [String: Any]
+        let recipient = try #require(answer?["recipient"] as? String)
+        let file = folder.path + "/b.backup"
+        #expect(try await node.command("backup", file, "--recipient", recipient, "--with-key").status == 0)
+        try await stop(node)
+        let restored = try await Program.sallyport.run(["restore", file, "--identity", identity, "--data-dir", folder.path + "/data"])
+        #expect(restored.status == 0, "\(restored.everything)")
+        let users = try await Program.sallyport.run(["user", "list", "--data-dir", folder.path + "/data"])
+        #expect(users.status == 0 && users.output.contains("bob"), "\(users.everything)")
+        // Offline, on the data itself.
+        #expect(try await Program.sallyport.run(["key", "rotate", "--data-dir", folder.path + "/data"]).status == 0)
+        #expect(try await Program.sallyport.run(["audit", "verify", "--data-dir", folder.path + "/data"]).status == 0)
+    }
+
+    @Test func anUpgradeIsBackedUpAndTheWayBackIsNamed() async throws {
+        let folder = try EarlierDirectory.copy("schema-1")
+        let refused = try await Program.sallyport.run(["serve", "--no-migrate", "--data-dir", folder.path] + NodeProcess.loopback)
+        #expect(refused.status == 78 && refused.errors.contains("schema 1"), "\(refused.errors)")
+        #expect(!FileManager.default.fileExists(atPath: folder.path + "/backups"))
+        let node = try await NodeProcess.start(in: folder)
+        _ = try await node.endpoint()
+        #expect(node.running.errors.contains("wrote \(folder.path)/backups/before-schema-"), "\(node.running.errors)")
+        #expect(node.running.errors.contains("migrated the database from schema 1 to"), "\(node.running.errors)")
+        let migrated = try await node.command("audit", "list", "--kind", "schema", "--json")
+        #expect(migrated.output.contains("schema-migrated"), "\(migrated.everything)")
+        try await stop(node)
+        let name = try #require(try FileManager.default.contentsOfDirectory(atPath: folder.path + "/backups").first)
+        let backup = "\(folder.path)/backups/\(name)"
+        let verified = try await node.command("backup", "--verify", backup, "--json")
+        #expect(verified.status == 0 && verified.output.contains("\"schema\":1"), "\(verified.everything)")
+        // And once more from the backup: the old schema is made, filled, and brought up to date.
+        let restored = try await Program.sallyport.run(
+            ["restore", backup, "--key-file", folder.path + "/master.key", "--data-dir", folder.path + "/data"])
+        #expect(restored.status == 0 && restored.output.contains("from schema 1 to"), "\(restored.everything)")
+        let users = try await Program.sallyport.run(["user", "list", "--data-dir", folder.path + "/data"])
+        #expect(users.output.contains("alice@example.org") || users.output.contains("alice"), "\(users.everything)")
+    }
+}
