@@ -29,9 +29,11 @@ package struct HOTPFactor: SecondFactor {
 
     package func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict {
         guard let code = OTPCode.normalized(text), code.utf8.count == factor.digits else { return .malformed }
-        guard let key = try? factor.secret.reveal({ try OTPKey($0) }),
-            let hotp = try? HOTP(key: key, algorithm: factor.algorithm.otp, digits: factor.digits)
-        else { return .wrong }
+        let token = factor.derived.value { () -> HOTP? in
+            guard let key = try? factor.secret.reveal({ try OTPKey($0) }) else { return nil }
+            return try? HOTP(key: key, algorithm: factor.algorithm.otp, digits: factor.digits)
+        }
+        guard let hotp = token else { return .wrong }
         // A counter at the end of its range is no token's: an editor's or an import's mistake must not stop the node.
         guard factor.highestUsed < Self.highestCounter else { return .wrong }
         func right(_ counter: UInt64) -> CodeVerdict { .right(.hotp(factor: factor.id, counter: Int64(clamping: counter))) }

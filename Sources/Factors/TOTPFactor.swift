@@ -20,9 +20,11 @@ package struct TOTPFactor: SecondFactor {
 
     package func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict {
         guard let code = OTPCode.normalized(text), code.utf8.count == factor.digits else { return .malformed }
-        guard let key = try? factor.secret.reveal({ try OTPKey($0) }),
-            let totp = try? TOTP(key: key, algorithm: factor.algorithm.otp, digits: factor.digits, period: factor.period)
-        else { return .wrong }
+        let token = factor.derived.value { () -> TOTP? in
+            guard let key = try? factor.secret.reveal({ try OTPKey($0) }) else { return nil }
+            return try? TOTP(key: key, algorithm: factor.algorithm.otp, digits: factor.digits, period: factor.period)
+        }
+        guard let totp = token else { return .wrong }
         guard let step = totp.match(code, at: now.wall.seconds, window: Self.window, drift: factor.drift) else { return .wrong }
         return .right(.totp(factor: factor.id, step: step))
     }

@@ -92,29 +92,28 @@ package final class Logins: LoginJudge, Sendable {
 
     package func attempt(_ attempts: [Attempt]) {
         let moment = now()
-        var known: [(attempt: Attempt, key: String)] = []
+        var known: [(index: Int, key: String)] = []
         known.reserveCapacity(attempts.count)
         var lookups: [LoginLookup] = []
         lookups.reserveCapacity(attempts.count)
-        for attempt in attempts {
-            let request = attempt.request
-            guard let key = UserName.key(of: request.name, stripping: request.client.settings.nameStripping) else {
+        for (index, attempt) in attempts.enumerated() {
+            guard let key = UserName.key(of: attempt.request.name, stripping: attempt.request.client.settings.nameStripping) else {
                 rejectNameless(attempt, at: moment)
                 continue
             }
-            known.append((attempt, key))
-            lookups.append(LoginLookup(nameKey: key, handle: request.handle.flatMap { seal.open($0) }))
+            known.append((index, key))
+            lookups.append(LoginLookup(nameKey: key, handle: attempt.request.handle.flatMap { seal.open($0) }))
         }
         guard !known.isEmpty else { return }
         let facts: [LoginFacts]
         do throws(NoAnswer) {
             facts = try records.load(lookups, at: moment.wall)
         } catch {
-            for (attempt, _) in known { attempt.completion(.none(error)) }
+            for (index, _) in known { attempts[index].completion(.none(error)) }
             return
         }
-        for (index, (attempt, key)) in known.enumerated() where index < facts.count {
-            begin(attempt, key: key, facts: facts[index], at: moment)
+        for (position, (index, key)) in known.enumerated() where position < facts.count {
+            begin(attempts[index], key: key, facts: facts[position], at: moment)
         }
     }
 

@@ -78,7 +78,10 @@ package struct Keyword: Sendable, Equatable {
 
     /// - Returns: nil when the text is no keyword. Case and surrounding blanks do not matter.
     package init?(_ text: String) {
-        guard text.utf8.count <= 32 else { return nil }
+        // A code, which nearly everything is, is told by its first digit.
+        guard text.utf8.count <= 32, let first = text.utf8.first, !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first) else {
+            return nil
+        }
         let bare = Self.normalised(text)
         let digits = bare.reversed().prefix { $0.isASCII && $0.isNumber }
         word = String(bare.dropLast(digits.count))

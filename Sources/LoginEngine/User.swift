@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A person who logs in, and what she can prove herself with.
 
+internal import Synchronization
+
 package enum UserStatus: String, Sendable, CaseIterable {
     case pending, active, disabled
 }
@@ -58,6 +60,9 @@ package struct Factor: Sendable, Equatable {
     /// HOTP: the counter of a right code beyond the window, waiting for its successor, and when it stops waiting.
     package var resynchronisation: Resynchronisation?
 
+    /// What its kind made of the secret, kept as long as the facts are.
+    package let derived = Derived()
+
     package struct Resynchronisation: Sendable, Equatable {
         package var counter: Int64
         package var expires: Timestamp
@@ -75,4 +80,22 @@ package struct Factor: Sendable, Equatable {
         self.state = state
         self.secret = secret
     }
+}
+
+/// A value that is made of a factor's secret once and used at every login: keying a hash costs as much as a code.
+///
+/// Copies of the factor share it; no two factors are told apart by it.
+package final class Derived: Sendable, Equatable {
+    private let value = Mutex<(any Sendable)?>(nil)
+
+    package init() {}
+
+    package func value<Value: Sendable>(_ make: () -> Value?) -> Value? {
+        if let known = value.withLock({ $0 as? Value }) { return known }
+        guard let made = make() else { return nil }
+        value.withLock { $0 = made }
+        return made
+    }
+
+    package static func == (left: Derived, right: Derived) -> Bool { true }
 }

@@ -5,6 +5,8 @@
 public enum OTPCode {
     /// Takes blanks out of "123 456"; nil when anything but ASCII digits is left, or nothing is.
     public static func normalized(_ text: String) -> String? {
+        // The common case costs no Unicode tables.
+        if !text.isEmpty, text.utf8.allSatisfy({ $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }) { return text }
         // U+00A0 and U+202F are the blanks that phones put between groups.
         let scalars = text.unicodeScalars.filter { !" \t\u{a0}\u{202f}".unicodeScalars.contains($0) }
         guard !scalars.isEmpty, scalars.allSatisfy({ $0 >= "0" && $0 <= "9" }) else { return nil }

@@ -6,6 +6,9 @@ struct ByteWriter {
 
     mutating func reserve(_ count: Int) { bytes.reserveCapacity(count) }
 
+    /// Keeps its memory for what comes next.
+    mutating func empty() { bytes.removeAll(keepingCapacity: true) }
+
     mutating func byte(_ value: UInt8) { bytes.append(value) }
 
     /// LEB128: seven bits a byte, the lowest first.

@@ -230,7 +230,7 @@ struct ChainCheck {
         for commitment in commitments {
             let kept = entries.filter { $0.seq == commitment.seq && $0.role == commitment.role }
             if kept.isEmpty { erased.insert(commitment.seq) }
-            for entry in kept where EventCodec.commitment(of: entry.fields, salt: entry.salt) != commitment.value {
+            for entry in kept where EventCodec.commitment(of: entry.fields, salt: entry.salt[...]) != commitment.value {
                 find(.personal, entry.seq...entry.seq, "its personal fields were changed")
             }
         }

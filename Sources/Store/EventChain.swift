@@ -2,6 +2,7 @@
 // The audit trail as a hash chain: one packed row per commit, with a MAC that only the holder of the master key can make.
 
 internal import Crypto
+internal import Foundation
 internal import LoginEngine
 internal import Synchronization
 
@@ -39,24 +40,20 @@ package final class EventChain: Sendable {
         let first = head.seq + 1
         var body = ByteWriter()
         body.reserve(events.count * 224)
-        var personal: [PersonalEntry] = []
-        let salts = RandomBytes.make(events.count * 2 * EventCodec.saltSize)
-        var nextSalt = 0
+        var personal = ByteWriter()
+        personal.reserve(events.count * 64)
+        var line = ByteWriter()
+        line.reserve(512)
+        var salts = SaltSource(for: events.count)
         var (earliest, latest) = (events[0].at, events[0].at)
         for event in events {
             head.seq += 1
-            func commit(_ fields: PersonalFields, _ role: PersonalEntry.Role) -> [UInt8]? {
-                if fields.fields.isEmpty { return nil }
-                let salt = Array(salts[nextSalt..<nextSalt + EventCodec.saltSize])
-                nextSalt += EventCodec.saltSize
-                let bytes = EventCodec.encode(fields)
-                personal.append(PersonalEntry(seq: head.seq, role: role, salt: salt, fields: bytes))
-                return EventCodec.commitment(of: bytes, salt: salt)
-            }
-            let bytes = EventCodec.encode(
-                event, seq: head.seq, subject: commit(event.subject, .subject), actor: commit(event.actor, .actor))
-            head.hash = Self.hash(bytes, after: head.hash)
-            body.blob(bytes)
+            let subject = Self.commit(event.subject, .subject, offset: head.seq - first, &salts, &personal)
+            let actor = Self.commit(event.actor, .actor, offset: head.seq - first, &salts, &personal)
+            line.empty()
+            EventCodec.encode(event, seq: head.seq, subject: subject, actor: actor, into: &line)
+            head.hash = Self.hash(line.bytes, after: head.hash)
+            body.blob(line.bytes)
             // Tells which line of the group was changed; the MAC tells that one was.
             body.raw(head.hash.prefix(Self.checkSize))
             earliest = min(earliest, event.at)
@@ -73,11 +70,21 @@ package final class EventChain: Sendable {
                     .blob(previous), .blob(head.hash), .blob(signing.mac(of: group)), .blob(group.body),
                 ])
         ]
-        if !personal.isEmpty {
-            statements.append(Statement(.insertPersonal, [.integer(first), .blob(PersonalCodec.encode(personal, first: first))]))
-        }
+        if !personal.bytes.isEmpty { statements.append(Statement(.insertPersonal, [.integer(first), .blob(personal.bytes)])) }
         statements.append(Self.record(head, signing))
         return Link(statements: statements, head: head)
+    }
+
+    /// Puts a person's fields aside.
+    /// - Returns: what stands for them in the chain; nil where there are none.
+    private static func commit(
+        _ fields: PersonalFields, _ role: PersonalEntry.Role, offset: Int64, _ salts: inout SaltSource, _ personal: inout ByteWriter
+    ) -> [UInt8]? {
+        if fields.fields.isEmpty { return nil }
+        let bytes = EventCodec.encode(fields)
+        let salt = salts.next()
+        PersonalCodec.encode(offset: offset, role, salt: salt, fields: bytes, into: &personal)
+        return EventCodec.commitment(of: bytes, salt: salt)
     }
 
     static func record(_ head: Head, _ signing: ChainSigning) -> Statement {
@@ -99,11 +106,11 @@ package final class EventChain: Sendable {
         }
     }
 
-    static func hash(_ event: some Collection<UInt8>, after previous: [UInt8]) -> [UInt8] {
+    static func hash(_ event: some ContiguousBytes, after previous: [UInt8]) -> [UInt8] {
         var hash = SHA256()
         hash.update(data: previous)
-        hash.update(data: Array(event))
-        return Array(hash.finalize())
+        event.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        return hash.finalize().withUnsafeBytes { Array($0) }
     }
 
     /// Takes up the chain where it was left.
@@ -124,6 +131,19 @@ package final class EventChain: Sendable {
             head.seq = max(head.seq, last.seq) + 1
         }
         return EventChain(signing: signing, head: head)
+    }
+}
+
+/// Salts of one group, drawn at once.
+private struct SaltSource {
+    private let bytes: [UInt8]
+    private var used = 0
+
+    init(for events: Int) { bytes = RandomBytes.make(events * 2 * EventCodec.saltSize) }
+
+    mutating func next() -> ArraySlice<UInt8> {
+        defer { used += EventCodec.saltSize }
+        return bytes[used..<used + EventCodec.saltSize]
     }
 }
 

@@ -30,6 +30,12 @@ package enum EventCodec {
     }
 
     package static func encode(_ event: Event, seq: Int64, subject: [UInt8]?, actor: [UInt8]?) -> [UInt8] {
+        var out = ByteWriter()
+        encode(event, seq: seq, subject: subject, actor: actor, into: &out)
+        return out.bytes
+    }
+
+    static func encode(_ event: Event, seq: Int64, subject: [UInt8]?, actor: [UInt8]?, into out: inout ByteWriter) {
         var flags: Flags = []
         if event.login != nil { flags.insert(.login) }
         if event.user != nil { flags.insert(.user) }
@@ -38,8 +44,6 @@ package enum EventCodec {
         if event.reason != nil { flags.insert(.reason) }
         if subject != nil { flags.insert(.subject) }
         if actor != nil { flags.insert(.actor) }
-        var out = ByteWriter()
-        out.reserve(192)
         out.byte(version)
         out.byte(event.kind.rawValue)
         out.byte(flags.rawValue)
@@ -60,7 +64,6 @@ package enum EventCodec {
         }
         if let subject { out.raw(subject) }
         if let actor { out.raw(actor) }
-        return out.bytes
     }
 
     /// What a line is searched by, without decoding the rest.
@@ -133,17 +136,22 @@ package enum EventCodec {
         return fields
     }
 
-    static func commitment(of fields: some Collection<UInt8>, salt: some Collection<UInt8>) -> [UInt8] {
+    static func commitment(of fields: [UInt8], salt: ArraySlice<UInt8>) -> [UInt8] {
         // RFC 2104 by hand for a key shorter than a block: keying `HMAC` anew costs three times as much, and every salt is new.
-        var inner = [UInt8](repeating: 0x36, count: SHA256.blockByteCount)
-        var outer = [UInt8](repeating: 0x5C, count: SHA256.blockByteCount)
-        for (index, byte) in salt.prefix(SHA256.blockByteCount).enumerated() {
-            inner[index] ^= byte
-            outer[index] ^= byte
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: SHA256.blockByteCount) { block in
+            func keyed(_ pad: UInt8) -> SHA256 {
+                block.initialize(repeating: pad)
+                for (index, byte) in salt.prefix(SHA256.blockByteCount).enumerated() { block[index] ^= byte }
+                var hash = SHA256()
+                hash.update(bufferPointer: UnsafeRawBufferPointer(block))
+                return hash
+            }
+            var inner = keyed(0x36)
+            fields.withUnsafeBytes { inner.update(bufferPointer: $0) }
+            var outer = keyed(0x5C)
+            inner.finalize().withUnsafeBytes { outer.update(bufferPointer: $0) }
+            return outer.finalize().withUnsafeBytes { Array($0) }
         }
-        inner.append(contentsOf: fields)
-        SHA256.hash(data: inner).withUnsafeBytes { outer.append(contentsOf: $0) }
-        return Array(SHA256.hash(data: outer))
     }
 }
 
@@ -163,13 +171,17 @@ package struct PersonalEntry: Sendable, Equatable {
 package enum PersonalCodec {
     package static func encode(_ entries: [PersonalEntry], first: Int64) -> [UInt8] {
         var out = ByteWriter()
-        for entry in entries {
-            out.unsigned(UInt64(bitPattern: entry.seq - first))
-            out.byte(entry.role.rawValue)
-            out.raw(entry.salt)
-            out.blob(entry.fields)
-        }
+        for entry in entries { encode(offset: entry.seq - first, entry.role, salt: entry.salt[...], fields: entry.fields, into: &out) }
         return out.bytes
+    }
+
+    static func encode(
+        offset: Int64, _ role: PersonalEntry.Role, salt: ArraySlice<UInt8>, fields: [UInt8], into out: inout ByteWriter
+    ) {
+        out.unsigned(UInt64(bitPattern: offset))
+        out.byte(role.rawValue)
+        out.raw(salt)
+        out.blob(fields)
     }
 
     package static func decode(_ bytes: ArraySlice<UInt8>, first: Int64) throws(DecodingError) -> [PersonalEntry] {

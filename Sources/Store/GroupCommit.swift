@@ -51,29 +51,50 @@ package final class GroupCommit: Sendable {
         case made(@Sendable ([Rows]) -> [Event])
     }
 
-    struct Submission: Sendable {
-        enum Work: Sendable {
-            case settlement(Settlement, @Sendable (SettlementOutcome) -> Void)
-            /// `isChange`: logins may be judged by other facts afterwards.
-            case unit(Unit, isChange: Bool, Trail, @Sendable (Outcome) -> Void)
-        }
-
-        var work: Work
+    /// References, so that a queue and a group move them for the price of a pointer.
+    enum Submission: Sendable {
+        case settlement(PendingSettlement)
+        case unit(PendingUnit)
 
         init(_ settlement: Settlement, _ completion: @escaping @Sendable (SettlementOutcome) -> Void) {
-            work = .settlement(settlement, completion)
+            self = .settlement(PendingSettlement(settlement, completion))
         }
 
         init(_ unit: Unit, isChange: Bool = false, trail: Trail = .none, _ completion: @escaping @Sendable (Outcome) -> Void = { _ in }) {
-            work = .unit(unit, isChange: isChange, trail, completion)
+            self = .unit(PendingUnit(unit, isChange, trail, completion))
         }
 
         /// Nothing was written.
         func fail(_ reason: NoAnswer) {
-            switch work {
-            case .settlement(_, let completion): completion(.failed(reason))
-            case .unit(_, _, _, let completion): completion(.failed(reason))
+            switch self {
+            case .settlement(let pending): pending.completion(.failed(reason))
+            case .unit(let pending): pending.completion(.failed(reason))
             }
+        }
+    }
+
+    final class PendingSettlement: Sendable {
+        let settlement: Settlement
+        let completion: @Sendable (SettlementOutcome) -> Void
+
+        init(_ settlement: Settlement, _ completion: @escaping @Sendable (SettlementOutcome) -> Void) {
+            self.settlement = settlement
+            self.completion = completion
+        }
+    }
+
+    final class PendingUnit: Sendable {
+        let unit: Unit
+        /// Logins may be judged by other facts afterwards.
+        let isChange: Bool
+        let trail: Trail
+        let completion: @Sendable (Outcome) -> Void
+
+        init(_ unit: Unit, _ isChange: Bool, _ trail: Trail, _ completion: @escaping @Sendable (Outcome) -> Void) {
+            self.unit = unit
+            self.isChange = isChange
+            self.trail = trail
+            self.completion = completion
         }
     }
 
@@ -336,7 +357,7 @@ extension GroupCommit.Queue {
 
     fileprivate mutating func lose(_ submission: GroupCommit.Submission) {
         statistics.afterthoughtsLost += 1
-        if case .unit(_, _, .event(let event), _) = submission.work { lost = (lost.count + 1, max(lost.at, event.at)) }
+        if case .unit(let pending) = submission, case .event(let event) = pending.trail { lost = (lost.count + 1, max(lost.at, event.at)) }
     }
 
     fileprivate mutating func take(

@@ -14,15 +14,36 @@ extension Records: LoginRecords {
     }
 
     private func look(_ lookups: [LoginLookup]) throws(DatabaseError) -> [LoginFacts] {
+        guard case .log(let log) = marks else { return try read(lookups, version: nil) }
+        // Before the rows are read: what changes meanwhile makes them old.
+        let version = log.version
+        let ticket = cache.ticket
+        var facts = [LoginFacts](repeating: LoginFacts(), count: lookups.count)
+        var missing: [Int] = []
+        for (index, lookup) in lookups.enumerated() {
+            guard lookup.handle == nil, let key = lookup.nameKey, let known = cache.entry(key, version: version) else {
+                missing.append(index)
+                continue
+            }
+            facts[index].version = version
+            facts[index].user = known.user
+            facts[index].factors = known.factors
+            for position in known.factors.indices { layLiveMark(over: &facts[index].factors[position]) }
+        }
+        guard !missing.isEmpty else { return facts }
+        for (index, read) in zip(missing, try read(missing.map { lookups[$0] }, version: version)) {
+            facts[index] = read
+            for position in read.factors.indices { layLiveMark(over: &facts[index].factors[position]) }
+            guard let key = lookups[index].nameKey, let user = read.user, read.failures.isEmpty else { continue }
+            cache.keep(FactsCache.Entry(version: version, user: user, factors: read.factors), for: key, ticket)
+        }
+        return facts
+    }
+
+    private func read(_ lookups: [LoginLookup], version: UInt64?) throws(DatabaseError) -> [LoginFacts] {
         var statements: [Statement] = []
         statements.reserveCapacity(lookups.count * 2)
-        // Before the rows are read: what changes meanwhile makes them old.
-        var version: UInt64?
-        var slot: SQLValue?
-        switch marks {
-        case .table(let slots): slot = .integer(slots.current)
-        case .log(let log): version = log.version
-        }
+        let slot: SQLValue? = if case .table(let slots) = marks { .integer(slots.current) } else { nil }
         for lookup in lookups {
             if let key = lookup.nameKey {
                 statements.append(
@@ -98,24 +119,17 @@ extension Records: LoginRecords {
         factor.highestUsed = factor.folded
         factor.drift = Int(try row.integer(13))
         factor.unproven = try row.integerIfAny(18)
-        if let (step, at) = try liveMark(row, factor: id) {
-            factor.highestUsed = max(factor.highestUsed, step)
-            if kind == .totp, factor.period > 0, let at {
-                factor.drift = Int(max(-10, min(10, step - Timestamp(microseconds: at).seconds / Int64(factor.period))))
-            }
-        }
+        if let step = try row.integerIfAny(14) { factor.lay(step: step, at: try row.integerIfAny(15)) }
         if let counter = try row.integerIfAny(16), let expires = try row.integerIfAny(17) {
             factor.resynchronisation = Factor.Resynchronisation(counter: counter, expires: Timestamp(microseconds: expires))
         }
         return factor
     }
 
-    /// The highest step that is not folded yet, and when it was used.
-    private func liveMark(_ row: Row, factor: Int64) throws(DatabaseError) -> (step: Int64, at: Int64?)? {
-        switch marks {
-        case .table: try row.integerIfAny(14).map { step throws(DatabaseError) in (step, try row.integerIfAny(15)) }
-        case .log: marks.live(of: factor).map { ($0.step, $0.at) }
-        }
+    /// The highest step that is not folded yet.
+    private func layLiveMark(over factor: inout Factor) {
+        guard factor.kind == .totp || factor.kind == .hotp, let live = marks.live(of: factor.id) else { return }
+        factor.lay(step: live.step, at: live.at)
     }
 
     // MARK: Settling
@@ -210,11 +224,23 @@ extension Records: LoginRecords {
             }
         var counter: GroupCommit.Counter?
         if case .failure(let user, let record) = afterthought {
+            cache.noteFailure(ofUser: user)
             counter = GroupCommit.Counter(user: user, kind: record.kind.rawValue, source: record.source)
         }
         if case .forgive(let user, let kinds) = afterthought {
             writer.forget { $0.user == user && kinds.map(\.rawValue).contains($0.kind) }
         }
-        writer.remember(GroupCommit.Submission(Unit(statements), trail: trail), counter: counter)
+        // What a factor waits for is read with it.
+        let isChange = if case .resynchronisation = afterthought { true } else { false }
+        writer.remember(GroupCommit.Submission(Unit(statements), isChange: isChange, trail: trail), counter: counter)
+    }
+}
+
+extension Factor {
+    /// - Parameter at: when the step was used, microseconds since 1970; tells how far the token's clock is off, at most ten steps.
+    fileprivate mutating func lay(step: Int64, at: Int64?) {
+        highestUsed = max(highestUsed, step)
+        guard kind == .totp, period > 0, let at else { return }
+        drift = Int(max(-10, min(10, step - Timestamp(microseconds: at).seconds / Int64(period))))
     }
 }

@@ -35,6 +35,7 @@ package final class Records: Sendable {
     let marks: MarkKeeping
     let sealing: Sealing
     let opened: OpenedSecrets
+    let cache = FactsCache()
     let index: EventIndex
     let trailName: [UInt8]
     let damaged = Atomic<Int>(0)

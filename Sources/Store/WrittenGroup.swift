@@ -51,23 +51,23 @@ struct WrittenGroup {
     mutating func write(to database: any SQLDatabase, _ chain: EventChain, _ marks: MarkKeeping) throws(DatabaseError) {
         var (day, hasChange) = (Int64.min, false)
         for submission in submissions {
-            switch submission.work {
-            case .settlement(let settlement, _):
-                if !settlement.marks.isEmpty { day = max(day, MarkSlots.day(of: settlement.decision.at)) }
-            case .unit(_, let isChange, _, _):
-                if isChange { hasChange = true }
+            switch submission {
+            case .settlement(let pending):
+                if !pending.settlement.marks.isEmpty { day = max(day, MarkSlots.day(of: pending.settlement.decision.at)) }
+            case .unit(let pending):
+                if pending.isChange { hasChange = true }
             }
         }
-        var round = try marks.begin(day: day == .min ? nil : day)
+        let round = try marks.begin(day: day == .min ? nil : day)
         var units: [Unit] = []
         fates.reserveCapacity(submissions.count)
         for (index, submission) in submissions.enumerated() {
-            switch submission.work {
-            case .unit(let unit, _, _, _):
+            switch submission {
+            case .unit(let pending):
                 fates.append(.unit(units.count))
-                units.append(unit)
-            case .settlement(let settlement, _):
-                switch marks.plan(settlement, index: index, isCertain: !hasChange, in: &round) {
+                units.append(pending.unit)
+            case .settlement(let pending):
+                switch marks.plan(pending.settlement, index: index, isCertain: !hasChange, in: round) {
                 case .taken: fates.append(.done)
                 case .used(let position): fates.append(.used(position))
                 case .unit(let unit):
@@ -78,14 +78,13 @@ struct WrittenGroup {
         }
         var link: EventChain.Link?
         var lines = 0
-        let taken = round
         do throws(DatabaseError) {
             outcomes = try database.write(units) { [submissions, fates] outcomes in
                 let trail = Self.trail(of: submissions, fates, outcomes)
                 lines = trail.count
                 let new = chain.link(trail)
                 link = new
-                let mark = marks.closing(taken) { Self.isDone(fates[$0], outcomes) }
+                let mark = marks.closing(round) { Self.isDone(fates[$0], outcomes) }
                 return mark.map { [$0] + new.statements } ?? new.statements
             }
         } catch {
@@ -106,19 +105,19 @@ struct WrittenGroup {
                 submission.fail(.databaseUnavailable)
                 continue
             }
-            switch submission.work {
-            case .unit(_, _, _, let completion):
+            switch submission {
+            case .unit(let pending):
                 guard case .unit(let number) = fates[index] else { continue }
-                completion(.written(outcomes[number]))
-            case .settlement(let settlement, let completion):
+                pending.completion(.written(outcomes[number]))
+            case .settlement(let pending):
                 switch fates[index] {
-                case .done: completion(.done)
-                case .used(let position): completion(refusal(settlement, .marked(position)))
+                case .done: pending.completion(.done)
+                case .used(let position): pending.completion(refusal(pending.settlement, .marked(position)))
                 case .unit(let number):
                     switch outcomes[number] {
-                    case .done: completion(.done)
-                    case .refused(let guarded): completion(refusal(settlement, .byGuard(guarded)))
-                    case .failed: completion(.failed(.databaseUnavailable))
+                    case .done: pending.completion(.done)
+                    case .refused(let guarded): pending.completion(refusal(pending.settlement, .byGuard(guarded)))
+                    case .failed: pending.completion(.failed(.databaseUnavailable))
                     }
                 }
             }
@@ -137,12 +136,15 @@ struct WrittenGroup {
         var events: [Event] = []
         events.reserveCapacity(submissions.count)
         for (submission, fate) in zip(submissions, fates) where isDone(fate, outcomes) {
-            switch submission.work {
-            case .settlement(let settlement, _): events.append(settlement.event)
-            case .unit(_, _, .none, _): break
-            case .unit(_, _, .event(let event), _): events.append(event)
-            case .unit(_, _, .made(let make), _):
-                if case .unit(let number) = fate, case .done(let rows) = outcomes[number] { events += make(rows) }
+            switch submission {
+            case .settlement(let pending): events.append(pending.settlement.event)
+            case .unit(let pending):
+                switch pending.trail {
+                case .none: break
+                case .event(let event): events.append(event)
+                case .made(let make):
+                    if case .unit(let number) = fate, case .done(let rows) = outcomes[number] { events += make(rows) }
+                }
             }
         }
         return events

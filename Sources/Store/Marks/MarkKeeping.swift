@@ -20,7 +20,7 @@ enum MarkKeeping: Sendable {
     }
 
     /// What a group of submissions knows of its marks until it is durable.
-    enum Round: Sendable {
+    enum Round {
         case table(slot: Int64, isUsed: Bool)
         case log(MarkLog.Round)
     }
@@ -44,11 +44,10 @@ enum MarkKeeping: Sendable {
     }
 
     /// - Parameter isCertain: nothing in the group changes what the settlement was judged by.
-    func plan(_ settlement: Settlement, index: Int, isCertain: Bool, in round: inout Round) -> Plan {
+    func plan(_ settlement: Settlement, index: Int, isCertain: Bool, in round: Round) -> Plan {
         switch (self, round) {
-        case (.log(let log), .log(var taken)):
-            defer { round = .log(taken) }
-            if let position = log.take(settlement.marks, for: settlement.decision, index: index, in: &taken) { return .used(position) }
+        case (.log(let log), .log(let taken)):
+            if let position = log.take(settlement.marks, for: settlement.decision, index: index, in: taken) { return .used(position) }
             if isCertain, settlement.handle == nil, log.stillHolds(settlement) { return .taken }
             return .unit(settlement.unitBesideLog)
         case (_, .table(let slot, _)):

@@ -74,12 +74,14 @@ final class MarkLog: Sendable {
 
     // MARK: One group
 
-    /// What one group took, to be kept or undone as a whole.
-    struct Round: Sendable {
+    /// What one group took, to be kept or undone as a whole. Lives on the writer's thread.
+    final class Round {
         let row: Int64
         fileprivate var takings: [Taking] = []
 
-        fileprivate struct Taking: Sendable {
+        fileprivate init(row: Int64) { self.row = row }
+
+        fileprivate struct Taking {
             /// Of the settlement in its group.
             var index: Int
             var mark: LoggedMark
@@ -92,7 +94,7 @@ final class MarkLog: Sendable {
 
     /// Takes all marks of a settlement.
     /// - Returns: the position of the mark that was used before; nil when all are taken.
-    func take(_ marks: [Mark], for decision: RecordedDecision, index: Int, in round: inout Round) -> Int? {
+    func take(_ marks: [Mark], for decision: RecordedDecision, index: Int, in round: Round) -> Int? {
         for (position, mark) in marks.enumerated() {
             let (factor, step, isCounter): (Int64, Int64, Bool)
             switch mark {

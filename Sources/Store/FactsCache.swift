@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Users who logged in lately with their factors and opened secrets, for a database that nobody else writes to.
+
+internal import LoginEngine
+internal import Synchronization
+
+/// Never out of date: what it holds is good for one version of the facts (`MarkLog.version`), which every change ends. Users with
+/// failures are not in it, since failures are written without being a change.
+final class FactsCache: Sendable {
+    struct Entry: Sendable {
+        var version: UInt64
+        var user: User
+        /// As their rows say; live marks are laid over.
+        var factors: [Factor]
+    }
+
+    /// What must not have happened between reading and keeping.
+    struct Ticket: Sendable, Equatable {
+        fileprivate var cleared: UInt64
+    }
+
+    private static let shardCount = 16
+    private static let mostFailing = 65_536
+
+    private struct Generations {
+        var young: [String: Entry] = [:]
+        var old: [String: Entry] = [:]
+    }
+
+    private final class Shard: Sendable {
+        let known = Mutex(Generations())
+    }
+
+    private struct Failing {
+        var users: Set<Int64> = []
+        var cleared: UInt64 = 0
+    }
+
+    private let shards = (0..<FactsCache.shardCount).map { _ in Shard() }
+    private let perShard: Int
+    private let failing = Mutex(Failing())
+    private let hasFailing = Atomic<Bool>(false)
+
+    /// - Parameter capacity: entries of the younger generation; as many again are kept of the older.
+    init(capacity: Int = 16_384) {
+        perShard = max(1, capacity / Self.shardCount)
+    }
+
+    private func shard(of key: String) -> Shard {
+        var hash: UInt = 5381
+        for byte in key.utf8 { hash = hash &* 33 &+ UInt(byte) }
+        return shards[Int(hash % UInt(Self.shardCount))]
+    }
+
+    /// To be taken before the rows are read.
+    var ticket: Ticket { Ticket(cleared: failing.withLock { $0.cleared }) }
+
+    func entry(_ key: String, version: UInt64) -> Entry? {
+        let found = shard(of: key).known.withLock { known -> Entry? in
+            if let entry = known.young[key] { return entry }
+            guard let entry = known.old.removeValue(forKey: key) else { return nil }
+            keep(entry, for: key, in: &known)
+            return entry
+        }
+        guard let found, found.version == version else { return nil }
+        if hasFailing.load(ordering: .acquiring), failing.withLock({ $0.users.contains(found.user.id) }) { return nil }
+        return found
+    }
+
+    func keep(_ entry: Entry, for key: String, _ ticket: Ticket) {
+        guard self.ticket == ticket else { return }
+        shard(of: key).known.withLock { keep(entry, for: key, in: &$0) }
+    }
+
+    private func keep(_ entry: Entry, for key: String, in known: inout Generations) {
+        if known.young.count >= perShard {
+            known.old = known.young
+            known.young = [:]
+        }
+        known.young[key] = entry
+    }
+
+    /// The user has failures from now on, whether they are written already or not.
+    func noteFailure(ofUser user: Int64) {
+        let isFull = failing.withLock { failing in
+            failing.users.insert(user)
+            return failing.users.count > Self.mostFailing
+        }
+        hasFailing.store(true, ordering: .releasing)
+        if isFull { clear() }
+    }
+
+    private func clear() {
+        // Nothing that was read before is kept afterwards; then nobody is left whose failures it does not know.
+        failing.withLock { $0.cleared += 1 }
+        for shard in shards { shard.known.withLock { $0 = Generations() } }
+        failing.withLock { $0.users = [] }
+    }
+}
