@@ -29,11 +29,11 @@ package struct HOTPFactor: SecondFactor {
 
     package func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict {
         guard let code = OTPCode.normalized(text), code.utf8.count == factor.digits else { return .malformed }
-        let token = factor.derived.value { () -> HOTP? in
+        let token = factor.derived.value { () -> Token? in
             guard let key = try? factor.secret.reveal({ try OTPKey($0) }) else { return nil }
-            return try? HOTP(key: key, algorithm: factor.algorithm.otp, digits: factor.digits)
+            return (try? HOTP(key: key, algorithm: factor.algorithm.otp, digits: factor.digits)).map { Token($0) }
         }
-        guard let hotp = token else { return .wrong }
+        guard let hotp = token?.hotp else { return .wrong }
         // A counter at the end of its range is no token's: an editor's or an import's mistake must not stop the node.
         guard factor.highestUsed < Self.highestCounter else { return .wrong }
         func right(_ counter: UInt64) -> CodeVerdict { .right(.hotp(factor: factor.id, counter: Int64(clamping: counter))) }
@@ -55,6 +55,12 @@ package struct HOTPFactor: SecondFactor {
                 Factor.Resynchronisation(counter: Int64(clamping: counter), expires: now.wall + Self.resynchronisationLife))
         }
         return .wrong
+    }
+
+    /// With its key taken in; kept with the factor.
+    private final class Token: Sendable {
+        let hotp: HOTP
+        init(_ hotp: HOTP) { self.hotp = hotp }
     }
 
     package func start(_ start: FactorStart, answer: @escaping @Sendable (FactorAnswer) -> Void) {}

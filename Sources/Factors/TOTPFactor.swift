@@ -20,13 +20,19 @@ package struct TOTPFactor: SecondFactor {
 
     package func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict {
         guard let code = OTPCode.normalized(text), code.utf8.count == factor.digits else { return .malformed }
-        let token = factor.derived.value { () -> TOTP? in
+        let token = factor.derived.value { () -> Token? in
             guard let key = try? factor.secret.reveal({ try OTPKey($0) }) else { return nil }
-            return try? TOTP(key: key, algorithm: factor.algorithm.otp, digits: factor.digits, period: factor.period)
+            return (try? TOTP(key: key, algorithm: factor.algorithm.otp, digits: factor.digits, period: factor.period)).map { Token($0) }
         }
-        guard let totp = token else { return .wrong }
+        guard let totp = token?.totp else { return .wrong }
         guard let step = totp.match(code, at: now.wall.seconds, window: Self.window, drift: factor.drift) else { return .wrong }
         return .right(.totp(factor: factor.id, step: step))
+    }
+
+    /// With its key taken in; kept with the factor.
+    private final class Token: Sendable {
+        let totp: TOTP
+        init(_ totp: TOTP) { self.totp = totp }
     }
 
     package func start(_ start: FactorStart, answer: @escaping @Sendable (FactorAnswer) -> Void) {}

@@ -54,8 +54,7 @@ extension Login {
 extension Login {
     /// A code's reading, after a right password or where the code is the only proof.
     mutating func codeRead(_ reading: CodeReading, now: Moment) -> [Action] {
-        let factor = factor(reading.factor)
-        let isRecovery = factor?.kind == .recovery
+        let isRecovery = kind(of: reading.factor) == .recovery
         if isCodeLocked(now), !isRecovery {
             if case .keyword = reading.verdict {
                 // Push and passkey stay open.
@@ -229,7 +228,7 @@ extension Login {
                 return decide(recorded.isAccept ? .accept(recorded.login) : .reject(recorded.login, message: Prompt.rejected))
             }
             usedBefore = recorded
-            return reject(factor(factorInUse)?.kind == .recovery ? .recoveryCodeUsed : .codeAlreadyUsed, now: now)
+            return reject(kind(of: factorInUse) == .recovery ? .recoveryCodeUsed : .codeAlreadyUsed, now: now)
         case (_, .handleSpent(let recorded)):
             handle = nil
             if let recorded, repeatable(recorded, now: now) {
@@ -256,7 +255,7 @@ extension Login {
         var kinds: [FailureRecord.Kind] = []
         if facts.suspended?.firstFactor == .right || steps.contains("password-right") { kinds += [.passwordFromSource, .password] }
         guard client.settings.requirement == .passwordAndFactor else { return kinds }
-        switch factor(factorInUse)?.kind {
+        switch kind(of: factorInUse) {
         case .totp, .hotp: kinds.append(.code)
         case .recovery: kinds += [.code, .recovery]
         case .push, nil: break
@@ -273,7 +272,7 @@ extension Login {
 
     func event(_ kind: EventKind, reason: RejectReason?, now: Moment) -> Event {
         var details = [Event.Detail("client", client.name)]
-        if let factor = factor(factorInUse) { details.append(Event.Detail("factor", factor.kind.rawValue)) }
+        if let kind = self.kind(of: factorInUse) { details.append(Event.Detail("factor", kind.rawValue)) }
         if let usedBefore {
             details.append(Event.Detail("used-by", usedBefore.login.description))
             details.append(Event.Detail("used-at", usedBefore.at.iso8601))

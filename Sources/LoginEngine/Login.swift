@@ -254,6 +254,12 @@ extension Login {
         client.settings.requirement == .passwordAndFactor && facts.factors.contains { $0.kind == .recovery }
     }
 
+    /// Without a copy of the factor.
+    func kind(of id: Int64?) -> FactorKind? {
+        guard let id, let index = facts.factors.firstIndex(where: { $0.id == id }) else { return nil }
+        return facts.factors[index].kind
+    }
+
     func factor(_ id: Int64?) -> Factor? {
         facts.factors.first { $0.id == id }
     }

@@ -86,12 +86,13 @@ package struct Factor: Sendable, Equatable {
 ///
 /// Copies of the factor share it; no two factors are told apart by it.
 package final class Derived: Sendable, Equatable {
-    private let value = Mutex<(any Sendable)?>(nil)
+    private let value = Mutex<(any AnyObject & Sendable)?>(nil)
 
     package init() {}
 
-    package func value<Value: Sendable>(_ make: () -> Value?) -> Value? {
-        if let known = value.withLock({ $0 as? Value }) { return known }
+    /// - Parameter make: nil is not kept.
+    package func value<Value: AnyObject & Sendable>(_ make: () -> Value?) -> Value? {
+        if let known = value.withLock({ $0 }) as? Value { return known }
         guard let made = make() else { return nil }
         value.withLock { $0 = made }
         return made

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Codes by counter: RFC 4226.
 
-internal import Crypto
-
 /// A counter token. Pure: which counters are used up is the caller's to keep.
 public struct HOTP: Sendable {
     /// RFC 4226 §5.3: 6, and possibly 7 or 8.
@@ -53,12 +51,9 @@ public struct HOTP: Sendable {
         value(counter: counter) ^ wanted == 0
     }
 
-    /// Dynamic truncation (RFC 4226 §5.3): 31 bits from where the last four bits point.
+    /// RFC 4226 §5.3: 31 bits, so that no sign is in the way.
     private func value(counter: UInt64) -> UInt32 {
-        let code = hmac.code(for: counter)
-        let offset = Int(code[code.count - 1] & 15)
-        let word = code[offset..<offset + 4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-        return (word & 0x7fff_ffff) % modulus
+        (hmac.truncated(counter) & 0x7fff_ffff) % modulus
     }
 }
 
@@ -66,35 +61,4 @@ extension HOTP: CustomStringConvertible, CustomDebugStringConvertible, CustomRef
     public var description: String { "HOTP(\(algorithm.rawValue), \(digits) digits, key redacted)" }
     public var debugDescription: String { description }
     public var customMirror: Mirror { Mirror(self, children: ["digits": digits, "key": key]) }
-}
-
-/// An HMAC that has taken its key: continuing a copy costs half of starting anew, and a window is several codes.
-private enum KeyedHMAC: Sendable {
-    case sha1(HMAC<Insecure.SHA1>)
-    case sha256(HMAC<SHA256>)
-    case sha512(HMAC<SHA512>)
-
-    init(_ key: OTPKey, _ algorithm: OTPAlgorithm) {
-        switch algorithm {
-        case .sha1: self = .sha1(HMAC(key: key.symmetricKey))
-        case .sha256: self = .sha256(HMAC(key: key.symmetricKey))
-        case .sha512: self = .sha512(HMAC(key: key.symmetricKey))
-        }
-    }
-
-    /// The HMAC of a counter as eight bytes, first byte most significant (RFC 4226 §5.1).
-    func code(for counter: UInt64) -> [UInt8] {
-        let message = (0..<8).map { UInt8(truncatingIfNeeded: counter >> UInt64(56 - 8 * $0)) }
-        switch self {
-        case .sha1(let hmac): return finish(hmac, message)
-        case .sha256(let hmac): return finish(hmac, message)
-        case .sha512(let hmac): return finish(hmac, message)
-        }
-    }
-
-    private func finish(_ hmac: HMAC<some HashFunction>, _ message: [UInt8]) -> [UInt8] {
-        var hmac = hmac
-        hmac.update(data: message)
-        return Array(hmac.finalize())
-    }
 }

@@ -7,11 +7,17 @@ internal import Synchronization
 /// Never out of date: what it holds is good for one version of the facts (`MarkLog.version`), which every change ends. Users with
 /// failures are not in it, since failures are written without being a change.
 final class FactsCache: Sendable {
-    struct Entry: Sendable {
-        var version: UInt64
-        var user: User
+    final class Entry: Sendable {
+        let version: UInt64
+        let user: User
         /// As their rows say; live marks are laid over.
-        var factors: [Factor]
+        let factors: [Factor]
+
+        init(version: UInt64, user: User, factors: [Factor]) {
+            self.version = version
+            self.user = user
+            self.factors = factors
+        }
     }
 
     /// What must not have happened between reading and keeping.
