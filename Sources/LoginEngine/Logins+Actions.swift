@@ -106,6 +106,10 @@ extension Logins {
         let waiters = open.takeWaiters()
         let isOver = open.withLock { $0.login.phase == .decided }
         if isOver { close(open) }
+        deliver(reply, to: waiters)
+    }
+
+    func deliver(_ reply: LoginAnswer, to waiters: [OpenLogin.Waiter]) {
         if waiters.contains(where: { $0.isHeld }) {
             held.withLock { held in
                 for waiter in waiters { held[waiter.id] = nil }

@@ -66,8 +66,14 @@ extension Logins {
         let start = FactorStart(
             login: login, user: user, factor: factor, clientName: request.client.name, station: request.callingStation, at: moment)
         kind.start(start) { [self] answer in
-            let isHeld = open.withLock { !$0.waiters.isEmpty }
-            advance(open, .factorAnswered(answer, isHeld: isHeld), at: now())
+            let moment = now()
+            var random = SharedRandom(source: self)
+            // Whether somebody still waits is seen in the same moment in which the answer is judged.
+            let actions = open.withLock { state in
+                state.login.handle(
+                    .factorAnswered(answer, isHeld: !state.waiters.isEmpty), now: moment, random: &random, seal: seal)
+            }
+            perform(actions, of: open, at: moment)
             closeUnlessWaiting(open)
         }
     }
@@ -92,10 +98,19 @@ extension Logins {
             for waiter in waiters { held[waiter] = open }
         }
         guard isNew else { return }
-        deadlines.schedule(at: end) { [self] moment in
-            guard open.withLock({ $0.holdEnds == end }) else { return }
-            advance(open, .holdEnded, at: moment)
+        deadlines.schedule(at: end) { [self] moment in endHold(of: open, at: end, moment) }
+    }
+
+    /// Everybody who waits leaves in the moment in which the gateway's patience is judged to be over: an approval that comes a moment
+    /// later finds nobody, and is kept for the next try.
+    private func endHold(of open: OpenLogin, at end: Timestamp, _ moment: Moment) {
+        var random = SharedRandom(source: self)
+        let (actions, waiters) = open.withLock { state -> ([Login.Action], [OpenLogin.Waiter]) in
+            guard state.holdEnds == end else { return ([], []) }
+            let actions = state.login.handle(.holdEnded, now: moment, random: &random, seal: seal)
+            return (actions, actions.isEmpty ? [] : state.takeWaiters())
         }
+        for case .answer(let reply) in actions { deliver(reply, to: waiters) }
     }
 
     /// Nothing of this login is kept beyond `at`, unless a later time is set meanwhile.

@@ -23,6 +23,12 @@ final class OpenLogin: Sendable {
         var expires: Timestamp?
         /// Uptime at which held answers are given up; nil while nobody is held.
         var holdEnds: Timestamp?
+
+        mutating func takeWaiters() -> [Waiter] {
+            holdEnds = nil
+            defer { waiters = [] }
+            return waiters
+        }
     }
 
     struct Waiter: Sendable {
@@ -50,11 +56,7 @@ final class OpenLogin: Sendable {
 
     /// Takes everybody who waits, to be answered outside the lock.
     func takeWaiters() -> [Waiter] {
-        state.withLock { state in
-            defer { state.waiters = [] }
-            state.holdEnds = nil
-            return state.waiters
-        }
+        state.withLock { $0.takeWaiters() }
     }
 }
 
