@@ -25,6 +25,7 @@ package final class SQLiteDatabase: SQLDatabase {
     let path: String
     private let options: Options
     private let writer: SQLiteConnection
+    private let checkpointer: Checkpointer
     private let idle: Mutex<[SQLiteConnection]?>
 
     /// Opens or makes the file, with mode 0600, for a writer that waits for the disk at every commit.
@@ -45,13 +46,15 @@ package final class SQLiteDatabase: SQLDatabase {
             throw DatabaseError(.cannotOpen, "the database does not wait for the disk (synchronous is not FULL)")
         }
         writer = connection
+        checkpointer = Checkpointer(try Self.open(path, reading: false))
         idle = Mutex([])
+        try checkpointer.watch(writer)
     }
 
     private static let writerSettings = """
         PRAGMA synchronous = FULL;
         PRAGMA foreign_keys = ON;
-        PRAGMA wal_autocheckpoint = 4000;
+        PRAGMA wal_autocheckpoint = 0;
         PRAGMA journal_size_limit = 67108864;
         PRAGMA secure_delete = FAST;
         PRAGMA cache_size = -65536;
@@ -223,6 +226,7 @@ package final class SQLiteDatabase: SQLDatabase {
             return idle
         }
         guard let connections else { return }
+        checkpointer.close()
         for connection in connections { connection.close() }
         writer.close()
     }
