@@ -48,6 +48,8 @@ package enum Verbs {
         AddClient.self, ListClients.self, ShowClient.self, SetClient.self, RemoveClient.self, UnpinClient.self,
         RevealClientSecret.self, NodeStatus.self,
         AddFactor.self, AddRecoveryCodes.self, ListFactors.self, ShowFactor.self, SetFactor.self, RemoveFactor.self,
+        AddPolicy.self, ListPolicies.self, ShowPolicy.self, SetPolicy.self, RemovePolicy.self, MovePolicy.self, DiffPolicy.self,
+        ExplainPolicy.self, ApplyBlueprint.self, ExportBlueprint.self,
         ListEvents.self, ExportTrail.self, VerifyTrail.self, AnchorTrail.self, ShowTrailKey.self, TraceLogin.self,
         ShowKey.self, RotateKey.self, ConfirmKeyCopy.self, NoteBackup.self,
         ExamineNode.self,

@@ -9,6 +9,8 @@ package final class Operations: Sendable {
     package enum Change: Sendable, Hashable {
         /// Clients or their pins: the doors need a new client table.
         case clients
+        /// Policies: logins that begin from now on are judged by the new ones.
+        case policies
         /// The counters of this user were cleared: the engine's memory has to forget them too.
         case failures(user: Int64)
         /// What is counted and not yet written may name somebody who is being erased: it is written now, to be erased with the rest.

@@ -82,6 +82,28 @@ enum Valid {
         return text
     }
 
+    static func policyName(_ text: String) throws(Refusal) -> String {
+        guard (1...64).contains(text.utf8.count), isWord(text) else {
+            throw Refusal(
+                .invalid, text.isEmpty ? "The policy's name is empty." : "`\(shown(text))` cannot be a policy's name.",
+                remedy: "Use 1 to 64 lower case letters, digits, `-`, `_` and `.`, such as staff.", place: "name")
+        }
+        return text
+    }
+
+    static func tag(_ text: String) throws(Refusal) -> String {
+        guard (1...32).contains(text.utf8.count), isWord(text) else {
+            throw Refusal(
+                .invalid, text.isEmpty ? "A tag is empty." : "`\(shown(text))` cannot be a tag.",
+                remedy: "Use 1 to 32 lower case letters, digits, `-`, `_` and `.`, such as vpn.", place: "tag")
+        }
+        return text
+    }
+
+    private static func isWord(_ text: String) -> Bool {
+        text.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || "-_.".utf8.contains($0) }
+    }
+
     static func address(_ text: String) throws(Refusal) -> AddressRange {
         if let range = AddressRange(text) { return range }
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)

@@ -6,6 +6,8 @@ package enum Requirement: String, Sendable, CaseIterable {
     case password
     case factor
     case passwordAndFactor = "password+factor"
+    /// Nobody is let in. Of a client: nobody but by a policy.
+    case deny
 }
 
 /// What is asked of a RADIUS client's requests without Message-Authenticator (CVE-2024-3596).
@@ -77,6 +79,8 @@ package struct ClientSettings: Sendable, Equatable {
     /// Whether an append client's password is checked at a directory before its tail was seen to be a code.
     package var bindBeforeCode = false
     package var isEnabled = true
+    /// What policies may name it by; sorted, lower case.
+    package var tags: [String] = []
 
     package init(name: String, addresses: [AddressRange], secret: Secret) {
         self.name = name

@@ -27,6 +27,9 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case factorChanged = 51
     case factorRemoved = 52
     case recoveryCodesMade = 53
+    case policyAdded = 60
+    case policyChanged = 61
+    case policyRemoved = 62
     /// Retention removed the oldest lines.
     case trailCut = 70
     /// Space is low: refusals are no longer written.
@@ -58,6 +61,8 @@ package enum RejectReason: String, Sendable, CaseIterable {
     case recoveryCodeUsed = "recovery-code-unknown-or-used"
     case codeBeyondWindow = "code-beyond-window"
     case noFactor = "no-factor-enrolled"
+    case noAllowedFactor = "no-allowed-factor"
+    case deniedByPolicy = "denied-by-policy"
     case codeMissing = "code-missing"
     case handleUnknown = "handle-unknown"
     case handleExpired = "handle-expired"

@@ -18,9 +18,9 @@ extension Login {
         /// More factors were started for this user lately than is decent.
         case tooManyStarts
         /// The next packet of a login that waits: what was typed, and the handle it came with.
-        case typed(Secret, handle: HandleID, request: LoginRequest)
+        case typed(Secret, handle: HandleID, request: LoginRequest, Ruling)
         /// A retry joined after the phone had answered.
-        case rejoined(LoginRequest)
+        case rejoined(LoginRequest, Ruling)
         /// The gateway is about to give up on what is held.
         case holdEnded
         /// The factor's own life is over.

@@ -19,12 +19,13 @@ extension Login {
             steps.add("password-was-wrong", at: now, since: began)
             return reject(facts.user == nil ? .unknownUser : .wrongPassword, now: now)
         }
-        if client.settings.requirement == .passwordAndFactor, row.firstFactor != .right {
+        if readsAs == .passwordAndFactor, row.firstFactor != .right {
             // The client asked for less when it gave this handle out.
             return reject(.changedMeanwhile, now: now)
         }
         if let reason = statusReason { return reject(reason, now: now) }
-        if facts.factors.isEmpty { return reject(.noFactor, now: now) }
+        if isDenied, row.firstFactor == .right { return reject(.deniedByPolicy, now: now) }
+        if facts.factors.isEmpty { return row.firstFactor == .right ? withoutFactor(now: now) : reject(noFactorReason, now: now) }
         if wasWrongJustNow { return reject(.sameWrongProof, now: now) }
         return readCode(field, now: now)
     }
@@ -66,6 +67,7 @@ extension Login {
         switch reading.verdict {
         case .right(let mark):
             guard facts.user != nil, statusReason == nil else { return rejectCode(statusReason ?? .unknownUser, now: now) }
+            if isDenied { return reject(.deniedByPolicy, now: now) }
             if isRecovery {
                 guard mayRecover else { return reject(.codeMalformed, now: now) }
                 if failures.isLocked(.recovery, at: now.wall, rules: rules.lockout) { return reject(.factorLocked, now: now) }
@@ -78,14 +80,14 @@ extension Login {
             return wait + rejectCode(.codeBeyondWindow, now: now)
         case .wrong:
             let reason: RejectReason =
-                facts.user == nil ? .unknownUser : statusReason ?? (facts.factors.isEmpty ? .noFactor : .wrongCode)
+                facts.user == nil ? .unknownUser : statusReason ?? (facts.factors.isEmpty ? noFactorReason : .wrongCode)
             return rejectCode(reason, now: now)
         case .malformed where Keyword(typedTail ?? "") != nil:
             return reject(.keywordNotAllowed, now: now)
         case .malformed:
-            return reject(facts.user == nil ? .unknownUser : facts.factors.isEmpty ? .noFactor : .codeMalformed, now: now)
+            return reject(facts.user == nil ? .unknownUser : facts.factors.isEmpty ? noFactorReason : .codeMalformed, now: now)
         case .keyword(let beginning):
-            guard client.settings.requirement == .passwordAndFactor else { return reject(.keywordNotAllowed, now: now) }
+            guard readsAs == .passwordAndFactor else { return reject(.keywordNotAllowed, now: now) }
             guard let id = reading.factor, case .waits(let life) = beginning else { return reject(.keywordNotAllowed, now: now) }
             return [.startFactor(id, lives: life)]
         }
@@ -142,27 +144,32 @@ extension Login {
         case (.waiting, .holdEnded):
             steps.add("gateway-gave-up", at: now, since: began)
             return [.answer(.reject(id, message: message(for: .factorTimedOut)))]
-        case (.approvedLate, .rejoined(let request)):
+        case (.approvedLate, .rejoined(let request, let ruling)):
             self.request = request
-            return accept(marks: [], now: now)
+            return acceptLate(under: ruling, now: now)
         case (.denied, .rejoined):
             return [.answer(.reject(id, message: message(for: .factorDenied)))]
-        case (.denied, .typed(_, let handle, let request)):
+        case (.denied, .typed(_, let handle, let request, _)):
             // A denial ends the login, whatever is typed behind it.
             self.handle = handle
             self.request = request
             return reject(.factorDenied, now: now)
-        case (_, .typed(let text, let handle, let request)):
+        case (_, .typed(let text, let handle, let request, let ruling)):
             self.handle = handle
             self.request = request
             if !text.isEmpty { return readWhileWaiting(text) }
-            return phase == .approvedLate ? accept(marks: [], now: now) : [.hold(client.settings.holdTime)]
+            return phase == .approvedLate ? acceptLate(under: ruling, now: now) : [.hold(client.settings.holdTime)]
         case (.waiting, .codesRead(let readings)), (.approvedLate, .codesRead(let readings)):
             // A code typed while a phone is asked wins, or ends the login.
             return [.cancelFactor] + codeRead(readings.first ?? CodeReading(.malformed, factor: nil), now: now)
         default:
             return []
         }
+    }
+
+    /// The policies may have changed since the phone was asked: what holds now must ask for the same.
+    private mutating func acceptLate(under now: Ruling, now moment: Moment) -> [Action] {
+        now.asks(sameAs: ruling) ? accept(marks: [], now: moment) : reject(.changedMeanwhile, now: moment)
     }
 
     private func readWhileWaiting(_ text: Secret) -> [Action] {
@@ -173,15 +180,14 @@ extension Login {
 // MARK: The decision
 
 extension Login {
-    mutating func accept(marks: [Mark], now: Moment) -> [Action] {
+    mutating func accept(marks: [Mark], grace: GraceStart? = nil, now: Moment) -> [Action] {
         guard let user = facts.user else { return reject(.unknownUser, now: now) }
         phase = .settling(.accept)
-        return [
-            .settle(
-                Settlement(
-                    decision: decision(isAccept: true, now: now), user: user.id, factor: factorInUse, marks: marks, handle: handle,
-                    event: event(.loginAccepted, reason: nil, now: now), basis: basis(of: marks)))
-        ]
+        var settlement = Settlement(
+            decision: decision(isAccept: true, now: now), user: user.id, factor: factorInUse, marks: marks, handle: handle,
+            event: event(.loginAccepted, reason: nil, now: now), basis: basis(of: marks))
+        settlement.grace = grace
+        return [.settle(settlement)]
     }
 
     /// An accept that leans on one code of one factor says what it knew of that factor; any other is looked at again.
@@ -195,6 +201,24 @@ extension Login {
             return nil
         }
     }
+
+    /// The password was right, a factor is owed, and the user has none that counts.
+    mutating func withoutFactor(now: Moment) -> [Action] {
+        guard !hasOtherFactors, readsAs == .passwordAndFactor, let user = facts.user else { return reject(noFactorReason, now: now) }
+        switch ruling.grace(facts.grace, at: now.wall) {
+        case .none:
+            break
+        case .over:
+            steps.add("grace-over", at: now, since: began)
+        case .until(let end, let starts):
+            graceEnd = end
+            let start = starts ? ruling.policy.map { GraceStart(policy: $0.id, user: user.id, at: now.wall) } : nil
+            return accept(marks: [], grace: start, now: now)
+        }
+        return reject(noFactorReason, now: now)
+    }
+
+    var noFactorReason: RejectReason { hasOtherFactors ? .noAllowedFactor : .noFactor }
 
     /// A reject that uses up a handle is written first, so that the handle opens once; any other is answered first.
     mutating func reject(_ reason: RejectReason, now: Moment) -> [Action] {
@@ -254,7 +278,7 @@ extension Login {
     private var proved: [FailureRecord.Kind] {
         var kinds: [FailureRecord.Kind] = []
         if facts.suspended?.firstFactor == .right || steps.contains("password-right") { kinds += [.passwordFromSource, .password] }
-        guard client.settings.requirement == .passwordAndFactor else { return kinds }
+        guard readsAs == .passwordAndFactor else { return kinds }
         switch kind(of: factorInUse) {
         case .totp, .hotp: kinds.append(.code)
         case .recovery: kinds += [.code, .recovery]
@@ -266,13 +290,19 @@ extension Login {
     func message(for reason: RejectReason) -> String {
         guard client.settings.helpfulMessages, !client.settings.concealFactor else { return Prompt.rejected }
         // Where nothing was proved before the code, a reason would tell who exists.
-        if client.settings.requirement == .factor, reason.tellsWhoExists { return Prompt.wrongNameOrCode }
+        if readsAs == .factor, reason.tellsWhoExists { return Prompt.wrongNameOrCode }
         return reason.userSentence
     }
 
     func event(_ kind: EventKind, reason: RejectReason?, now: Moment) -> Event {
         var details = [Event.Detail("client", client.name)]
         if let kind = self.kind(of: factorInUse) { details.append(Event.Detail("factor", kind.rawValue)) }
+        if let policy = ruling.policy {
+            details.append(Event.Detail("policy", policy.label))
+            details.append(Event.Detail("requirement", ruling.requirement.rawValue))
+        }
+        if let reported { details.append(Event.Detail("report-only", reported)) }
+        if let graceEnd { details.append(Event.Detail("grace-until", graceEnd.iso8601)) }
         if let usedBefore {
             details.append(Event.Detail("used-by", usedBefore.login.description))
             details.append(Event.Detail("used-at", usedBefore.at.iso8601))

@@ -9,7 +9,13 @@ package struct Login: Sendable {
     package let id: LoginID
     package let client: Client
     package let nameKey: String
+    /// With the factors that the ruling counts, in its order.
     package let facts: LoginFacts
+    /// The user has factors that the ruling does not count.
+    let hasOtherFactors: Bool
+    package let ruling: Ruling
+    /// What a report-only policy would have done, for the trail.
+    let reported: String?
     /// As they were when the login began, and again just before a code or a password is judged.
     package internal(set) var failures: SubjectFailures
     package let rules: LoginRules
@@ -32,6 +38,8 @@ package struct Login: Sendable {
     var usedBefore: RecordedDecision?
     /// The factor that is being answered, as the trail shows it.
     var factorInUse: Int64?
+    /// When the grace ends that lets this login in without a factor.
+    var graceEnd: Timestamp?
 
     /// The handle whose next packet belongs to this login while a phone is asked.
     var confirmingHandle: HandleID?
@@ -100,14 +108,29 @@ package struct Login: Sendable {
     package static let retryLife: Timestamp.Span = .seconds(10)
 
     package init(
-        id: LoginID, request: LoginRequest, nameKey: String, facts: LoginFacts, failures: SubjectFailures, rules: LoginRules,
-        retry: Fingerprint?, wasWrongJustNow: Bool, began: Moment
+        id: LoginID, request: LoginRequest, nameKey: String, facts: LoginFacts, ruling: Ruling? = nil, failures: SubjectFailures,
+        rules: LoginRules, retry: Fingerprint?, wasWrongJustNow: Bool, began: Moment
     ) {
+        let ruling = ruling ?? .own(of: request.client)
         self.id = facts.suspended?.login ?? id
         self.client = request.client
         self.request = request
         self.nameKey = nameKey
-        self.facts = facts
+        self.ruling = ruling
+        reported = ruling.reported.map { policy in
+            let would = Ruling(requirement: policy.rule.requirement, policy: policy)
+            return "\(policy.label) \(would.consequence(factors: facts.factors, grace: facts.grace, at: began.wall))"
+        }
+        if ruling.policy?.rule.factors == nil {
+            self.facts = facts
+            hasOtherFactors = false
+        } else {
+            let usable = ruling.usable(facts.factors)
+            var facts = facts
+            facts.factors = usable.factors
+            self.facts = facts
+            hasOtherFactors = usable.hasOthers
+        }
         self.failures = failures
         self.rules = rules
         self.retry = retry
@@ -158,17 +181,17 @@ extension Login {
         }
         if request.handle != nil { return resume(field, now: now) }
         let settings = client.settings
-        if wasWrongJustNow, !(settings.concealFactor && settings.requirement == .passwordAndFactor) {
+        if wasWrongJustNow, !(settings.concealFactor && readsAs == .passwordAndFactor) {
             return reject(.sameWrongProof, now: now)
         }
-        switch settings.requirement {
+        switch readsAs {
         case .password:
             return checkPassword(field, owed: .nothing, now: now)
         case .factor:
             // Nothing typed: everybody is asked, in the same words.
             if field.isEmpty { return challenge(firstFactor: .none, now: now, random: &random, seal: seal) }
             return readCode(field, now: now)
-        case .passwordAndFactor:
+        case .passwordAndFactor, .deny:
             if settings.asking == .challenge { return checkPassword(field, owed: whole, now: now) }
             // The same lengths for everybody: how a field is read must not tell what factors a name has.
             let lengths = settings.fixedLengthTail ? [6, 7, 8] : []
@@ -178,6 +201,14 @@ extension Login {
             return [.readCodes(splits.map(\.tail))]
         }
     }
+
+    /// How the field is read. Where nobody is let in it is read as the client usually is: a deny is spoken after the first factor.
+    var readsAs: Requirement {
+        guard ruling.requirement == .deny else { return ruling.requirement }
+        return client.settings.requirement == .deny ? .passwordAndFactor : client.settings.requirement
+    }
+
+    var isDenied: Bool { ruling.requirement == .deny }
 
     /// What a field without a readable tail leaves owed on an append client.
     private var whole: Owed {
@@ -251,7 +282,7 @@ extension Login {
 
     /// Recovery codes are tried only after a right password.
     var mayRecover: Bool {
-        client.settings.requirement == .passwordAndFactor && facts.factors.contains { $0.kind == .recovery }
+        readsAs == .passwordAndFactor && facts.factors.contains { $0.kind == .recovery }
     }
 
     /// Without a copy of the factor.
@@ -291,17 +322,18 @@ extension Login {
             return count + reject(passwordReason, now: now)
         }
         if let reason = statusReason, owed != .concealed { return reject(reason, now: now) }
+        if isDenied, owed != .concealed { return reject(.deniedByPolicy, now: now) }
         switch owed {
         case .nothing:
             return accept(marks: [], now: now)
         case .missing:
-            return reject(facts.factors.isEmpty ? .noFactor : .codeMissing, now: now)
+            return facts.factors.isEmpty ? withoutFactor(now: now) : reject(.codeMissing, now: now)
         case .tail(let reading):
             return codeRead(reading, now: now)
         case .concealed:
             return challenge(firstFactor: statusReason == nil ? .right : .wrong, now: now, random: &random, seal: seal)
         case .challenge:
-            if facts.factors.isEmpty { return reject(.noFactor, now: now) }
+            if facts.factors.isEmpty { return withoutFactor(now: now) }
             if client.settings.automaticPush {
                 for factor in facts.factors {
                     if case .waits(let life) = rules.offers[factor.kind]?.beginning { return [.startFactor(factor.id, lives: life)] }
@@ -333,7 +365,7 @@ extension Login {
         let settings = client.settings
         let text =
             prompt
-            ?? (settings.concealFactor || settings.requirement == .factor
+            ?? (settings.concealFactor || readsAs == .factor
                 ? Prompt.uniform : Prompt.text(offering: facts.factors.map(\.kind), keywords: keywords))
         let row = SuspendedLogin(
             handle: handle, login: id, client: client.id, user: facts.user?.id, nameKey: nameKey, station: request.callingStation,

@@ -17,7 +17,7 @@ extension Logins {
         case shutOut(SubjectFailures)
     }
 
-    func begin(_ attempt: Attempt, key: String, facts: LoginFacts, at moment: Moment) {
+    func begin(_ attempt: Attempt, key: String, facts: LoginFacts, ruling: Ruling, at moment: Moment) {
         let request = attempt.request
         let subject = facts.user.map { FailureSubject.user($0.id) } ?? .nobody(key)
         let waiter = waiter(of: attempt)
@@ -47,17 +47,18 @@ extension Logins {
         case .joined:
             return
         case .late(let open):
-            advance(open, .rejoined(request), at: moment)
+            advance(open, .rejoined(request, ruling), at: moment)
         case .typed(let open, let handle):
             guard case .plaintext(let text) = request.proof else { return waiter.completion(.none(.abandoned)) }
-            advance(open, .typed(text, handle: handle, request: request), at: moment)
+            advance(open, .typed(text, handle: handle, request: request, ruling), at: moment)
         case .alone(let failures, let wasWrong):
             let login = makeLogin(
-                request, key: key, facts: facts, failures: failures, retry: retryPrint(of: request, key: key), wasWrong: wasWrong,
-                at: moment)
+                request, key: key, facts: facts, ruling: ruling, failures: failures, retry: retryPrint(of: request, key: key),
+                wasWrong: wasWrong, at: moment)
             advance(OpenLogin(login, waiter: waiter, subject: subject), .started, at: moment)
         case .shutOut(let failures):
-            let login = makeLogin(request, key: key, facts: facts, failures: failures, retry: nil, wasWrong: false, at: moment)
+            let login = makeLogin(
+                request, key: key, facts: facts, ruling: ruling, failures: failures, retry: nil, wasWrong: false, at: moment)
             advance(OpenLogin(login, waiter: waiter, subject: subject), .anotherIsWaiting, at: moment)
         }
     }

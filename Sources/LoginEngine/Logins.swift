@@ -14,6 +14,7 @@ package final class Logins: LoginJudge, Sendable {
     let now: @Sendable () -> Moment
     /// Told of every decision; false: a reject that only counts, since too many equal ones came this minute.
     let observe: @Sendable (Event, _ isWritten: Bool) -> Void
+    private let policyTable = Mutex(PolicyTable.empty)
     private let randomness: Mutex<any RandomNumberGenerator & Sendable>
     let shards: [Shard]
     /// Held answers by waiter, so that a door can give one up.
@@ -92,6 +93,7 @@ package final class Logins: LoginJudge, Sendable {
 
     package func attempt(_ attempts: [Attempt]) {
         let moment = now()
+        let policies = policies
         var known: [(index: Int, key: String)] = []
         known.reserveCapacity(attempts.count)
         var lookups: [LoginLookup] = []
@@ -102,7 +104,12 @@ package final class Logins: LoginJudge, Sendable {
                 continue
             }
             known.append((index, key))
-            lookups.append(LoginLookup(nameKey: key, handle: attempt.request.handle.flatMap { seal.open($0) }))
+            var lookup = LoginLookup(nameKey: key, handle: attempt.request.handle.flatMap { seal.open($0) })
+            if !policies.isEmpty {
+                lookup.wantsGroups = policies.looksUpGroups(for: attempt.request.client)
+                lookup.wantsGrace = policies.looksUpGrace(for: attempt.request.client)
+            }
+            lookups.append(lookup)
         }
         guard !known.isEmpty else { return }
         let facts: [LoginFacts]
@@ -113,8 +120,16 @@ package final class Logins: LoginJudge, Sendable {
             return
         }
         for (position, (index, key)) in known.enumerated() where position < facts.count {
-            begin(attempts[index], key: key, facts: facts[position], at: moment)
+            let client = attempts[index].request.client
+            let ruling = policies.isEmpty ? .own(of: client) : policies.ruling(for: client, groups: facts[position].groups)
+            begin(attempts[index], key: key, facts: facts[position], ruling: ruling, at: moment)
         }
+    }
+
+    /// Every login that begins from now on is judged by these.
+    package var policies: PolicyTable {
+        get { policyTable.withLock { $0 } }
+        set { policyTable.withLock { $0 = newValue } }
     }
 
     package func abandon(waiter: UInt64) {
@@ -146,7 +161,8 @@ package final class Logins: LoginJudge, Sendable {
     private func rejectNameless(_ attempt: Attempt, at moment: Moment) {
         let subject = FailureSubject.nobody("")
         var login = makeLogin(
-            attempt.request, key: "", facts: LoginFacts(), failures: SubjectFailures(records: []), retry: nil, wasWrong: false, at: moment)
+            attempt.request, key: "", facts: LoginFacts(), ruling: .own(of: attempt.request.client), failures: SubjectFailures(records: []),
+            retry: nil, wasWrong: false, at: moment)
         let actions = login.reject(.nameMalformed, now: moment)
         let open = OpenLogin(login, waiter: waiter(of: attempt), subject: subject)
         perform(actions, of: open, at: moment)
@@ -155,13 +171,13 @@ package final class Logins: LoginJudge, Sendable {
     // MARK: Randomness
 
     func makeLogin(
-        _ request: LoginRequest, key: String, facts: LoginFacts, failures: SubjectFailures, retry: Fingerprint?, wasWrong: Bool,
-        at moment: Moment
+        _ request: LoginRequest, key: String, facts: LoginFacts, ruling: Ruling, failures: SubjectFailures, retry: Fingerprint?,
+        wasWrong: Bool, at moment: Moment
     ) -> Login {
         var random = SharedRandom(source: self)
         return Login(
-            id: LoginID(Bits128(random: &random)), request: request, nameKey: key, facts: facts, failures: failures, rules: rules,
-            retry: retry, wasWrongJustNow: wasWrong, began: moment)
+            id: LoginID(Bits128(random: &random)), request: request, nameKey: key, facts: facts, ruling: ruling, failures: failures,
+            rules: rules, retry: retry, wasWrongJustNow: wasWrong, began: moment)
     }
 
     struct SharedRandom: RandomNumberGenerator {

@@ -8,6 +8,9 @@ package struct LoginLookup: Sendable {
     /// The normalised name (`UserName.key`); nil for a request that carries only a handle.
     package var nameKey: String?
     package var handle: HandleID?
+    /// Whether a policy that may match looks at groups, or gives grace.
+    package var wantsGroups = false
+    package var wantsGrace = false
 
     package init(nameKey: String?, handle: HandleID?) {
         self.nameKey = nameKey
@@ -27,6 +30,10 @@ package struct LoginFacts: Sendable {
     package var failures: [FailureRecord]
     /// What the records count up with every change that could make these facts untrue; nil where nobody counts.
     package var version: UInt64?
+    /// Rows of the user's groups, nested ones too; empty where nobody asked.
+    package var groups: [Int64] = []
+    /// Empty where nobody asked.
+    package var grace = GraceFacts()
 
     package init(user: User? = nil, factors: [Factor] = [], suspended: SuspendedLogin? = nil, failures: [FailureRecord] = []) {
         self.user = user
@@ -131,6 +138,8 @@ package struct Settlement: Sendable, Equatable {
             self.folded = folded
         }
     }
+    /// A time of grace that begins with this accept.
+    package var grace: GraceStart?
 
     package init(
         decision: RecordedDecision, user: Int64?, factor: Int64? = nil, marks: [Mark], handle: HandleID?, event: Event,

@@ -6,7 +6,8 @@ extension RejectReason {
     package var tellsWhoExists: Bool {
         switch self {
         case .unknownUser, .userDisabled, .userPending, .factorLocked, .wrongCode, .codeMalformed, .codeAlreadyUsed, .codeBeyondWindow,
-            .noFactor, .keywordNotAllowed, .changedMeanwhile, .sameWrongProof, .handleUnknown, .handleExpired, .handleSpent,
+            .noFactor, .noAllowedFactor, .deniedByPolicy, .keywordNotAllowed, .changedMeanwhile, .sameWrongProof, .handleUnknown,
+            .handleExpired, .handleSpent,
             .handleOfAnother, .codeMissing, .recoveryCodeUsed:
             true
         default:
@@ -26,6 +27,8 @@ extension RejectReason {
         case .recoveryCodeUsed: "This recovery code is not valid, or was used already. Try another one."
         case .codeBeyondWindow: "Your token is ahead of us. Log in again with its next code."
         case .noFactor: "You have no second factor yet. Ask your administrator to enrol you."
+        case .noAllowedFactor: "None of your second factors may be used here. Ask your administrator."
+        case .deniedByPolicy: "You may not log in here. Ask your administrator."
         case .codeMissing: "A code is needed after the password."
         case .handleUnknown, .handleExpired, .handleSpent, .handleOfAnother, .changedMeanwhile: "This login took too long. Start again."
         case .anotherLoginWaiting: "Another login of yours is waiting for an answer. Answer or wait, then try again."

@@ -21,7 +21,10 @@ extension Records: LoginRecords {
         var facts = [LoginFacts](repeating: LoginFacts(), count: lookups.count)
         var missing: [Int] = []
         for (index, lookup) in lookups.enumerated() {
-            guard lookup.handle == nil, let key = lookup.nameKey, let known = cache.entry(key, version: version) else {
+            // Groups and grace change without the user's version, so whoever needs them looks.
+            guard lookup.handle == nil, !lookup.wantsGroups, !lookup.wantsGrace, let key = lookup.nameKey,
+                let known = cache.entry(key, version: version)
+            else {
                 missing.append(index)
                 continue
             }
@@ -48,6 +51,8 @@ extension Records: LoginRecords {
             if let key = lookup.nameKey {
                 statements.append(
                     slot.map { Statement(.userForLogin, [.text(key), $0]) } ?? Statement(.userForLoginBesideLog, [.text(key)]))
+                if lookup.wantsGroups { statements.append(Statement(.groupsForLogin, [.text(key)])) }
+                if lookup.wantsGrace { statements.append(Statement(.graceForLogin, [.text(key)])) }
             }
             if let handle = lookup.handle { statements.append(Statement(.handleRow, [.blob(handle.bits.bytes)])) }
         }
@@ -62,6 +67,14 @@ extension Records: LoginRecords {
             if lookup.nameKey != nil {
                 if try fill(&fact, from: results[next]) { failing.append(facts.count) }
                 next += 1
+                if lookup.wantsGroups {
+                    for row in results[next] { fact.groups.append(try row.integer(0)) }
+                    next += 1
+                }
+                if lookup.wantsGrace {
+                    fact.grace = try Self.grace(results[next])
+                    next += 1
+                }
             }
             if let handle = lookup.handle {
                 fact.suspended = try results[next].first.map { row throws(DatabaseError) in try Self.suspended(handle, row) }

@@ -291,7 +291,71 @@ extension Migration {
             );
             """#)
 
-    static let postgres: [Migration] = [postgres1, postgres2, postgres3, postgres4]
+    private static let postgres5 = Migration(
+        number: 5, name: "policies",
+        checksum: "853d9df0097bef7b3609b17372f1c3b8313f4cdaaafadb5ce7a62ec81f6d9559",
+        script: #"""
+            -- Words that policies may name a client by: sorted, a blank between two.
+            ALTER TABLE client ADD COLUMN tags TEXT COLLATE "C" NOT NULL DEFAULT '';
+
+            -- The policies that are in force, in their order. `body` is the rule as JSON.
+            CREATE TABLE policy (
+                id BIGINT NOT NULL PRIMARY KEY,
+                name TEXT COLLATE "C" NOT NULL UNIQUE,
+                position BIGINT NOT NULL,
+                revision BIGINT NOT NULL,
+                body TEXT COLLATE "C" NOT NULL
+            );
+
+            -- What a policy names, so that nothing it names is removed under it.
+            CREATE TABLE policy_client (
+                policy BIGINT NOT NULL REFERENCES policy (id) ON DELETE CASCADE,
+                client BIGINT NOT NULL REFERENCES client (id),
+                PRIMARY KEY (policy, client)
+            );
+            CREATE INDEX policy_client_by_client ON policy_client (client);
+            CREATE TABLE policy_group (
+                policy BIGINT NOT NULL REFERENCES policy (id) ON DELETE CASCADE,
+                "group" BIGINT NOT NULL REFERENCES "group" (id),
+                PRIMARY KEY (policy, "group")
+            );
+            CREATE INDEX policy_group_by_group ON policy_group ("group");
+
+            -- Every revision of every policy, for good.
+            CREATE TABLE policy_revision (
+                policy BIGINT NOT NULL,
+                number BIGINT NOT NULL,
+                name TEXT COLLATE "C" NOT NULL,
+                at BIGINT NOT NULL,
+                body TEXT COLLATE "C" NOT NULL,
+                PRIMARY KEY (policy, number)
+            );
+            CREATE INDEX policy_revision_by_name ON policy_revision (name);
+
+            -- Which policies were in force since when: `policy:revision`, in order, a blank between two.
+            CREATE TABLE policy_order (
+                number BIGINT NOT NULL PRIMARY KEY,
+                at BIGINT NOT NULL,
+                members TEXT COLLATE "C" NOT NULL
+            );
+
+            -- The first login under a policy that was let in without a factor.
+            CREATE TABLE grace_start (
+                policy BIGINT NOT NULL,
+                "user" BIGINT NOT NULL REFERENCES "user" (id) ON DELETE CASCADE,
+                began BIGINT NOT NULL,
+                PRIMARY KEY (policy, "user")
+            );
+            CREATE INDEX grace_start_by_user ON grace_start ("user");
+
+            -- Users who had a factor and lost it: they get no grace any more.
+            CREATE TABLE grace_over (
+                "user" BIGINT NOT NULL PRIMARY KEY REFERENCES "user" (id) ON DELETE CASCADE,
+                at BIGINT NOT NULL
+            );
+            """#)
+
+    static let postgres: [Migration] = [postgres1, postgres2, postgres3, postgres4, postgres5]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
         checksum: "8fbae4771e2cfd268d84070c1098b32fad078f96d02ec7874bf04c7763dbf311",
@@ -577,5 +641,69 @@ extension Migration {
             );
             """#)
 
-    static let sqlite: [Migration] = [sqlite1, sqlite2, sqlite3, sqlite4]
+    private static let sqlite5 = Migration(
+        number: 5, name: "policies",
+        checksum: "df50ccef0c56dda5280f8e7a7575224dff76812cc496b483556a39a601b0d82a",
+        script: #"""
+            -- Words that policies may name a client by: sorted, a blank between two.
+            ALTER TABLE client ADD COLUMN tags TEXT NOT NULL DEFAULT '';
+
+            -- The policies that are in force, in their order. `body` is the rule as JSON.
+            CREATE TABLE policy (
+                id INTEGER NOT NULL PRIMARY KEY,
+                name TEXT NOT NULL UNIQUE,
+                position INTEGER NOT NULL,
+                revision INTEGER NOT NULL,
+                body TEXT NOT NULL
+            );
+
+            -- What a policy names, so that nothing it names is removed under it.
+            CREATE TABLE policy_client (
+                policy INTEGER NOT NULL REFERENCES policy (id) ON DELETE CASCADE,
+                client INTEGER NOT NULL REFERENCES client (id),
+                PRIMARY KEY (policy, client)
+            ) WITHOUT ROWID;
+            CREATE INDEX policy_client_by_client ON policy_client (client);
+            CREATE TABLE policy_group (
+                policy INTEGER NOT NULL REFERENCES policy (id) ON DELETE CASCADE,
+                "group" INTEGER NOT NULL REFERENCES "group" (id),
+                PRIMARY KEY (policy, "group")
+            ) WITHOUT ROWID;
+            CREATE INDEX policy_group_by_group ON policy_group ("group");
+
+            -- Every revision of every policy, for good.
+            CREATE TABLE policy_revision (
+                policy INTEGER NOT NULL,
+                number INTEGER NOT NULL,
+                name TEXT NOT NULL,
+                at INTEGER NOT NULL,
+                body TEXT NOT NULL,
+                PRIMARY KEY (policy, number)
+            ) WITHOUT ROWID;
+            CREATE INDEX policy_revision_by_name ON policy_revision (name);
+
+            -- Which policies were in force since when: `policy:revision`, in order, a blank between two.
+            CREATE TABLE policy_order (
+                number INTEGER NOT NULL PRIMARY KEY,
+                at INTEGER NOT NULL,
+                members TEXT NOT NULL
+            );
+
+            -- The first login under a policy that was let in without a factor.
+            CREATE TABLE grace_start (
+                policy INTEGER NOT NULL,
+                "user" INTEGER NOT NULL REFERENCES "user" (id) ON DELETE CASCADE,
+                began INTEGER NOT NULL,
+                PRIMARY KEY (policy, "user")
+            ) WITHOUT ROWID;
+            CREATE INDEX grace_start_by_user ON grace_start ("user");
+
+            -- Users who had a factor and lost it: they get no grace any more.
+            CREATE TABLE grace_over (
+                "user" INTEGER NOT NULL PRIMARY KEY REFERENCES "user" (id) ON DELETE CASCADE,
+                at INTEGER NOT NULL
+            );
+            """#)
+
+    static let sqlite: [Migration] = [sqlite1, sqlite2, sqlite3, sqlite4, sqlite5]
 }

@@ -28,9 +28,9 @@ struct Sallyport: AsyncParsableCommand {
             """,
         version: release,
         subcommands: [
-            ServeCommand.self, UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, TraceCommand.self,
-            AuditCommand.self, KeyCommand.self, BackupCommand.self, RestoreCommand.self, LoginCommand.self, DoctorCommand.self,
-            BenchCommand.self,
+            ServeCommand.self, UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, PolicyCommand.self,
+            TraceCommand.self, AuditCommand.self, KeyCommand.self, ApplyCommand.self, ExportCommand.self, BackupCommand.self,
+            RestoreCommand.self, LoginCommand.self, DoctorCommand.self, BenchCommand.self,
         ])
 
     static func main() async {

@@ -121,7 +121,7 @@ final class RunningProgram: Sendable {
     }
 }
 
-private final class Flag: Sendable {
+final class Flag: Sendable {
     private let value = Atomic<Bool>(false)
 
     var isRaised: Bool { value.load(ordering: .acquiring) }

@@ -12,6 +12,10 @@ package final class MemoryRecords: LoginRecords {
         package var marks: [Mark: RecordedDecision] = [:]
         package var handles: [HandleID: SuspendedLogin] = [:]
         package var failures: [Int64: [FailureRecord]] = [:]
+        package var groups: [Int64: [Int64]] = [:]
+        package var grace: [Int64: GraceFacts] = [:]
+        /// How many look-ups asked for groups.
+        package var lookedUpGroups = 0
         package var events: [Event] = []
         package var isDown = false
         /// Settlements wait here when `holdsBack` is set.
@@ -48,7 +52,10 @@ package final class MemoryRecords: LoginRecords {
                 if let id = facts.user?.id {
                     facts.factors = (tables.factors[id] ?? []).filter { $0.state == .active }
                     facts.failures = tables.failures[id] ?? []
+                    if lookup.wantsGroups { facts.groups = tables.groups[id] ?? [] }
+                    if lookup.wantsGrace { facts.grace = tables.grace[id] ?? GraceFacts() }
                 }
+                if lookup.wantsGroups { tables.lookedUpGroups += 1 }
                 facts.suspended = lookup.handle.flatMap { tables.handles[$0] }
                 return facts
             }
@@ -91,6 +98,9 @@ package final class MemoryRecords: LoginRecords {
             if case .recovery(_, let hash) = mark { tables.recoveryHashes.remove(hash) }
         }
         if let handle = settlement.handle { tables.handles[handle]?.decision = settlement.decision }
+        if let start = settlement.grace, tables.grace[start.user]?.began[start.policy] == nil {
+            tables.grace[start.user, default: GraceFacts()].began[start.policy] = start.at
+        }
         tables.events.append(settlement.event)
         return .done
     }

@@ -15,8 +15,9 @@ import Testing
     static let commands: [(words: [String], type: any ParsableCommand.Type)] =
         [([], Sallyport.self)]
         + ([
-            UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, TraceCommand.self, AuditCommand.self,
-            KeyCommand.self, DoctorCommand.self, BackupCommand.self, RestoreCommand.self,
+            UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, PolicyCommand.self, TraceCommand.self,
+            AuditCommand.self, KeyCommand.self, ApplyCommand.self, ExportCommand.self, DoctorCommand.self,
+            BackupCommand.self, RestoreCommand.self,
         ]
         as [any ParsableCommand.Type]).flatMap { command in
             let name = command.configuration.commandName ?? ""

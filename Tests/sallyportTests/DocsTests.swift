@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the pages say exists: links, commands, settings, and the tests that the threat model relies on.
 
+import Administration
 import ArgumentParser
 import Foundation
 import Testing
@@ -55,10 +56,28 @@ import Testing
     }
 
     @Test(arguments: pages) func everySettingsBlockIsTaken(page: String) throws {
-        for block in Page(try Self.text(page)).blocks where block.language == "yaml" {
+        for block in Page(try Self.text(page)).blocks where block.language == "yaml" && block.lines.first != Self.applyFile {
             #expect(throws: Never.self, "\(page): \(block.lines.first ?? "")") {
                 _ = try Settings.read(yaml: block.lines.joined(separator: "\n"), fileName: page)
             }
+        }
+    }
+
+    /// How an apply file begins; any other YAML is a settings file.
+    private static let applyFile = "version: 1"
+
+    @Test(arguments: pages) func everyApplyFileIsTaken(page: String) throws {
+        for block in Page(try Self.text(page)).blocks where block.language == "yaml" && block.lines.first == Self.applyFile {
+            #expect(throws: Never.self, "\(page)") {
+                _ = try ApplyFile(fileName: page, secret: { _ in SecretText("") }).read(Array(block.lines.joined(separator: "\n").utf8))
+            }
+        }
+    }
+
+    @Test func everyKeyOfAnApplyFileIsOnItsPage() throws {
+        let text = try Self.text("docs/run/apply.md")
+        for key in ApplyFile.clientKeys + ApplyFile.policyKeys + ApplyFile.conditionKeys + ["members", "groups", "until", "for"] {
+            #expect(text.contains("`\(key)`") || text.contains("\(key): "), "docs/run/apply.md lacks \(key)")
         }
     }
 

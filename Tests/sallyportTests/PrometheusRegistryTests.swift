@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CoreMetrics
+import LoginEngine
 import Metrics
 import Testing
 
@@ -34,6 +35,20 @@ import Testing
                 sallyport_work_total 0.5
 
                 """)
+    }
+
+    @Test func decisionsOfPoliciesAreCountedByNameAndBounded() {
+        let registry = PrometheusRegistry()
+        let counters = PolicyCounters(factory: registry)
+        counters.count("staff@1", .loginAccepted)
+        counters.count("staff@2", .loginAccepted)
+        counters.count("staff@2", .loginRejected)
+        counters.count("staff@2", .loginChallenged)
+        for number in 0..<300 { counters.count("p\(number)@1", .loginAccepted) }
+        let page = registry.render()
+        #expect(page.contains("sallyport_policy_decisions_total{policy=\"staff\",result=\"accepted\"} 2\n"))
+        #expect(page.contains("sallyport_policy_decisions_total{policy=\"staff\",result=\"rejected\"} 1\n"))
+        #expect(page.contains("sallyport_policy_decisions_total{policy=\"other\",result=\"accepted\"} 261\n"))
     }
 
     @Test func timersAreHistogramsInSeconds() {

@@ -104,6 +104,9 @@ extension EventKind {
         case .factorChanged: "factor-changed"
         case .factorRemoved: "factor-removed"
         case .recoveryCodesMade: "recovery-codes-made"
+        case .policyAdded: "policy-added"
+        case .policyChanged: "policy-changed"
+        case .policyRemoved: "policy-removed"
         case .trailCut: "trail-cut"
         case .diskLow: "disk-low"
         case .diskRecovered: "disk-recovered"
@@ -125,7 +128,7 @@ extension Event {
         let reason = self.reason.map { $0.replacing("-", with: " ") } ?? "no reason given"
         func detail(_ name: String, _ prefix: String = "") -> String { self[name].flatMap { $0.isEmpty ? nil : prefix + $0 } ?? "" }
         switch kind {
-        case .loginAccepted: return "accepted" + detail("factor", " with ")
+        case .loginAccepted: return "accepted" + detail("factor", " with ") + detail("grace-until", " without a factor, grace until ")
         case .loginChallenged: return "asked for the code"
         case .loginRejected: return "refused: \(reason)"
         case .loginsRejected: return "refused \(self["count"] ?? "many") more times: \(reason)"
@@ -147,6 +150,9 @@ extension Event {
         case .factorChanged: return "factor " + detail("factor") + labelled + detail("change", ": ")
         case .factorRemoved: return "factor removed: " + detail("factor") + labelled
         case .recoveryCodesMade: return "recovery codes made"
+        case .policyAdded: return "policy added: " + detail("policy")
+        case .policyChanged: return "policy " + detail("policy") + detail("change", ": ")
+        case .policyRemoved: return "policy removed: " + detail("policy")
         case .trailCut: return "events" + detail("from", " ") + detail("to", " to ") + " removed by retention"
         case .diskLow: return "little disk space: refusals are counted, not written"
         case .diskRecovered: return "disk space again" + detail("rejects", "; refusals that were not written: ")

@@ -24,6 +24,7 @@ extension ClientChoices {
         new.rejoin = rejoin ?? new.rejoin
         new.automaticPush = automaticPush ?? new.automaticPush
         new.isEnabled = isEnabled ?? new.isEnabled
+        if let tags { new.tags = try Self.sorted(tags) }
         try check(new)
         return new
     }
@@ -39,6 +40,17 @@ extension ClientChoices {
             if !ranges.contains(range) { ranges.append(range) }
         }
         return ranges
+    }
+
+    static let mostTags = 32
+
+    private static func sorted(_ tags: [String]) throws(Refusal) -> [String] {
+        var found: Set<String> = []
+        for tag in tags { found.insert(try Valid.tag(Valid.trimmed(tag))) }
+        guard found.count <= mostTags else {
+            throw Refusal(.invalid, "A client has \(mostTags) tags at most.", remedy: "Take some away.", place: "tag")
+        }
+        return found.sorted()
     }
 
     private func choice<Choice: RawRepresentable<String> & CaseIterable>(_ text: String?, _ field: String) throws(Refusal) -> Choice? {
@@ -128,6 +140,9 @@ extension ClientSettings {
             )
         }
         if requirement == .password { warnings.append("The password alone is enough here: no second factor is asked for.") }
+        if requirement == .deny {
+            warnings.append("Only a policy lets anybody in here: `sallyport policy list` shows which name this client.")
+        }
         if requirement == .factor { warnings.append("The code alone is enough here. Let the gateway check the password itself.") }
         if helpfulMessages { warnings.append("Reject messages tell whoever logs in why; strangers learn from them too.") }
         if hasLargeRange {

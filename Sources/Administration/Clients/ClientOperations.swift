@@ -24,7 +24,9 @@ extension AddClient {
                 .invalid, "A client needs a shared secret.", remedy: "Give it with --secret-stdin, or let --generate-secret make one.",
                 place: "secret")
         }
-        let settings = try choices.apply(to: ClientSettings(name: name, addresses: [], secret: Secret([])))
+        var fresh = ClientSettings(name: name, addresses: [], secret: Secret([]))
+        fresh.requirement = try operations.requirementOfNewClients()
+        let settings = try choices.apply(to: fresh)
         try operations.check(settings, against: others)
         _ = try await operations.records.addClient(
             settings,
@@ -41,6 +43,13 @@ extension AddClient {
                 "`sallyport client show \(name) --howto` prints what to enter at the gateway."
             ],
             generatedSecret: generated)
+    }
+}
+
+extension Operations {
+    /// Where there are policies, they decide: who is named by none is not let in.
+    func requirementOfNewClients() throws -> Requirement {
+        try records.policySet().records.contains { !$0.policy.rule.isReportOnly } ? .deny : .passwordAndFactor
     }
 }
 
@@ -168,6 +177,7 @@ extension ClientSettings {
         compare("retry-tries", \.retryTries, String.init)
         compare("rejoin", \.rejoin, word)
         compare("automatic-push", \.automaticPush, word)
+        compare("tags", \.tags) { $0.isEmpty ? "none" : $0.joined(separator: ", ") }
         if isEnabled != old.isEnabled { changes.append(isEnabled ? "enabled" : "disabled") }
         return changes
     }
@@ -176,6 +186,7 @@ extension ClientSettings {
 extension RemoveClient {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let client = try operations.client(name)
+        try operations.refuseIfNamed(client: client)
         try await operations.records.removeClient(
             client.id, event: operations.event(.clientRemoved, by: actor, client: client.id, ["client": client.name]))
         await operations.ports.changed(.clients)

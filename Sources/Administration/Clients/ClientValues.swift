@@ -9,6 +9,7 @@ package struct ClientSummary: Codable, Sendable, Equatable {
     package var messageAuthenticator: String
     package var pins: Int
     package var isEnabled: Bool
+    package var tags: [String]
 }
 
 package struct ClientList: Codable, Sendable, Equatable {
@@ -34,6 +35,8 @@ package struct ClientView: Codable, Sendable, Equatable {
     package var rejoin: Bool
     package var automaticPush: Bool
     package var isEnabled: Bool
+    /// What policies may name it by.
+    package var tags: [String]
     package var warnings: [String] = []
     /// The lines to enter at the gateway, where they were asked for.
     package var howto: String?
@@ -63,6 +66,8 @@ package struct ClientChoices: Codable, Sendable, Equatable {
     package var rejoin: Bool?
     package var automaticPush: Bool?
     package var isEnabled: Bool?
+    /// Empty: none.
+    package var tags: [String]?
 
     package init() {}
 }

@@ -13,7 +13,8 @@ extension ListClients {
                 return ClientSummary(
                     name: client.name, addresses: settings.addresses.map(\.description), requirement: settings.requirement.rawValue,
                     asking: settings.asking.rawValue, messageAuthenticator: settings.messageAuthenticator.rawValue,
-                    pins: pins.count { $0.client == client.id }, isEnabled: settings.isEnabled)
+                    pins: pins.count { $0.client == client.id }, isEnabled: settings.isEnabled,
+                    tags: settings.tags)
             })
     }
 }
@@ -30,7 +31,7 @@ extension ShowClient {
             requirement: settings.requirement.rawValue, asking: settings.asking.rawValue, separator: settings.separator.map(String.init),
             fixedLengthTail: settings.fixedLengthTail, concealFactor: settings.concealFactor, helpfulMessages: settings.helpfulMessages,
             nameStripping: settings.nameStripping.rawValue, retryTimeout: settings.retryTimeout, retryTries: settings.retryTries,
-            rejoin: settings.rejoin, automaticPush: settings.automaticPush, isEnabled: settings.isEnabled)
+            rejoin: settings.rejoin, automaticPush: settings.automaticPush, isEnabled: settings.isEnabled, tags: settings.tags)
         if !settings.isEnabled {
             view.warnings.append("Disabled: its requests get no answer. `sallyport client set \(client.name) --enable` takes it up again.")
         }
@@ -63,6 +64,8 @@ package enum HowTo {
             switch (settings.requirement, settings.asking) {
             case (.password, _): "Users type their password."
             case (.factor, _): "Users type their code into the password field; the gateway checks the password elsewhere."
+            case (.deny, _):
+                "What users type depends on the policy that lets them in: `sallyport policy explain USER --client \(settings.name)`."
             case (.passwordAndFactor, .challenge):
                 "Users type their password, then the code that is asked for. Let the gateway show RADIUS challenges."
             case (.passwordAndFactor, .append):

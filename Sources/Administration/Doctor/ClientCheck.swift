@@ -81,7 +81,7 @@ enum ClientCheck {
 
     private static func ofProof(_ client: Client) -> [Finding] {
         switch client.settings.requirement {
-        case .passwordAndFactor: []
+        case .passwordAndFactor, .deny: []
         case .password:
             [
                 Finding(

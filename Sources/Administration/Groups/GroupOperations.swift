@@ -168,6 +168,7 @@ package struct RemoveGroup: AdminOperation {
 
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let group = try operations.group(name)
+        try operations.refuseIfNamed(group: group)
         try await operations.records.removeGroup(group.id, event: operations.event(.groupRemoved, by: actor, ["group": group.name]))
         return Done(
             "Removed group \(group.name). Its \(Words.count(group.users, "user")) and \(Words.count(group.groups, "group")) are kept.")

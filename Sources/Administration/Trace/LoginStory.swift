@@ -52,6 +52,10 @@ extension LoginStory {
                 if event.user == nil, step.word == "password-wrong" { continue }
                 story.add(StepSentences.sentence(step.word), at: step.at, clock)
             }
+            if let reported = event["report-only"] {
+                let parts = reported.split(separator: " ", maxSplits: 1).map(String.init)
+                story.add("Policy \(parts[0]) only reports; it would have said: \(parts.last ?? "").", at: event.at, clock)
+            }
             story.add(ending(event, facts: facts, clock: clock), at: event.at, clock)
         }
         story.conclude(last, user: user, client: client, facts: facts, clock: clock)
@@ -66,8 +70,17 @@ extension LoginStory {
         let who = user.map { "\($0) asks" } ?? "Somebody whose name was erased asks"
         let source = event.source.map { " (\($0))" } ?? ""
         let station = event.subject["station"].map { ", from \($0)" } ?? ""
-        let requirement = event["requirement"].map { ", which requires \($0.replacing("+", with: " and "))" } ?? ""
+        let requirement = event["policy"].map { ", where policy \($0) \(Self.demand(event["requirement"]))" } ?? ""
         return "\(who) to log in at \(event["client"] ?? "an unknown client")\(source)\(requirement)\(station)."
+    }
+
+    private static func demand(_ requirement: String?) -> String {
+        switch requirement {
+        case "deny": "lets nobody in"
+        case "password": "asks for the password alone"
+        case "factor": "asks for the code alone"
+        default: "asks for password and factor"
+        }
     }
 
     private static func answer(_ event: Event, user: String?) -> String {
@@ -78,6 +91,10 @@ extension LoginStory {
         switch event.kind {
         case .loginAccepted:
             if let factor = event["factor"] { return "Accepted with \(StepSentences.factor(factor)). The code is used up." }
+            if let end = event["grace-until"] {
+                return
+                    "Accepted for the password alone: the user has no factor yet, and policy \(event["policy"] ?? "?") gives grace until \(end)."
+            }
             return "Accepted."
         case .loginChallenged:
             return "The second factor is still owed: the user is asked for it."
@@ -193,6 +210,7 @@ enum StepSentences {
         "password-right": "The password was right.",
         "password-wrong": "The password was wrong.",
         "password-was-wrong": "The password before it had been wrong; this client conceals which of the two is.",
+        "grace-over": "The user has no factor, and the time of grace that the policy gives is over.",
         "password-locked": "Too many wrong passwords came before: this one is refused whatever it is.",
         "code-right": "The code was right.",
         "code-wrong": "The code was wrong.",

@@ -80,6 +80,18 @@ package struct ReasonSentences: Sendable {
         case .noFactor:
             Explanation(
                 meaning: "The user has no second factor.", remedy: "Enrol one: `sallyport factor add \(user) totp`.")
+        case .noAllowedFactor:
+            Explanation(
+                meaning: "The user has a second factor, and the policy counts none of its kind.",
+                remedy:
+                    "`sallyport policy explain \(user) --client \(client)` names the policy and what it takes; enrol one of those, or change the policy."
+            )
+        case .deniedByPolicy:
+            Explanation(
+                meaning: "The policy lets nobody in like this, whatever they prove; what came first was right.",
+                remedy:
+                    "`sallyport policy explain \(user) --client \(client)` tells which policy decides, and why the others do not."
+            )
         case .codeMissing:
             Explanation(
                 meaning: "The password came without a code, and this client never asks for one.",
@@ -149,7 +161,7 @@ package struct ReasonSentences: Sendable {
                 remedy: "Look at what the gateway sends as User-Name; with `--strip` nothing may have been left of it.")
         case .changedMeanwhile:
             Explanation(
-                meaning: "User or factor were changed, disabled or removed while the login was under way.",
+                meaning: "User, factor or policy were changed, disabled or removed while the login was under way.",
                 remedy:
                     "`sallyport audit list --user \(user)` shows by whom; let the user try again if that was not meant to keep them out.")
         }

@@ -172,14 +172,19 @@ extension Settlement {
     }
 
     private func unit(_ guards: [Unit.Guard]) -> Unit {
-        guard let handle else { return Unit(guarded: guards) }
-        let consume = Statement(
-            .consumeHandle,
-            [
-                .blob(handle.bits.bytes), .blob(decision.login.bits.bytes), .integer(decision.at.microseconds), .flag(decision.isAccept),
-                .blob(decision.request.bits.bytes), .blob(decision.retry?.bits.bytes),
-            ])
-        return Unit(guarded: guards, key: handle.bits.bytes, then: { _ in [consume] })
+        var rest: [Statement] = []
+        if let grace {
+            rest.append(Statement(.startGrace, [.integer(grace.policy), .integer(grace.user), .integer(grace.at.microseconds)]))
+        }
+        guard let handle else { return rest.isEmpty ? Unit(guarded: guards) : Unit(guarded: guards, then: { [rest] _ in rest }) }
+        rest.append(
+            Statement(
+                .consumeHandle,
+                [
+                    .blob(handle.bits.bytes), .blob(decision.login.bits.bytes), .integer(decision.at.microseconds),
+                    .flag(decision.isAccept), .blob(decision.request.bits.bytes), .blob(decision.retry?.bits.bytes),
+                ]))
+        return Unit(guarded: guards, key: handle.bits.bytes, then: { [rest] _ in rest })
     }
 
     private func statement(for mark: Mark, slot: Int64) -> Statement {

@@ -50,8 +50,12 @@ extension Records {
 
     package func removeClient(_ client: Int64, event: Event) async throws(StoreError) {
         let unit = Unit(
-            guarded: [Unit.Guard(Statement(.deleteClient, [.integer(client)]))], then: { _ in [Statement(.raiseRevision)] })
-        try await change(unit, refusals: [Self.noClient]) { _ in [event.about(client: client)] }
+            guarded: [
+                Unit.Guard(Statement(.policyOfClient, [.integer(client)]), rows: 0),
+                Unit.Guard(Statement(.deleteClient, [.integer(client)])),
+            ], then: { _ in [Statement(.raiseRevision)] })
+        let named = StoreError(.notAllowed, "a policy names this client", remedy: "Change the policy first.")
+        try await change(unit, refusals: [named, Self.noClient]) { _ in [event.about(client: client)] }
     }
 
     package func clients() throws(StoreError) -> [Client] {
@@ -114,7 +118,7 @@ extension Records {
 
     private static let noClient = StoreError(.notFound, "there is no such client")
 
-    private static func clientTaken(_ name: String) -> StoreError { StoreError(.nameTaken, "there is a client of this name", at: name) }
+    static func clientTaken(_ name: String) -> StoreError { StoreError(.nameTaken, "there is a client of this name", at: name) }
 
     private static func rangeTaken(_ range: AddressRange) -> StoreError {
         StoreError(.nameTaken, "another client has this address", at: range.description)
@@ -126,19 +130,20 @@ extension Records {
         }
     }
 
-    private static func insertRanges(_ settings: ClientSettings, _ client: Int64) -> [Statement] {
+    static func insertRanges(_ settings: ClientSettings, _ client: Int64) -> [Statement] {
         settings.addresses.enumerated().map {
             Statement(.insertRange, [.text($1.description), .integer(client), .integer(Int64($0))])
         }
     }
 
-    private static func values(of settings: ClientSettings, secret: [UInt8]) -> [SQLValue] {
+    static func values(of settings: ClientSettings, secret: [UInt8]) -> [SQLValue] {
         [
             .text(settings.name), .blob(secret), .text(settings.messageAuthenticator.rawValue), .text(settings.requirement.rawValue),
             .text(settings.asking.rawValue), .text(settings.separator.map { String($0) }), .flag(settings.fixedLengthTail),
             .flag(settings.concealFactor), .flag(settings.helpfulMessages), .text(settings.nameStripping.rawValue),
             .integer(Int64(settings.retryTimeout)), .integer(Int64(settings.retryTries)), .flag(settings.rejoin),
             .flag(settings.automaticPush), .flag(settings.bindBeforeCode), .flag(settings.isEnabled),
+            .text(settings.tags.joined(separator: " ")),
         ]
     }
 
@@ -163,6 +168,7 @@ extension Records {
         settings.automaticPush = try row.flag(14)
         settings.bindBeforeCode = try row.flag(15)
         settings.isEnabled = try row.flag(16)
+        settings.tags = try row.text(17).split(separator: " ").map(String.init)
         return settings
     }
 }
@@ -172,33 +178,33 @@ extension SealedPlace {
 }
 
 extension SQL {
-    fileprivate static let insertClient = SQL(
+    static let insertClient = SQL(
         """
         INSERT INTO client (name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
-            helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) ON CONFLICT DO NOTHING RETURNING id
+            helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT DO NOTHING RETURNING id
         """)
-    fileprivate static let updateClient = SQL(
+    static let updateClient = SQL(
         """
         UPDATE client SET name = ?1, secret = ?2, message_authenticator = ?3, requirement = ?4, asking = ?5, separator = ?6,
             fixed_length_tail = ?7, conceal_factor = ?8, helpful_messages = ?9, name_stripping = ?10, retry_timeout = ?11,
-            retry_tries = ?12, rejoin = ?13, automatic_push = ?14, bind_before_code = ?15, is_enabled = ?16
-        WHERE id = ?17
+            retry_tries = ?12, rejoin = ?13, automatic_push = ?14, bind_before_code = ?15, is_enabled = ?16, tags = ?17
+        WHERE id = ?18
         """)
     fileprivate static let clients = SQL(
         """
         SELECT id, name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
-            helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled
+            helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags
         FROM client ORDER BY name
         """)
-    fileprivate static let setClientSecret = SQL("UPDATE client SET secret = ?2 WHERE id = ?1")
-    fileprivate static let clientIsThere = SQL("SELECT 1 FROM client WHERE id = ?1")
+    static let setClientSecret = SQL("UPDATE client SET secret = ?2 WHERE id = ?1")
+    static let clientIsThere = SQL("SELECT 1 FROM client WHERE id = ?1")
     fileprivate static let findClientName = SQL("SELECT 1 FROM client WHERE name = ?1 AND id <> ?2")
-    fileprivate static let deleteClient = SQL("DELETE FROM client WHERE id = ?1")
+    static let deleteClient = SQL("DELETE FROM client WHERE id = ?1")
     fileprivate static let ranges = SQL("SELECT client, range FROM client_address ORDER BY client, position")
     fileprivate static let findRange = SQL("SELECT 1 FROM client_address WHERE range = ?1 AND client <> ?2")
     fileprivate static let insertRange = SQL("INSERT INTO client_address (range, client, position) VALUES (?1, ?2, ?3)")
-    fileprivate static let dropRanges = SQL("DELETE FROM client_address WHERE client = ?1")
+    static let dropRanges = SQL("DELETE FROM client_address WHERE client = ?1")
     fileprivate static let insertPin = SQL("INSERT INTO client_pin (client, address, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
     fileprivate static let deletePins = SQL("DELETE FROM client_pin WHERE client = ?1 AND (address = ?2 OR ?2 IS NULL)")
     fileprivate static let pins = SQL("SELECT client, address, at FROM client_pin WHERE client = ?1 OR ?1 IS NULL ORDER BY client, address")

@@ -68,7 +68,8 @@ extension Records {
     }
 
     package func setFactorState(_ state: FactorState, ofFactor factor: Int64, event: Event) async throws(StoreError) {
-        try await changeFactor(Statement(.setFactorState, [.integer(factor), .text(state.rawValue)]), event)
+        try await changeFactor(
+            Statement(.setFactorState, [.integer(factor), .text(state.rawValue)]), event, endsGrace: state == .disabled)
     }
 
     package func setFactorLabel(_ label: String, ofFactor factor: Int64, event: Event) async throws(StoreError) {
@@ -76,15 +77,20 @@ extension Records {
     }
 
     package func removeFactor(_ factor: Int64, event: Event) async throws(StoreError) {
-        try await changeFactor(Statement(.deleteFactor, [.integer(factor)]), event)
+        try await changeFactor(Statement(.deleteFactor, [.integer(factor)]), event, endsGrace: true)
     }
 
-    private func changeFactor(_ statement: Statement, _ event: Event, endsLogins: Bool = true) async throws(StoreError) {
+    /// - Parameter endsGrace: whoever had a factor and lost it is not let in for being new.
+    private func changeFactor(
+        _ statement: Statement, _ event: Event, endsLogins: Bool = true, endsGrace: Bool = false
+    ) async throws(StoreError) {
         let unit = Unit(
             guarded: [Unit.Guard(statement)],
             then: { rows in
                 guard endsLogins, let user = try? rows[0].first?.integer(0) else { return [Statement(.raiseRevision)] }
-                return [Self.dropOpenHandles(ofUser: user, at: event.at), Statement(.raiseRevision)]
+                let end = Statement(.endGrace, [.integer(user), .integer(event.at.microseconds)])
+                let hadFactor = endsGrace && (try? rows[0].first?.text(1)) != FactorKind.recovery.rawValue
+                return [Self.dropOpenHandles(ofUser: user, at: event.at), Statement(.raiseRevision)] + (hadFactor ? [end] : [])
             })
         try await change(unit, refusals: [StoreError(.notFound, "there is no such factor")]) { rows in
             [event.about(user: try? rows[0].first?.integer(0))]
@@ -174,9 +180,9 @@ extension SQL {
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9) RETURNING id
         """)
     fileprivate static let setFactorSecret = SQL("UPDATE factor SET secret = ?2 WHERE id = ?1")
-    fileprivate static let setFactorState = SQL("UPDATE factor SET state = ?2 WHERE id = ?1 RETURNING \"user\"")
+    fileprivate static let setFactorState = SQL("UPDATE factor SET state = ?2 WHERE id = ?1 RETURNING \"user\", kind")
     fileprivate static let setFactorLabel = SQL("UPDATE factor SET label = ?2 WHERE id = ?1 RETURNING \"user\"")
-    fileprivate static let deleteFactor = SQL("DELETE FROM factor WHERE id = ?1 RETURNING \"user\"")
+    fileprivate static let deleteFactor = SQL("DELETE FROM factor WHERE id = ?1 RETURNING \"user\", kind")
     fileprivate static let factorSecret = SQL("SELECT secret, \"user\" FROM factor WHERE id = ?1")
     fileprivate static let findRecoveryFactor = SQL("SELECT id FROM factor WHERE \"user\" = ?1 AND kind = 'recovery' ORDER BY id LIMIT 1")
     /// Unless the user has one.

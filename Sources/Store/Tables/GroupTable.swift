@@ -19,7 +19,7 @@ package enum GroupMember: Sendable, Equatable {
 extension Records {
     package func addGroup(name: String, event: Event) async throws(StoreError) -> Int64 {
         let unit = Unit(
-            guarded: [Unit.Guard(Statement(.insertGroup, [.text(name)]))], then: { _ in [Statement(.raiseRevision)] })
+            guarded: [Unit.Guard(Statement(.insertUserGroup, [.text(name)]))], then: { _ in [Statement(.raiseRevision)] })
         let rows = try await change(unit, refusals: [Self.groupTaken(name)]) { _ in [event] }
         do throws(DatabaseError) { return try rows[0][0].integer(0) } catch { throw StoreError(error) }
     }
@@ -36,8 +36,12 @@ extension Records {
 
     package func removeGroup(_ group: Int64, event: Event) async throws(StoreError) {
         let unit = Unit(
-            guarded: [Unit.Guard(Statement(.deleteGroup, [.integer(group)]))], then: { _ in [Statement(.raiseRevision)] })
-        try await change(unit, refusals: [Self.noGroup(group)]) { _ in [event] }
+            guarded: [
+                Unit.Guard(Statement(.policyOfGroup, [.integer(group)]), rows: 0),
+                Unit.Guard(Statement(.deleteGroup, [.integer(group)])),
+            ], then: { _ in [Statement(.raiseRevision)] })
+        let named = StoreError(.notAllowed, "a policy names this group", remedy: "Change the policy first.")
+        try await change(unit, refusals: [named, Self.noGroup(group)]) { _ in [event] }
     }
 
     package func addMember(_ member: GroupMember, toGroup group: Int64, event: Event) async throws(StoreError) {
@@ -99,9 +103,18 @@ extension Records {
         }
     }
 
+    /// Login names of the direct members, in order.
+    package func userNames(inGroup group: Int64) throws(StoreError) -> [String] {
+        try read([Statement(.namesOfMembers, [.integer(group)])]) { results throws(DatabaseError) in
+            var names: [String] = []
+            for row in results[0] { names.append(try row.text(0)) }
+            return names
+        }
+    }
+
     static func noGroup(_ id: Int64) -> StoreError { StoreError(.notFound, "there is no such group", at: "group \(id)") }
 
-    private static func groupTaken(_ name: String) -> StoreError { StoreError(.nameTaken, "there is a group of this name", at: name) }
+    static func groupTaken(_ name: String) -> StoreError { StoreError(.nameTaken, "there is a group of this name", at: name) }
 
     private static func groups(_ rows: Rows) throws(DatabaseError) -> [GroupRecord] {
         var groups: [GroupRecord] = []
@@ -118,13 +131,13 @@ extension SQL {
     static let findGroup = SQL("SELECT 1 FROM \"group\" WHERE id = ?1")
     static let insertMembership = SQL("INSERT INTO membership (\"group\", \"user\") VALUES (?1, ?2) ON CONFLICT DO NOTHING")
     fileprivate static let findGroupName = SQL("SELECT 1 FROM \"group\" WHERE name = ?1 AND id <> ?2")
-    fileprivate static let insertGroup = SQL("INSERT INTO \"group\" (name) VALUES (?1) ON CONFLICT DO NOTHING RETURNING id")
+    static let insertUserGroup = SQL("INSERT INTO \"group\" (name) VALUES (?1) ON CONFLICT DO NOTHING RETURNING id")
     fileprivate static let renameGroup = SQL("UPDATE \"group\" SET name = ?2 WHERE id = ?1")
-    fileprivate static let deleteGroup = SQL("DELETE FROM \"group\" WHERE id = ?1")
-    fileprivate static let insertGroupInGroup = SQL(
+    static let deleteGroup = SQL("DELETE FROM \"group\" WHERE id = ?1")
+    static let insertGroupInGroup = SQL(
         "INSERT INTO group_in_group (\"group\", member) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
-    fileprivate static let deleteMembership = SQL("DELETE FROM membership WHERE \"group\" = ?1 AND \"user\" = ?2")
-    fileprivate static let deleteGroupInGroup = SQL("DELETE FROM group_in_group WHERE \"group\" = ?1 AND member = ?2")
+    static let deleteMembership = SQL("DELETE FROM membership WHERE \"group\" = ?1 AND \"user\" = ?2")
+    static let deleteGroupInGroup = SQL("DELETE FROM group_in_group WHERE \"group\" = ?1 AND member = ?2")
     /// Whether ?2 contains ?1, at any depth, or is it.
     fileprivate static let findCircle = SQL(
         """
@@ -154,5 +167,7 @@ extension SQL {
         FROM "group" g WHERE g.id IN (SELECT id FROM around) ORDER BY g.name
         """)
     fileprivate static let groupMembers = SQL("SELECT member FROM group_in_group WHERE \"group\" = ?1 ORDER BY member")
+    fileprivate static let namesOfMembers = SQL(
+        "SELECT u.name FROM membership m JOIN \"user\" u ON u.id = m.\"user\" WHERE m.\"group\" = ?1 ORDER BY u.name_key")
     fileprivate static let userMembers = SQL("SELECT \"user\" FROM membership WHERE \"group\" = ?1 ORDER BY \"user\"")
 }

@@ -29,7 +29,9 @@ struct ClientFlags: ParsableArguments {
         name: .customLong("message-authenticator"),
         help: ArgumentHelp("require, auto or allow: requests that come without it (BlastRADIUS).", valueName: "rule"))
     var messageAuthenticator: String?
-    @Option(name: .customLong("require"), help: ArgumentHelp("password, factor or password+factor.", valueName: "what")) var requirement:
+    @Option(
+        name: .customLong("require"),
+        help: ArgumentHelp("password, factor, password+factor, or deny: where no policy decides.", valueName: "what")) var requirement:
         String?
     @Option(
         name: .customLong("ask"), help: ArgumentHelp("challenge, append or append+challenge: how the code is asked for.", valueName: "how"))
@@ -47,6 +49,10 @@ struct ClientFlags: ParsableArguments {
     @Option(help: ArgumentHelp("on or off: a new packet with the same proof takes over the answer of the one before.", valueName: "switch"))
     var rejoin: Switch?
     @Option(help: ArgumentHelp("on or off: a factor on the phone starts by itself.", valueName: "switch")) var automaticPush: Switch?
+    @Option(
+        name: .customLong("tag"),
+        help: ArgumentHelp("A word that policies may name it by; can be repeated, replaces all.", valueName: "tag"))
+    var tags: [String] = []
     @Flag(help: "Give its requests no answer.") var disable = false
 
     func choices(_ prompts: Prompts) throws -> ClientChoices {
@@ -66,6 +72,7 @@ struct ClientFlags: ParsableArguments {
         choices.retryTries = retryTries
         choices.rejoin = rejoin?.isOn
         choices.automaticPush = automaticPush?.isOn
+        choices.tags = tags.isEmpty ? nil : tags
         if disable { choices.isEnabled = false }
         return choices
     }
@@ -116,7 +123,7 @@ extension ClientCommand {
                 var table = Table([
                     .init("NAME", isFlexible: true), .init("ADDRESSES", isFlexible: true), .init("REQUIRES"), .init("ASKS BY"),
                     .init("MESSAGE-AUTH"),
-                    .init("STATUS"),
+                    .init("STATUS"), .init("TAGS", isFlexible: true),
                 ])
                 for client in list.clients {
                     let pins = client.pins == 0 ? "" : ", \(client.pins) pinned"
@@ -125,7 +132,7 @@ extension ClientCommand {
                         client.requirement == "password+factor" ? Span(client.requirement) : Span(client.requirement, .warn),
                         client.requirement == "password+factor" ? Span(client.asking) : .none,
                         client.messageAuthenticator == "allow" ? Span("allow", .warn) : Span(client.messageAuthenticator + pins),
-                        .status(client.isEnabled ? "active" : "disabled"),
+                        .status(client.isEnabled ? "active" : "disabled"), output.list(client.tags),
                     ])
                 }
                 output.lines(table.lines(output.terminal))
@@ -170,16 +177,19 @@ extension ClientCommand {
         @Argument(help: "The client's name.") var client: String
         @Option(help: ArgumentHelp("A new name.", valueName: "name")) var name: String?
         @Flag(help: "Answer its requests again.") var enable = false
+        @Flag(help: "Take all tags away.") var noTags = false
         @OptionGroup(title: "Client options") var flags: ClientFlags
         @OptionGroup var options: GlobalOptions
 
         func validate() throws {
+            if noTags, !flags.tags.isEmpty { throw ValidationError("Use one of --tag and --no-tags.") }
             if enable, flags.disable { throw ValidationError("Use one of --enable and --disable.") }
         }
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
             var choices = try flags.choices(options.prompts)
             if enable { choices.isEnabled = true }
+            if noTags { choices.tags = [] }
             let request = SetClient(client: client, name: name, choices: choices, generateSecret: flags.generateSecret)
             try ClientCommand.show(try await node.perform(request), output)
         }
@@ -241,6 +251,7 @@ extension ClientCommand {
         var sheet = Sheet()
         sheet.add("Name", Span(client.name, .strong))
         sheet.add("Status", .status(client.isEnabled ? "active" : "disabled"))
+        if !client.tags.isEmpty { sheet.add("Tags", output.list(client.tags)) }
         sheet.add("Addresses", client.addresses.map { Span($0) })
         sheet.add("Secret", Span("set; never shown", .soft))
         sheet.add("Message-Authenticator", Span(client.messageAuthenticator))

@@ -5,12 +5,14 @@ import Administration
 import Logging
 import LoginEngine
 import Metrics
+import Synchronization
 
 struct LoginLog: Sendable {
     private let logger: Logger
     private let accepted = Counter(label: "sallyport_logins_total", dimensions: [("result", "accepted"), ("reason", "")])
     private let challenged = Counter(label: "sallyport_logins_total", dimensions: [("result", "challenged"), ("reason", "")])
     private let rejected: [String: Counter]
+    private let policies = PolicyCounters()
 
     init(logger: Logger) {
         self.logger = logger
@@ -25,6 +27,7 @@ struct LoginLog: Sendable {
 
     /// - Parameter isWritten: false for a reject that only counts, since too many equal ones came this minute.
     func callAsFunction(_ event: Event, isWritten: Bool) {
+        if let policy = event["policy"] { policies.count(policy, event.kind) }
         switch event.kind {
         case .loginAccepted:
             accepted.increment()
@@ -46,8 +49,38 @@ struct LoginLog: Sendable {
         if let name = event.subject["name"] { metadata["user"] = .string(name) }
         if let client = event["client"] { metadata["client"] = .string(client) }
         if let source = event.source { metadata["source"] = .stringConvertible(source) }
+        if let policy = event["policy"] { metadata["policy"] = .string(policy) }
         if let reason = event.reason { metadata["reason"] = .string(reason) }
         if let steps = event["steps"] { metadata["steps"] = .string(steps) }
         return metadata
+    }
+}
+
+/// Decisions by policy, two series each; names beyond what the registry keeps apart are counted together.
+final class PolicyCounters: Sendable {
+    private let counters = Mutex<[String: (accepted: Counter, rejected: Counter)]>([:])
+    private static let mostNames = 40
+    private let factory: any MetricsFactory
+
+    init(factory: any MetricsFactory = MetricsSystem.factory) {
+        self.factory = factory
+    }
+
+    /// - Parameter label: `staff@3`; its revisions are counted together.
+    func count(_ label: String, _ kind: EventKind) {
+        guard kind == .loginAccepted || kind == .loginRejected else { return }
+        let name = String(label.prefix { $0 != "@" })
+        let pair = counters.withLock { counters in
+            let name = counters[name] != nil || counters.count < Self.mostNames ? name : "other"
+            if let known = counters[name] { return known }
+            let made = (counter(name, "accepted"), counter(name, "rejected"))
+            counters[name] = made
+            return made
+        }
+        (kind == .loginAccepted ? pair.0 : pair.1).increment()
+    }
+
+    private func counter(_ policy: String, _ result: String) -> Counter {
+        Counter(label: "sallyport_policy_decisions_total", dimensions: [("policy", policy), ("result", result)], factory: factory)
     }
 }

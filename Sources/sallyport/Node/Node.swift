@@ -70,6 +70,8 @@ final class Node: Sendable {
         records.writer.afterGroup { [weak writer = records.writer] in
             if let writer { database.note(writer.statistics.lastError) }
         }
+        let policies = PolicyKeeper(records: records, logins: logins)
+        try policies.reload()
         operations = Operations(
             records: records,
             ports: Operations.Ports(
@@ -78,6 +80,12 @@ final class Node: Sendable {
                 changed: { [weak logins] change in
                     switch change {
                     case .clients: pins.reloadNow()
+                    case .policies:
+                        do { try policies.reload() } catch {
+                            logger.error(
+                                "the policies were not replaced; those before stay in force until a restart",
+                                metadata: ["error": "\(error)"])
+                        }
                     case .failures(let user): logins?.forgetFailures(ofUser: user)
                     case .erasure: logins?.flushTallies()
                     }
@@ -201,6 +209,22 @@ final class Node: Sendable {
                 self?.scheduleHousekeeping()
             }
         }
+    }
+}
+
+/// Brings the policies of the database into force.
+final class PolicyKeeper: Sendable {
+    private let records: Records
+    private let logins: Mutex<Logins>
+
+    init(records: Records, logins: Logins) {
+        self.records = records
+        self.logins = Mutex(logins)
+    }
+
+    /// One after the other, so that an older reading never replaces a newer one.
+    func reload() throws {
+        try logins.withLock { $0.policies = try records.policySet().table }
     }
 }
 

@@ -35,6 +35,7 @@ struct NodeFigures: Sendable {
 
     static let help = [
         "sallyport_logins_total": "Logins by result and reason.",
+        "sallyport_policy_decisions_total": "Logins decided by a policy, by its name and result.",
         "sallyport_logins_waiting": "Logins that wait for a password check or a phone.",
         "sallyport_writer_queue": "Changes that wait to be written.",
         "sallyport_writer_groups_total": "Transactions since the start.",

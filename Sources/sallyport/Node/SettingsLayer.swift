@@ -188,7 +188,7 @@ extension SettingsLayer {
         mark.map { "\(fileName):\($0.line):\($0.column)" } ?? fileName
     }
 
-    private static func words(_ error: any Error, fileName: String) -> String {
+    static func words(_ error: any Error, fileName: String) -> String {
         switch error {
         case YamlError.scanner(_, let problem, let mark, _), YamlError.parser(_, let problem, let mark, _),
             YamlError.composer(_, let problem, let mark, _):

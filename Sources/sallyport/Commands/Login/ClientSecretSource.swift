@@ -31,16 +31,22 @@ struct ClientSecretSource {
     }
 
     static func read(_ path: String, warn: (String) -> Void = { _ in }) throws -> SharedSecret {
-        var status = stat()
-        if stat(path, &status) == 0, status.st_mode & 0o077 != 0, status.st_mode & S_IFMT == S_IFREG {
-            warn("\(path) can be read by others; `chmod 600 \(Words.argument(path))` ends that.")
-        }
+        warnIfOthersRead(path, warn)
         var bytes = try TextFile.read(path, limit: Prompts.longestLine)
         while bytes.last == 0x0A || bytes.last == 0x0D { bytes.removeLast() }
         guard !bytes.contains(0x0A) else {
             throw Refusal(.invalid, "The file has more than one line.", remedy: "Put the shared secret alone into it.", place: path)
         }
         return try shared(Secret(bytes), place: path)
+    }
+
+    static func warnIfOthersRead(_ path: String, _ warn: (String) -> Void) {
+        // Not stat(2): Dispatch's own headers claim that struct.
+        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path),
+            attributes[.type] as? FileAttributeType == .typeRegular, let mode = attributes[.posixPermissions] as? NSNumber,
+            mode.intValue & 0o077 != 0
+        else { return }
+        warn("\(path) can be read by others; `chmod 600 \(Words.argument(path))` ends that.")
     }
 
     private static func shared(_ secret: Secret, place: String) throws -> SharedSecret {

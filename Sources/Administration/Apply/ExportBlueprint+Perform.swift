@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is there, in the words of an apply file.
+
+internal import LoginEngine
+internal import Store
+
+extension ExportBlueprint {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> Answer {
+        let records = operations.records
+        var blueprint = Blueprint()
+        var warnings: [String] = []
+        blueprint.clients = try records.clients().sorted { $0.name < $1.name }.map {
+            Blueprint.Client(name: $0.name, place: "", choices: ClientChoices(of: $0.settings))
+        }
+        let groups = try records.groups()
+        let names = Dictionary(groups.map { ($0.id, $0.name) }) { first, _ in first }
+        var exported: [Blueprint.Group] = []
+        for group in groups {
+            var entry = Blueprint.Group(name: group.name, place: "")
+            guard group.users <= Self.mostMembers else {
+                warnings.append(
+                    "Group \(group.name) has \(group.users) users: they are left out, and stay as they are when the file is applied.")
+                exported.append(entry)
+                continue
+            }
+            let members = try records.members(ofGroup: group.id)
+            let users = try records.userNames(inGroup: group.id)
+            entry.users = users.map { Blueprint.Member($0, place: "") }
+            entry.groups = members.compactMap { member in
+                guard case .group(let id) = member else { return nil }
+                return names[id].map { Blueprint.Member($0, place: "") }
+            }.sorted { $0.name < $1.name }
+            exported.append(entry)
+        }
+        blueprint.groups = exported
+        let rows = try operations.policyRows()
+        blueprint.policies = try records.policySet().records.map {
+            Blueprint.Policy(name: $0.policy.name, place: "", choices: PolicyChoices(of: PolicyView($0, current: rows.names)))
+        }
+        return Answer(blueprint: blueprint, warnings: warnings)
+    }
+}
+
+extension ClientChoices {
+    /// Everything but the secret.
+    init(of settings: ClientSettings) {
+        self.init()
+        addresses = settings.addresses.map(\.description)
+        profile = "generic"
+        messageAuthenticator = settings.messageAuthenticator.rawValue
+        requirement = settings.requirement.rawValue
+        asking = settings.asking.rawValue
+        separator = settings.separator.map { String($0) } ?? "none"
+        fixedLengthTail = settings.fixedLengthTail
+        concealFactor = settings.concealFactor
+        helpfulMessages = settings.helpfulMessages
+        nameStripping = settings.nameStripping.rawValue
+        retryTimeout = settings.retryTimeout
+        retryTries = settings.retryTries
+        rejoin = settings.rejoin
+        automaticPush = settings.automaticPush
+        isEnabled = settings.isEnabled
+        tags = settings.tags
+    }
+}
+
+extension PolicyChoices {
+    init(of view: PolicyView) {
+        self.init()
+        clients = view.clients
+        clientTags = view.clientTags
+        groups = view.groups
+        require = view.require
+        factors = view.factors ?? []
+        unenrolled = view.unenrolled.action
+        graceUntil = view.unenrolled.until.map { end in
+            let text = end.description
+            // The beginning of a day is written as the day.
+            return text.hasSuffix("T00:00:00.000Z") ? String(text.prefix(10)) : text
+        }
+        graceDays = view.unenrolled.days
+        remember = view.remember
+        isReportOnly = view.isReportOnly
+    }
+}

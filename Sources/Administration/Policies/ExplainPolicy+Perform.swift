@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which policy would decide about one user at one gateway, why the others do not, and what the user would be asked.
+
+internal import LoginEngine
+internal import Store
+
+extension ExplainPolicy {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> Answer {
+        let records = operations.records
+        let user = try operations.user(user)
+        let client = try operations.client(client)
+        let time = at?.timestamp ?? operations.now()
+        let policies = try at.map { try records.policies(at: $0.timestamp) } ?? records.policySet().records
+        let names = try operations.policyRows().names
+        let groups = try records.groups(ofUser: user.id)
+        let table = PolicyTable(policies.map(\.policy))
+        let ids = groups.map(\.id)
+        let ruling = table.ruling(for: client, groups: ids)
+
+        var steps: [Step] = []
+        var isDecided = false
+        for (record, entry) in zip(policies, table.trace(for: client, groups: ids)) {
+            let view = PolicyView(record, current: names)
+            var step = Step(policy: entry.policy.label, verdict: "no-match", mismatches: entry.mismatches.map(\.rawValue), text: "")
+            if !entry.mismatches.isEmpty {
+                let reasons = entry.mismatches.map { reason($0, view, client, user, groups) }
+                step.text = "does not match: \(Words.list(reasons))."
+            } else if view.isReportOnly {
+                step.verdict = "reports"
+                step.text = "matches, and only reports. It would ask: \(view.what)."
+            } else if isDecided {
+                step.verdict = "later"
+                step.text = "would match, but \(ruling.policy?.name ?? "another") comes first."
+            } else {
+                isDecided = true
+                step.verdict = "decides"
+                step.text = "matches, and decides: \(view.what)."
+            }
+            steps.append(step)
+        }
+        let factors = try records.factors(ofUser: user.id).filter { $0.state == .active }.map {
+            Factor(id: $0.id, kind: $0.kind, label: $0.label, state: $0.state, secret: Secret([]))
+        }
+        let outcome = OutcomeWords(
+            user: user, client: client, ruling: ruling, factors: factors, grace: try records.graceFacts(ofUser: user.id), time: time)
+        var answer = Answer(
+            user: user.name, client: client.name, at: Instant(time), steps: steps, policy: ruling.policy?.label,
+            require: ruling.requirement.rawValue, outcome: outcome.sentences, warnings: [])
+        if at != nil {
+            answer.warnings.append("The policies are those of that time; groups, factors and the client's own rule are as they are now.")
+        }
+        return answer
+    }
+
+    private func reason(
+        _ mismatch: PolicyRule.Mismatch, _ view: PolicyView, _ client: Client, _ user: UserRecord, _ groups: [GroupRecord]
+    ) -> String {
+        switch mismatch {
+        case .client: return "it is for \(Words.list(view.clients, "or")), and this is \(client.name)"
+        case .tag:
+            let tags = client.settings.tags
+            return "it is for clients tagged \(Words.list(view.clientTags, "or")), and \(client.name) "
+                + (tags.isEmpty ? "has no tag" : "has \(Words.list(tags))")
+        case .group:
+            return "it is for members of \(Words.list(view.groups, "or")), and \(user.name) "
+                + (groups.isEmpty ? "is in no group" : "is in \(Words.list(groups.map(\.name)))")
+        }
+    }
+}
+
+/// What becomes of a right password and a right code, in sentences.
+private struct OutcomeWords {
+    var user: UserRecord
+    var client: Client
+    var ruling: Ruling
+    var factors: [Factor]
+    var grace: GraceFacts
+    var time: Timestamp
+
+    var sentences: [String] {
+        var sentences: [String] = []
+        if ruling.policy == nil {
+            sentences.append(
+                "No policy decides, so the client's own rule does: \(client.name) requires \(ruling.requirement.rawValue)"
+                    + (ruling.requirement == .deny ? ", that is, it lets nobody in." : "."))
+        }
+        sentences += asked
+        if user.status != .active { sentences.append("But \(user.name) is \(user.status.rawValue), and is refused whatever is typed.") }
+        return sentences
+    }
+
+    private var asked: [String] {
+        switch ruling.requirement {
+        case .deny:
+            return ["\(user.name) is refused, after \(client.settings.requirement == .factor ? "the code" : "the password") was right."]
+        case .password:
+            return ["\(user.name) is let in with the password alone."]
+        case .factor:
+            return [
+                usable.factors.isEmpty
+                    ? "The code alone is asked for, and \(user.name) has none\(others): refused."
+                    : "\(user.name) types \(listed) into the password field, and nothing else."
+            ]
+        case .passwordAndFactor:
+            guard usable.factors.isEmpty else { return [withFactor] }
+            let start = "\(user.name) has no second factor\(others)"
+            if usable.hasOthers { return ["\(start): refused, after the password was right."] }
+            switch ruling.grace(grace, at: time) {
+            case .none:
+                return [
+                    "\(start): refused, after the password was right. `sallyport factor add \(Words.argument(user.name)) totp` enrols one."
+                ]
+            case .over(let end):
+                return [
+                    "\(start), and the time of grace "
+                        + (end.map { "ended at \(Instant($0))" } ?? "ended with the factor that was taken away") + ": refused."
+                ]
+            case .until(let end, let starts):
+                return [
+                    "\(start). Grace lets the password alone do until \(Instant(end))"
+                        + (starts ? ", if the first login is at \(Instant(time))." : ".")
+                ]
+            }
+        }
+    }
+
+    private var withFactor: String {
+        let separator = client.settings.separator.map { "`\($0)`" } ?? "nothing"
+        return switch client.settings.asking {
+        case .challenge: "\(user.name) types the password, and is then asked for \(listed)."
+        case .append: "\(user.name) types the password and, with \(separator) between, \(listed), in one field."
+        case .appendOrChallenge:
+            "\(user.name) types password and \(listed) in one field with \(separator) between, or the password, and is then asked."
+        }
+    }
+
+    private var usable: UsableFactors { ruling.usable(factors) }
+
+    private var others: String { usable.hasOthers ? " that the policy counts" : "" }
+
+    private var listed: String {
+        var kinds: [String] = []
+        for factor in usable.factors where !kinds.contains(factor.kind.rawValue) { kinds.append(factor.kind.rawValue) }
+        return kinds.count == 1 && kinds[0] == "recovery" ? "a recovery code" : "a code (\(Words.list(kinds, "or")))"
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a policy would mean at this moment: how many users it decides about, and what deserves a second look.
+
+internal import LoginEngine
+internal import Store
+
+struct PolicyImpact {
+    var concerned: Int
+    /// Without a factor that counts.
+    var unenrolled: Int
+    var rule: PolicyRule
+
+    var lockedOut: Int {
+        switch rule.requirement {
+        case .deny: concerned
+        case .password: 0
+        case .factor, .passwordAndFactor: rule.unenrolled == .deny ? unenrolled : 0
+        }
+    }
+
+    func sentences(_ view: PolicyView) -> [String] {
+        let would = rule.isReportOnly ? "It only reports. If it decided, it" : "It"
+        guard concerned > 0 else { return ["It decides about no active user at this moment."] }
+        let all = "\(would) decides about \(Words.count(concerned, "active user"))"
+        switch rule.requirement {
+        case .deny: return ["\(all), and refuses them all."]
+        case .password: return ["\(all), and asks them for no second factor."]
+        case .factor, .passwordAndFactor:
+            guard unenrolled > 0 else { return ["\(all); all of them have a factor that counts."] }
+            let without = "\(all); \(unenrolled) of them \(unenrolled == 1 ? "has" : "have") no factor that counts"
+            return rule.unenrolled == .deny
+                ? [
+                    "\(without) and would be locked out now. Enrol them, or give them grace: `sallyport policy set \(view.name) --grace-days 14`."
+                ]
+                : ["\(without): \(view.unenrolledText)."]
+        }
+    }
+}
+
+extension Operations {
+    /// Counts by one statement, whatever the number of users.
+    func impact(of position: Int, in policies: [Policy]) throws -> PolicyImpact {
+        let rule = policies[position].rule
+        // For each client that it names: the groups that are decided about before.
+        var earlier: [[Int64]] = []
+        for client in try records.clients() where rule.when.fits(client) {
+            var groups: Set<Int64> = []
+            var isReached = true
+            for before in policies[..<position] where !before.rule.isReportOnly && before.rule.when.fits(client) {
+                if before.rule.when.groups.isEmpty { isReached = false }
+                groups.formUnion(before.rule.when.groups)
+            }
+            let list = groups.sorted()
+            if isReached, !earlier.contains(list) { earlier.append(list) }
+        }
+        let reach = Records.PolicyReach(groups: rule.when.groups.isEmpty ? nil : rule.when.groups, earlier: earlier)
+        let counts = try records.countUsers(in: reach, without: rule.factors)
+        return PolicyImpact(concerned: counts.all, unenrolled: counts.without, rule: rule)
+    }
+
+    func warnings(about position: Int, in policies: [Policy], _ rows: PolicyRows) -> [String] {
+        let policy = policies[position]
+        let rule = policy.rule
+        var warnings: [String] = []
+        if let before = policies[..<position].first(where: { $0.rule.covers(rule) }) {
+            warnings.append(
+                "It is never reached: policy \(before.name) decides before. `sallyport policy move \(policy.name) --before \(before.name)` changes that."
+            )
+        }
+        if !rule.isReportOnly, let behind = policies[(position + 1)...].first(where: { rule.covers($0.rule) }) {
+            warnings.append("Policy \(behind.name) behind it is never reached any more.")
+        }
+        for tag in rule.when.tags where !rows.clients.contains(where: { $0.tags.contains(tag) }) {
+            let near = NearNames.nearest(to: tag, among: Set(rows.clients.flatMap(\.tags)))
+            warnings.append(
+                "No client has the tag \(tag)."
+                    + (near.isEmpty ? " `sallyport client set NAME --tag \(tag)` gives it." : " " + NearNames.question(near)))
+        }
+        if rule.requirement == .factor, !rule.when.groups.isEmpty {
+            warnings.append(
+                "How a field is read should not depend on who logs in: a stranger can tell by the time of the answer who is in the group. Name the client instead."
+            )
+        }
+        return warnings
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// A rule of who must prove what, and the ordered list of them.
+
+/// What an administrator wrote down under one name.
+package struct PolicyRule: Sendable, Equatable {
+    package var name: String
+    package var when = Conditions()
+    package var requirement: Requirement
+    /// The kinds that count, the preferred first; nil: whatever the user has.
+    package var factors: [FactorKind]?
+    package var unenrolled: Unenrolled = .deny
+    /// Decides as if it were absent; the trail tells what it would have done.
+    package var isReportOnly = false
+
+    /// Every condition must fit, each by one of its values; one without values fits everybody.
+    package struct Conditions: Sendable, Equatable {
+        /// Rows of clients.
+        package var clients: [Int64] = []
+        package var tags: [String] = []
+        /// Rows of groups; a group within one of them counts too.
+        package var groups: [Int64] = []
+
+        package init() {}
+    }
+
+    /// What becomes of a user who owes a factor and has none.
+    package enum Unenrolled: Sendable, Equatable {
+        case deny
+        /// The right password is enough until then.
+        case graceUntil(Timestamp)
+        /// The right password is enough for so many days after the first login under the policy.
+        case graceDays(Int)
+    }
+
+    package init(name: String, requirement: Requirement) {
+        self.name = name
+        self.requirement = requirement
+    }
+}
+
+/// A rule as it is at one revision. A reference, so that a login carries it for the price of a pointer.
+package final class Policy: Sendable {
+    package let id: Int64
+    package let revision: Int
+    package let rule: PolicyRule
+    /// `staff@3`, as events name it.
+    package let label: String
+
+    package init(id: Int64, revision: Int, rule: PolicyRule) {
+        self.id = id
+        self.revision = revision
+        self.rule = rule
+        label = "\(rule.name)@\(revision)"
+    }
+
+    package var name: String { rule.name }
+}
+
+extension Policy: Equatable {
+    package static func == (left: Policy, right: Policy) -> Bool {
+        left === right || left.id == right.id && left.revision == right.revision && left.rule == right.rule
+    }
+}
+
+/// All policies in their order: an immutable value that is replaced as a whole, so that one login is judged by one of them.
+package struct PolicyTable: Sendable, Equatable {
+    package let policies: [Policy]
+    /// Whether any of them looks at groups, or gives grace: only then logins look these up.
+    private let namesGroups: Bool
+    private let givesGrace: Bool
+
+    package static let empty = PolicyTable([])
+
+    package init(_ policies: [Policy]) {
+        self.policies = policies
+        namesGroups = policies.contains { !$0.rule.when.groups.isEmpty }
+        givesGrace = policies.contains { $0.rule.unenrolled != .deny }
+    }
+
+    package var isEmpty: Bool { policies.isEmpty }
+
+    package func looksUpGroups(for client: Client) -> Bool {
+        namesGroups && policies.contains { !$0.rule.when.groups.isEmpty && $0.rule.when.fits(client) }
+    }
+
+    package func looksUpGrace(for client: Client) -> Bool {
+        givesGrace && policies.contains { $0.rule.unenrolled != .deny && $0.rule.when.fits(client) }
+    }
+}
+
+/// Whether a user has begun a time of grace, and whether there may be none any more.
+package struct GraceFacts: Sendable, Equatable {
+    /// The first login under each policy that was let in for grace.
+    package var began: [Int64: Timestamp]
+    /// A factor of this user was taken away: whoever had one is not new here.
+    package var isOver: Bool
+
+    package init(began: [Int64: Timestamp] = [:], isOver: Bool = false) {
+        self.began = began
+        self.isOver = isOver
+    }
+}
+
+/// The first login that grace lets in; written together with its accept.
+package struct GraceStart: Sendable, Equatable {
+    package var policy: Int64
+    package var user: Int64
+    package var at: Timestamp
+
+    package init(policy: Int64, user: Int64, at: Timestamp) {
+        self.policy = policy
+        self.user = user
+        self.at = at
+    }
+}

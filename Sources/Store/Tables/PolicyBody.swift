@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// A rule as JSON, the way policy and policy_revision keep it.
+
+internal import Foundation
+internal import LoginEngine
+
+/// A rule as it is stored: rows by number, with the names they had.
+struct PolicyBody: Codable {
+    struct Named: Codable {
+        var id: Int64
+        var name: String
+    }
+
+    var clients: [Named]?
+    var tags: [String]?
+    var groups: [Named]?
+    var require: String
+    var factors: [String]?
+    /// Microseconds since 1970.
+    var graceUntil: Int64?
+    var graceDays: Int?
+    var reportOnly: Bool?
+
+    init(_ rule: PolicyRule, names: PolicyNames) {
+        func named(_ ids: [Int64], _ names: [Int64: String]) -> [Named]? {
+            ids.isEmpty ? nil : ids.map { Named(id: $0, name: names[$0] ?? "?") }
+        }
+        clients = named(rule.when.clients, names.clients)
+        tags = rule.when.tags.isEmpty ? nil : rule.when.tags
+        groups = named(rule.when.groups, names.groups)
+        require = rule.requirement.rawValue
+        factors = rule.factors?.map(\.rawValue)
+        switch rule.unenrolled {
+        case .deny: break
+        case .graceUntil(let end): graceUntil = end.microseconds
+        case .graceDays(let days): graceDays = days
+        }
+        reportOnly = rule.isReportOnly ? true : nil
+    }
+
+    init?(json: String) {
+        guard let body = try? JSONDecoder().decode(PolicyBody.self, from: Foundation.Data(json.utf8)) else { return nil }
+        self = body
+    }
+
+    var json: String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "{}"
+    }
+
+    /// Nil for a word that this version does not know.
+    func rule(named name: String) -> PolicyRule? {
+        guard let requirement = Requirement(rawValue: require) else { return nil }
+        var rule = PolicyRule(name: name, requirement: requirement)
+        rule.when.clients = (clients ?? []).map(\.id)
+        rule.when.tags = tags ?? []
+        rule.when.groups = (groups ?? []).map(\.id)
+        if let factors {
+            let kinds = factors.compactMap { FactorKind(rawValue: $0) }
+            guard kinds.count == factors.count else { return nil }
+            rule.factors = kinds
+        }
+        if let graceUntil { rule.unenrolled = .graceUntil(Timestamp(microseconds: graceUntil)) }
+        if let graceDays { rule.unenrolled = .graceDays(graceDays) }
+        rule.isReportOnly = reportOnly ?? false
+        return rule
+    }
+
+    var names: PolicyNames {
+        func table(_ named: [Named]?) -> [Int64: String] { Dictionary((named ?? []).map { ($0.id, $0.name) }) { first, _ in first } }
+        return PolicyNames(clients: table(clients), groups: table(groups))
+    }
+}

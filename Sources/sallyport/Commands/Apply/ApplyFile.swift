@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// An apply file as clients, groups and policies; docs/run/apply.md has every key.
+
+import Administration
+import Foundation
+import LoginEngine
+import Yams
+
+struct ApplyFile {
+    static let version = "1"
+    static let sections = ["version", "clients", "groups", "policies"]
+    /// Sections and keys of the format that later versions read.
+    static let comingSections = ["directories", "channels", "alerts"]
+
+    let reader: YAMLReader
+    /// Reads the file or the variable that a secret is in; documentation tests read none.
+    var secret: (Secret) throws -> SecretText
+
+    enum Secret {
+        case file(String)
+        case variable(String)
+    }
+
+    init(fileName: String, secret: @escaping (Secret) throws -> SecretText) {
+        reader = YAMLReader(fileName: fileName)
+        self.secret = secret
+    }
+
+    func read(_ bytes: [UInt8]) throws -> Blueprint {
+        let root = try reader.root(bytes)
+        let sections = try reader.entries(root, "The file", keys: Self.sections, coming: Self.comingSections)
+        guard let version = sections["version"] else {
+            throw reader.refusal(root, "The file does not say which format it is.", "Begin it with `version: \(Self.version)`.")
+        }
+        guard try reader.text(version.value, "version") == Self.version else {
+            throw reader.refusal(
+                version.value, "This program reads `version: \(Self.version)` alone.", "Use a newer Sallyport, or that version.")
+        }
+        var blueprint = Blueprint()
+        if let entry = sections["clients"] { blueprint.clients = try reader.entries(entry.value, "clients").map(client) }
+        if let entry = sections["groups"] { blueprint.groups = try reader.entries(entry.value, "groups").map(group) }
+        if let entry = sections["policies"] { blueprint.policies = try policies(entry.value) }
+        return blueprint
+    }
+
+    // MARK: Clients
+
+    static let clientKeys = [
+        "address", "secret", "profile", "tags", "message-authenticator", "require", "ask", "separator", "fixed-length-tail",
+        "conceal-factor", "helpful-messages", "strip", "retry-timeout", "retry-tries", "rejoin", "automatic-push", "enabled",
+    ]
+
+    private func client(_ entry: YAMLReader.Entry) throws -> Blueprint.Client {
+        let what = "Client \(SafeText.line(entry.key))"
+        let keys = try reader.entries(entry.value, what, keys: Self.clientKeys, coming: ["api-token", "certificate", "reply"])
+        func text(_ key: String) throws -> String? { try keys[key].map { try reader.text($0.value, key) } }
+        func list(_ key: String) throws -> [String]? { try keys[key].map { try reader.list($0.value, key).map(\.text) } }
+        func isOn(_ key: String) throws -> Bool? { try keys[key].map { try reader.isOn($0.value, key) } }
+        func number(_ key: String) throws -> Int? { try keys[key].map { try reader.number($0.value, key) } }
+        var choices = ClientChoices()
+        choices.addresses = try list("address")
+        choices.secret = try keys["secret"].flatMap { try clientSecret($0.value) }
+        choices.profile = try text("profile")
+        choices.tags = try list("tags") ?? []
+        choices.messageAuthenticator = try text("message-authenticator")
+        choices.requirement = try text("require")
+        choices.asking = try text("ask")
+        choices.separator = try text("separator")
+        choices.fixedLengthTail = try isOn("fixed-length-tail")
+        choices.concealFactor = try isOn("conceal-factor")
+        choices.helpfulMessages = try isOn("helpful-messages")
+        choices.nameStripping = try text("strip")
+        choices.retryTimeout = try number("retry-timeout")
+        choices.retryTries = try number("retry-tries")
+        choices.rejoin = try isOn("rejoin")
+        choices.automaticPush = try isOn("automatic-push")
+        choices.isEnabled = try isOn("enabled")
+        return Blueprint.Client(name: entry.key, place: reader.place(entry.keyNode), choices: choices)
+    }
+
+    /// Nil for *keep*.
+    private func clientSecret(_ node: Yams.Node) throws -> SecretText? {
+        guard node.mapping != nil else {
+            throw reader.refusal(
+                node, "A secret never stands in the file.", "Write `secret: { file: PATH }`, `{ env: NAME }` or `{ keep: true }`.")
+        }
+        let keys = try reader.entries(node, "secret", keys: ["file", "env", "keep"])
+        guard keys.count == 1, let entry = keys.values.first else {
+            throw reader.refusal(node, "A secret has one of file, env and keep.")
+        }
+        let value = try reader.text(entry.value, entry.key)
+        do {
+            switch entry.key {
+            case "file": return try secret(.file(value))
+            case "env": return try secret(.variable(value))
+            default:
+                guard value == "true" else { throw reader.refusal(entry.value, "keep must be true.") }
+                return nil
+            }
+        } catch let refusal as Refusal {
+            throw Refusal(
+                refusal.kind, refusal.place.map { "\($0): \(refusal.message)" } ?? refusal.message, remedy: refusal.remedy,
+                place: reader.place(entry.value))
+        }
+    }
+
+    // MARK: Groups
+
+    private func group(_ entry: YAMLReader.Entry) throws -> Blueprint.Group {
+        let keys = try reader.entries(entry.value, "Group \(SafeText.line(entry.key))", keys: ["members", "groups"])
+        func members(_ key: String) throws -> [Blueprint.Member]? {
+            guard let value = keys[key]?.value else { return nil }
+            guard value.sequence != nil else { throw reader.refusal(value, "\(key) must be a list.") }
+            return try reader.list(value, key).map { Blueprint.Member($0.text, place: reader.place($0.node)) }
+        }
+        return Blueprint.Group(
+            name: entry.key, place: reader.place(entry.keyNode), users: try members("members"), groups: try members("groups"))
+    }
+
+    // MARK: Policies
+
+    static let policyKeys = ["name", "when", "require", "factors", "unenrolled", "remember", "report-only"]
+    static let conditionKeys = ["client", "client-tag", "group"]
+
+    private func policies(_ node: Yams.Node) throws -> [Blueprint.Policy] {
+        if node.null != nil { return [] }
+        guard let sequence = node.sequence else { throw reader.refusal(node, "policies must be a list: the first that matches decides.") }
+        return try sequence.map(policy)
+    }
+
+    private func policy(_ node: Yams.Node) throws -> Blueprint.Policy {
+        let keys = try reader.entries(node, "A policy", keys: Self.policyKeys, coming: ["reply", "enrol", "provisional", "hardware"])
+        guard let name = try keys["name"].map({ try reader.text($0.value, "name") }) else {
+            throw reader.refusal(node, "A policy needs a name.", "Write `name: staff`.")
+        }
+        guard let require = keys["require"] else {
+            throw reader.refusal(node, "A policy has to say what it requires.", "Write `require: password+factor`.")
+        }
+        var choices = PolicyChoices()
+        choices.require = try reader.text(require.value, "require")
+        choices.clients = []
+        choices.clientTags = []
+        choices.groups = []
+        if let when = keys["when"] {
+            let conditions = try reader.entries(
+                when.value, "when", keys: Self.conditionKeys, coming: ["hours", "network", "country", "station", "place"])
+            func list(_ key: String) throws -> [String] { try conditions[key].map { try reader.list($0.value, key).map(\.text) } ?? [] }
+            choices.clients = try list("client")
+            choices.clientTags = try list("client-tag")
+            choices.groups = try list("group")
+        }
+        choices.factors = try keys["factors"].map { try reader.list($0.value, "factors").map(\.text) } ?? []
+        choices.unenrolled = "deny"
+        if let entry = keys["unenrolled"] { try unenrolled(entry.value, &choices) }
+        choices.remember = try keys["remember"].map { try remember($0.value) }
+        choices.isReportOnly = try keys["report-only"].map { try reader.isOn($0.value, "report-only") } ?? false
+        let place = keys["name"].map { reader.place($0.value) } ?? reader.place(node)
+        return Blueprint.Policy(name: name, place: place, choices: choices)
+    }
+
+    private func unenrolled(_ node: Yams.Node, _ choices: inout PolicyChoices) throws {
+        guard node.mapping != nil else {
+            choices.unenrolled = try reader.text(node, "unenrolled")
+            return
+        }
+        let keys = try reader.entries(node, "unenrolled", keys: ["do", "until", "for"], coming: ["remind"])
+        guard let what = keys["do"] else {
+            throw reader.refusal(node, "unenrolled has to say what to do.", "Write `do: deny` or `do: grace`.")
+        }
+        choices.unenrolled = try reader.text(what.value, "do")
+        choices.graceUntil = try keys["until"].map { try reader.text($0.value, "until") }
+        choices.graceDays = try keys["for"].map { try reader.number($0.value, "for", unit: "d") }
+    }
+
+    private func remember(_ node: Yams.Node) throws -> String {
+        guard node.mapping == nil else {
+            throw reader.refusal(node, "This version remembers no device.", "Write `remember: never`, or take it out.")
+        }
+        return try reader.text(node, "remember")
+    }
+}

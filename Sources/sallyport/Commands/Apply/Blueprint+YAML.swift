@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is there, as an apply file that changes nothing.
+
+import Administration
+import LoginEngine
+
+extension Blueprint {
+    /// Every key that is not the default; secrets are kept.
+    var yaml: String {
+        var lines = ["version: \(ApplyFile.version)"]
+        if let clients {
+            lines.append(clients.isEmpty ? "clients: {}" : "clients:")
+            for client in clients { lines += Self.lines(client) }
+        }
+        if let groups {
+            lines.append(groups.isEmpty ? "groups: {}" : "groups:")
+            for group in groups { lines += Self.lines(group) }
+        }
+        if let policies {
+            lines.append(policies.isEmpty ? "policies: []" : "policies:")
+            for policy in policies { lines += Self.lines(policy) }
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func lines(_ client: Client) -> [String] {
+        let choices = client.choices
+        let standard = ClientSettings(name: client.name, addresses: [], secret: LoginEngine.Secret([]))
+        var lines = ["  \(scalar(client.name)):", "    address: \(list(choices.addresses ?? []))", "    secret: { keep: true }"]
+        func add(_ key: String, _ value: String?, _ standard: String) {
+            if let value, value != standard { lines.append("    \(key): \(scalar(value))") }
+        }
+        func add(_ key: String, _ value: Bool?, _ standard: Bool) {
+            if let value, value != standard { lines.append("    \(key): \(value ? "on" : "off")") }
+        }
+        func add(_ key: String, _ value: Int?, _ standard: Int) {
+            if let value, value != standard { lines.append("    \(key): \(value)") }
+        }
+        if let tags = choices.tags, !tags.isEmpty { lines.append("    tags: \(list(tags))") }
+        add("message-authenticator", choices.messageAuthenticator, standard.messageAuthenticator.rawValue)
+        // Always written: what it is without the key depends on whether there are policies.
+        add("require", choices.requirement, "")
+        add("ask", choices.asking, standard.asking.rawValue)
+        add("separator", choices.separator, standard.separator.map { String($0) } ?? "none")
+        add("fixed-length-tail", choices.fixedLengthTail, standard.fixedLengthTail)
+        add("conceal-factor", choices.concealFactor, standard.concealFactor)
+        add("helpful-messages", choices.helpfulMessages, standard.helpfulMessages)
+        add("strip", choices.nameStripping, standard.nameStripping.rawValue)
+        add("retry-timeout", choices.retryTimeout, standard.retryTimeout)
+        add("retry-tries", choices.retryTries, standard.retryTries)
+        add("rejoin", choices.rejoin, standard.rejoin)
+        add("automatic-push", choices.automaticPush, standard.automaticPush)
+        add("enabled", choices.isEnabled, standard.isEnabled)
+        return lines
+    }
+
+    private static func lines(_ group: Group) -> [String] {
+        guard group.users != nil || group.groups != nil else { return ["  \(scalar(group.name)): {}"] }
+        var lines = ["  \(scalar(group.name)):"]
+        if let users = group.users {
+            lines.append(users.isEmpty ? "    members: []" : "    members:")
+            lines += users.map { "      - \(scalar($0.name))" }
+        }
+        if let groups = group.groups { lines.append("    groups: \(list(groups.map(\.name)))") }
+        return lines
+    }
+
+    private static func lines(_ policy: Policy) -> [String] {
+        let choices = policy.choices
+        var lines = ["  - name: \(scalar(policy.name))"]
+        var conditions: [String] = []
+        for (key, values) in [("client", choices.clients), ("client-tag", choices.clientTags), ("group", choices.groups)] {
+            guard let values, !values.isEmpty else { continue }
+            conditions.append("\(key): \(values.count == 1 ? scalar(values[0]) : list(values))")
+        }
+        if !conditions.isEmpty { lines.append("    when: { \(conditions.joined(separator: ", ")) }") }
+        lines.append("    require: \(choices.require ?? "deny")")
+        if let factors = choices.factors, !factors.isEmpty { lines.append("    factors: \(list(factors))") }
+        if let end = choices.graceUntil { lines.append("    unenrolled: { do: grace, until: \(scalar(end)) }") }
+        if let days = choices.graceDays { lines.append("    unenrolled: { do: grace, for: \(days)d }") }
+        if choices.isReportOnly == true { lines.append("    report-only: on") }
+        return lines
+    }
+
+    private static func list(_ items: [String]) -> String { "[" + items.map(scalar).joined(separator: ", ") + "]" }
+
+    /// Plain where no reader of YAML could take it for anything else.
+    static func scalar(_ text: String) -> String {
+        let isPlain =
+            text.utf8.allSatisfy {
+                (0x61...0x7A).contains($0) || (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) || "-_.+/@".utf8.contains($0)
+            } && text.utf8.first.map { (0x61...0x7A).contains($0) || (0x41...0x5A).contains($0) || (0x30...0x39).contains($0) } == true
+        let words = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"]
+        if isPlain, !words.contains(text.lowercased()) { return text }
+        var quoted = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": quoted += "\\\""
+            case "\\": quoted += "\\\\"
+            case let scalar where scalar.value < 0x20 || scalar.value == 0x7F:
+                let digits = String(scalar.value, radix: 16)
+                quoted += "\\x" + String(repeating: "0", count: 2 - digits.count) + digits
+            default: quoted.unicodeScalars.append(scalar)
+            }
+        }
+        return quoted + "\""
+    }
+}

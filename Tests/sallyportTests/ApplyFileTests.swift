@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// Apply files: what is read of them, what is refused with its place, and what an export writes.
+
+import Administration
+import Foundation
+import Testing
+
+@testable import sallyport
+
+@Suite struct ApplyFileTests {
+    private func read(_ text: String) throws -> Blueprint {
+        try ApplyFile(
+            fileName: "a.yaml",
+            secret: { source in
+                switch source {
+                case .file(let path): SecretText("from file \(path)")
+                case .variable(let name): SecretText("from variable \(name)")
+                }
+            }
+        ).read(Array(text.utf8))
+    }
+
+    private func refusal(_ text: String) -> String {
+        do {
+            _ = try read(text)
+            return "not refused"
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    @Test func everyKeyIsReadByItsOwnType() throws {
+        let blueprint = try read(
+            """
+            version: 1
+            clients:
+              on:
+                address: [10.0.0.5, 10.0.1.0/24]
+                secret: { file: /etc/s }
+                tags: [vpn, off]
+                message-authenticator: require
+                require: deny
+                ask: append
+                separator: ":"
+                fixed-length-tail: on
+                helpful-messages: off
+                strip: realm
+                retry-timeout: 7
+                retry-tries: 2
+                rejoin: on
+                automatic-push: off
+                enabled: off
+              two:
+                address: 192.0.2.10/32
+                secret: { env: TWO }
+              three: { address: 192.0.2.11, secret: { keep: true } }
+            groups:
+              pilot: { members: [alice, 007], groups: [no] }
+              untouched:
+            policies:
+              - name: admins
+                when: { group: VPN Admins, client-tag: [vpn, wifi], client: on }
+                require: password+factor
+                factors: [totp, recovery]
+                unenrolled: { do: grace, until: 2027-02-01 }
+                remember: never
+                report-only: on
+              - { name: rest, require: deny, unenrolled: deny }
+            """)
+        let clients = try #require(blueprint.clients)
+        #expect(clients.map(\.name) == ["on", "two", "three"] && clients[0].place == "a.yaml:3:3")
+        let choices = clients[0].choices
+        #expect(choices.addresses == ["10.0.0.5", "10.0.1.0/24"] && choices.tags == ["vpn", "off"] && choices.separator == ":")
+        #expect(choices.secret?.text == "from file /etc/s" && clients[1].choices.secret?.text == "from variable TWO")
+        #expect(clients[2].choices.secret == nil)
+        #expect(choices.fixedLengthTail == true && choices.helpfulMessages == false && choices.isEnabled == false)
+        #expect(choices.retryTimeout == 7 && choices.retryTries == 2 && choices.nameStripping == "realm" && choices.requirement == "deny")
+        #expect(blueprint.groups?[0].users?.map(\.name) == ["alice", "007"] && blueprint.groups?[0].groups?.map(\.name) == ["no"])
+        #expect(blueprint.groups?[1].users == nil && blueprint.groups?[1].name == "untouched")
+        let policy = try #require(blueprint.policies?.first)
+        #expect(
+            policy.choices.groups == ["VPN Admins"] && policy.choices.clientTags == ["vpn", "wifi"] && policy.choices.clients == ["on"])
+        #expect(policy.choices.graceUntil == "2027-02-01" && policy.choices.unenrolled == "grace" && policy.choices.isReportOnly == true)
+        #expect(blueprint.policies?[1].choices.unenrolled == "deny" && blueprint.policies?[1].place == "a.yaml:34:13")
+        #expect(try read("version: 1\n").clients == nil)
+    }
+
+    @Test(arguments: [
+        ("", "a.yaml: The file is empty."),
+        ("version: 2", "a.yaml:1:10: This program reads `version: 1` alone."),
+        ("clients: {}", "The file does not say which format it is."),
+        ("version: 1\nclient: {}", "a.yaml:2:1: The file has no key `client`. Did you mean `clients`?"),
+        ("version: 1\ndirectories: {}", "a.yaml:2:1: The file: `directories` is not in this version yet."),
+        ("version: 1\nclients: [a]", "a.yaml:2:10: clients must hold keys, not a list."),
+        ("version: 1\nclients:\n  a: { adress: 1.2.3.4 }", "a.yaml:3:8: Client a has no key `adress`. Did you mean `address`?"),
+        ("version: 1\nclients:\n  a: { rejoin: yes }", "a.yaml:3:16: rejoin must be on or off, not `yes`."),
+        ("version: 1\nclients:\n  a: { retry-tries: many }", "a.yaml:3:21: retry-tries must be a whole number, not `many`."),
+        ("version: 1\nclients:\n  a: { secret: hunter2hunter2 }", "a.yaml:3:16: A secret never stands in the file."),
+        ("version: 1\nclients:\n  a: { secret: { file: x, env: y } }", "A secret has one of file, env and keep."),
+        ("version: 1\nclients:\n  a: { address: }", "address has no value."),
+        ("version: 1\nclients:\n  a: {}\n  a: {}", "the key \"a\" is there twice"),
+        ("version: 1\ngroups:\n  g: { members: alice }", "a.yaml:3:17: members must be a list."),
+        ("version: 1\npolicies:\n  p: {}", "policies must be a list"),
+        ("version: 1\npolicies:\n  - require: deny", "A policy needs a name."),
+        ("version: 1\npolicies:\n  - { name: p }", "A policy has to say what it requires."),
+        (
+            "version: 1\npolicies:\n  - { name: p, require: deny, when: { grup: x } }",
+            "a.yaml:3:39: when has no key `grup`. Did you mean `group`?"
+        ),
+        ("version: 1\npolicies:\n  - { name: p, require: deny, when: { hours: x } }", "when: `hours` is not in this version yet."),
+        (
+            "version: 1\npolicies:\n  - { name: p, require: deny, unenrolled: { do: grace, for: 14 } }",
+            "for must be a whole number and `d`, such as 14d"
+        ),
+        ("version: 1\npolicies:\n  - { name: p, require: deny, remember: { for: 12h } }", "This version remembers no device."),
+        ("version: [", "not YAML"),
+    ])
+    func whatIsWrongIsNamedWithItsPlace(text: String, words: String) {
+        let refusal = refusal(text)
+        #expect(refusal.contains(words), "\(refusal)")
+        #expect(!refusal.contains("hunter2"))
+    }
+
+    /// Small files that cost a parser much, or that mean something else than they look like.
+    @Test(arguments: [
+        ("a: &a [x]\nb: [*a, *a]", "Anchors and aliases"), ("? [a]\n: b", "begins with `?`"), ("a: !!binary aGk=", "Type marks"),
+        (String(repeating: "[", count: 100_000), "nested too deeply"), (String(repeating: "- ", count: 100_000), "nested too deeply"),
+        (String(repeating: "{a: ", count: 100_000), "nested too deeply"),
+        ((0..<200).map { String(repeating: " ", count: $0) + "a:" }.joined(separator: "\n"), "nested too deeply"),
+        (String(repeating: "a", count: 5 << 20), "larger than 4 MiB"), ("version: 1\n\u{0}", "not YAML"),
+        ("a: 1\n--- \nb: 2", "not YAML"), ("<<: {version: 1}", "The file has no key `<<`"),
+    ])
+    func whatCostsAParserMuchIsRefusedFirst(text: String, words: String) {
+        let began = ContinuousClock.now
+        let refusal = refusal(text)
+        #expect(refusal.contains(words), "\(refusal.prefix(300))")
+        #expect(ContinuousClock.now - began < .seconds(5))
+    }
+
+    @Test func textInQuotesAndCommentsIsNoAnchor() throws {
+        let blueprint = try read(
+            """
+            version: 1 # &not *one [[[
+            groups:
+              "&a *b": { members: ['*c', "\\"&d", a&b, it's] }
+            """)
+        #expect(blueprint.groups?[0].name == "&a *b")
+        #expect(blueprint.groups?[0].users?.map(\.name) == ["*c", "\"&d", "a&b", "it's"])
+    }
+
+    @Test func bytesThatAreNoTextAreRefused() {
+        #expect(throws: Refusal.self) { try ApplyFile(fileName: "a", secret: { _ in SecretText("") }).read([0x76, 0xFF, 0xFE]) }
+    }
+
+    /// Whatever names there are, an export is read as what it was made of.
+    @Test(arguments: [
+        "plain", "with blank", "off", "null", "1.5", "", "-", "- x", "a: b", "#c", "&a", "*b", "!c", "\"q\"", "it's", "a\\b", "ä ö",
+        "tab\there",
+        "@x", "[x]", "{x}", "a,b", "名前", "C:\\x", "?", "|", ">", "%", "2027-02-01", "e\u{301}",
+    ])
+    func anExportIsReadAsItself(name: String) throws {
+        #expect(
+            try read("version: 1\ngroups:\n  g:\n    members:\n      - \(Blueprint.scalar(name))\n").groups?[0].users?.map(\.name) == [name]
+        )
+        #expect(try read("version: 1\ngroups:\n  g: { members: [x, \(Blueprint.scalar(name))] }\n").groups?[0].users?.last?.name == name)
+    }
+
+    @Test func anExportHoldsWhatItWasMadeOf() throws {
+        var blueprint = Blueprint()
+        var choices = ClientChoices()
+        choices.addresses = ["10.0.0.0/8", "2001:db8::/48"]
+        choices.tags = ["a", "b"]
+        choices.requirement = "deny"
+        choices.separator = "none"
+        choices.concealFactor = true
+        choices.retryTries = 9
+        choices.isEnabled = false
+        blueprint.clients = [Blueprint.Client(name: "no", place: "", choices: choices)]
+        blueprint.groups = [
+            Blueprint.Group(name: "VPN Users", place: "", users: [Blueprint.Member("CORP\\bob", place: "")], groups: []),
+            Blueprint.Group(name: "large", place: ""),
+        ]
+        var rule = PolicyChoices()
+        rule.groups = ["VPN Users"]
+        rule.clientTags = ["a", "b"]
+        rule.require = "password+factor"
+        rule.factors = ["totp"]
+        rule.graceDays = 14
+        rule.isReportOnly = true
+        blueprint.policies = [Blueprint.Policy(name: "p", place: "", choices: rule)]
+        let text = blueprint.yaml
+        #expect(text.contains("secret: { keep: true }") && text.contains("large: {}"))
+        let again = try read(text)
+        #expect(again.yaml == text)
+        #expect(again.clients?[0].choices.addresses == choices.addresses && again.clients?[0].choices.isEnabled == false)
+        #expect(again.groups?[0].users?[0].name == "CORP\\bob" && again.groups?[1].users == nil)
+        #expect(again.policies?[0].choices.graceDays == 14 && again.policies?[0].choices.clientTags == ["a", "b"])
+    }
+}
