@@ -16,14 +16,16 @@ package final class ControlClient: Sendable {
     package let release: String
 
     /// A node that is alive greets at once; one that hangs must not hang its administrator.
-    static let greetingSeconds = 10
+    package static let greetingSeconds = 10
 
     /// - Returns: nil when no node listens there: no socket, or one that a dead node left behind.
-    package static func connect(dataDirectory: String, release: String) async throws(Refusal) -> ControlClient? {
+    package static func connect(
+        dataDirectory: String, release: String, greetingSeconds: Int = ControlClient.greetingSeconds
+    ) async throws(Refusal) -> ControlClient? {
         let path = try ControlWire.path(in: dataDirectory)
         let result: Result<ControlClient?, Refusal> = await withCheckedContinuation { continuation in
             DispatchQueue.global().async {
-                continuation.resume(returning: Result { () throws(Refusal) in try open(path, release: release) })
+                continuation.resume(returning: Result { () throws(Refusal) in try open(path, release: release, greetingSeconds) })
             }
         }
         return try result.get()
@@ -77,7 +79,7 @@ package final class ControlClient: Sendable {
 }
 
 extension ControlClient {
-    private static func open(_ path: String, release: String) throws(Refusal) -> ControlClient? {
+    private static func open(_ path: String, release: String, _ greetingSeconds: Int) throws(Refusal) -> ControlClient? {
         let socket = Glibc.socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         guard socket >= 0 else { throw Refusal(.failed, "No socket can be made: \(reason(errno)).") }
         var isKept = false

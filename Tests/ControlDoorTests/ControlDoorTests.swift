@@ -34,7 +34,8 @@ private final class Door: Sendable {
     }
 
     func client() async throws -> ControlClient {
-        try #require(try await ControlClient.connect(dataDirectory: path, release: "1.2.3"))
+        // The node's side waits for threads that every other test wants too.
+        try #require(try await ControlClient.connect(dataDirectory: path, release: "1.2.3", greetingSeconds: 60))
     }
 
     func stop() async {
@@ -129,7 +130,7 @@ private final class Door: Sendable {
     @Test func anotherUserIsRefusedInWords() async throws {
         let door = try await Door { Peer(process: $0.process, user: 54321) }
         await #expect {
-            _ = try await ControlClient.connect(dataDirectory: door.path, release: "1.2.3")
+            _ = try await ControlClient.connect(dataDirectory: door.path, release: "1.2.3", greetingSeconds: 60)
         } throws: { error in
             (error as? Refusal)?.message.hasSuffix("may not administer this node.") == true
         }
@@ -202,7 +203,7 @@ private final class Door: Sendable {
             operations: first.service.operations, dataDirectory: path, node: "vpn2", release: "1.2.3", logger: Logger(label: "test"))
         try await second.start()
         let task = Task { try await second.run() }
-        #expect(try await ControlClient.connect(dataDirectory: path, release: "1")?.node == "vpn2")
+        #expect(try await ControlClient.connect(dataDirectory: path, release: "1", greetingSeconds: 60)?.node == "vpn2")
         task.cancel()
         _ = try? await task.value
         await first.stop()
