@@ -85,11 +85,12 @@ final class RunningProgram: Sendable {
         Glibc.kill(process.processIdentifier, signal)
     }
 
-    /// Waits for the end; after twenty seconds it is made to end, and the status tells.
+    /// Waits for the end; after a minute it is made to end, and the status tells.
     func end() async throws -> Finished {
-        let isOver = try await eventually(seconds: 20) { self.hasEnded }
+        let isOver = try await eventually(seconds: 60) { self.hasEnded }
         if !isOver { signal(SIGKILL) }
-        _ = try await eventually { self.hasEnded }
+        // Asking a process that is not yet reaped for its status would end the tests themselves.
+        try #require(try await eventually(seconds: 60) { self.hasEnded }, "the program does not end")
         let status = process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
         return Finished(status: status, output: output, errors: errors)
     }

@@ -32,26 +32,37 @@ import Testing
         }
     }
 
+    /// A decision is given again for ten seconds (`Login.retryLife`), and a machine that runs everything at once may need longer to
+    /// start a node: then the attempt says nothing, and is made again.
     @Test func theSamePacketAfterARestartGetsTheRecordedAccept() async throws {
-        var node = try await TestNode.start()
-        try await node.addClient { $0.asking = "append" }
-        let token = try await node.addUser()
-        let before = try GatewayClient(node)
-        let field = append(try token.code())
-        let request = try before.request("alice", field)
-        let reply = try #require(try await before.exchange(request))
-        #expect(reply.code == .accessAccept)
-        node = try await node.restarted()
-        let after = try GatewayClient(node)
-        let again = try #require(try await after.exchange(request))
-        #expect(again.code == .accessAccept)
-        #expect(again.visible == reply.visible)
-        // A packet of its own with the used code is a replay.
-        #expect(try await after.login("alice", field)?.code == .accessReject)
-        #expect(try await node.lastReason(of: "alice") == "code-already-used")
-        #expect(try await node.logins("login-accepted").count == 1)
-        #expect(try await node.verifyTrail().isIntact)
-        await node.stop()
+        for _ in 0..<8 {
+            let began = ContinuousClock.now
+            var node = try await TestNode.start()
+            try await node.addClient { $0.asking = "append" }
+            let token = try await node.addUser()
+            let before = try GatewayClient(node)
+            let field = append(try token.code())
+            let request = try before.request("alice", field)
+            let reply = try #require(try await before.exchange(request))
+            #expect(reply.code == .accessAccept)
+            node = try await node.restarted()
+            let after = try GatewayClient(node)
+            let again = try #require(try await after.exchange(request))
+            guard ContinuousClock.now - began < .seconds(9) else {
+                await node.stop()
+                continue
+            }
+            #expect(again.code == .accessAccept)
+            #expect(again.visible == reply.visible)
+            // A packet of its own with the used code is a replay.
+            #expect(try await after.login("alice", field)?.code == .accessReject)
+            #expect(try await node.lastReason(of: "alice") == "code-already-used")
+            #expect(try await node.logins("login-accepted").count == 1)
+            #expect(try await node.verifyTrail().isIntact)
+            await node.stop()
+            return
+        }
+        Issue.record("no restart within nine seconds")
     }
 
     @Test func aChallengeSurvivesARestart() async throws {
