@@ -21,14 +21,19 @@ package final class LoginBench: Sendable {
     /// - Parameter codes: code → TOTP step of alice's token, factor 10.
     package init(
         codes: [String: Int64] = ["111111": 1, "222222": 2, "333333": 3], hasPhone: Bool = false, countsElsewhere: Bool = false,
-        extraFactors: [any SecondFactor] = [], rules: LoginRules = LoginRules(), seed: UInt64 = 1
+        extraFactors: [any SecondFactor] = [], rules: LoginRules = LoginRules(), seed: UInt64 = 1,
+        failures: PortFailures? = nil
     ) {
         passwords = ScriptedPasswords([Self.aliceID: Self.password], countsElsewhere: countsElsewhere)
         phone = ScriptedPhone()
         let clock = clock
         deadlines = Deadlines { clock.now }
+        let scripted: [any SecondFactor] = [ScriptedCodes(codes), phone] + extraFactors
+        let (records, passwords) = (records, passwords)
+        let failing = failures.map { FailingPorts(records: records, passwords: passwords, seal: PlainSeal(), failures: $0) }
         logins = Logins(
-            records: records, seal: PlainSeal(), passwords: passwords, factors: [ScriptedCodes(codes), phone] + extraFactors, rules: rules,
+            records: failing ?? records, seal: failing ?? PlainSeal(), passwords: failing ?? passwords,
+            factors: failures.map { failures in scripted.map { FailingFactor($0, failures) } } ?? scripted, rules: rules,
             deadlines: deadlines, random: SeededRandom(seed: seed), shards: 4, subjectsRemembered: 1_024, now: { clock.now })
         records.change { tables in
             tables.users["alice"] = User(id: Self.aliceID, name: "alice", status: .active, passwordHash: Secret(utf8: "x"))
