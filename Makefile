@@ -36,6 +36,12 @@ test-deb: deb ## install the package in a bare Debian, log in, upgrade, purge; n
 	@scripts/install-packages test-deb
 	@scripts/test-deb
 
+drill: ## short fire drills: kills under load, a full disk; docs/run/fire-drills.md has the long ones
+	@scripts/install-packages run
+	@scripts/build-release
+	@scripts/drill-kill --rounds 10
+	@scripts/drill-disk --rounds 3 || [ $$? = 77 ]
+
 lint: ## formatting, layers, source rules, generated files
 	@scripts/install-packages run
 	@scripts/lint

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SEND_AT_ONCE = 64, LARGEST_BATCH = 256 };
+enum { SEND_AT_ONCE = 64, LARGEST_BATCH = 256, MOST_SOCKETS = 256 };
 
 typedef union {
     struct cmsghdr header;
@@ -271,6 +271,14 @@ void datagrams_close(int socket) {
 bool datagrams_wait_writable(int socket, int milliseconds) {
     struct pollfd wanted = {.fd = socket, .events = POLLOUT};
     return poll(&wanted, 1, milliseconds) > 0;
+}
+
+bool datagrams_wait_readable(const int *sockets, size_t count, uint64_t nanoseconds) {
+    struct pollfd wanted[MOST_SOCKETS];
+    if (count > MOST_SOCKETS) return false;
+    for (size_t index = 0; index < count; index++) wanted[index] = (struct pollfd){.fd = sockets[index], .events = POLLIN};
+    const struct timespec patience = {.tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)};
+    return ppoll(wanted, count, &patience, NULL) > 0;
 }
 
 struct datagram_latch {

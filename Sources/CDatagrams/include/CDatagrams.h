@@ -60,6 +60,8 @@ void datagrams_stop_receiving(int socket);
 void datagrams_close(int socket);
 /// Waits until the socket takes more; false after the time.
 bool datagrams_wait_writable(int socket, int milliseconds);
+/// Waits until one of the sockets (at most 256) has a datagram; false after the time.
+bool datagrams_wait_readable(const int *_Nonnull sockets, size_t count, uint64_t nanoseconds);
 
 /// A latch that one thread waits on: counting semaphore with a time limit.
 typedef struct datagram_latch datagram_latch;

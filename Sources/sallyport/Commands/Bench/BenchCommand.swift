@@ -13,5 +13,7 @@ struct BenchCommand: AsyncParsableCommand {
               sallyport bench prepare --data-dir /tmp/bench --users 1000 --mode code
               sallyport bench radius --server 127.0.0.1:1812 --secret-file /tmp/bench/bench.secret --users 1000 --mode code --seconds 10
             """,
-        subcommands: [BenchRADIUS.self, BenchPrepare.self, BenchRespond.self, BenchFreeRADIUSUsers.self], defaultSubcommand: nil)
+        subcommands: [
+            BenchRADIUS.self, BenchPersist.self, BenchStorage.self, BenchPrepare.self, BenchRespond.self, BenchFreeRADIUSUsers.self,
+        ], defaultSubcommand: nil)
 }

@@ -19,6 +19,9 @@ struct BenchPrepare: AsyncParsableCommand {
 
     func validate() throws {
         guard flags.mode != .totp else { throw ValidationError("totp is for servers that take a code twice; Sallyport does not.") }
+        guard flags.mode.hasOwnDirectory else {
+            throw ValidationError("\(flags.mode.rawValue) is played on a directory prepared for code.")
+        }
         guard options.dataDirectory != nil else { throw ValidationError("Name an empty directory with --data-dir.") }
     }
 
@@ -60,6 +63,11 @@ struct BenchPrepare: AsyncParsableCommand {
         var client = ClientSettings(name: "bench", addresses: [], secret: Secret(utf8: secret))
         client.addresses = ["127.0.0.1", "::1"].compactMap { AddressRange($0) }
         client.requirement = flags.mode.requirement
+        _ = try await store.records.addClient(client, event: Event(.clientAdded, at: now, details: [.init("client", client.name)]))
+        // A second gateway, for a flood of passwords beside the load.
+        client.name = "bench-passwords"
+        client.addresses = ["127.0.0.2"].compactMap { AddressRange($0) }
+        client.requirement = .password
         _ = try await store.records.addClient(client, event: Event(.clientAdded, at: now, details: [.init("client", client.name)]))
     }
 }

@@ -5,6 +5,7 @@ import Administration
 import ArgumentParser
 import Directories
 import Foundation
+import LoginEngine
 import RADIUS
 
 struct BenchRADIUS: ParsableCommand {
@@ -16,7 +17,8 @@ struct BenchRADIUS: ParsableCommand {
         commandName: "radius", abstract: "Log users in as fast as a RADIUS server answers.",
         discussion: """
             Every reply's Response Authenticator and Message-Authenticator is verified. A request without an answer after 3 s is lost.
-            Latencies are those of whole logins; the generator's own cost is for each request.
+            Latencies are those of whole logins; the generator's own cost is for each request. duplicate, unknown, wrong-code and
+            bad-signature are played on data prepared for code.
 
             Example:
               sallyport bench radius --server 127.0.0.1:1812 --secret-file bench.secret --users 1000 --mode code --window 64 --seconds 10
@@ -25,7 +27,12 @@ struct BenchRADIUS: ParsableCommand {
     @Option(help: ArgumentHelp("Where the server is.", valueName: "host:port")) var server = "127.0.0.1:1812"
     @Option(help: ArgumentHelp("A file with the shared secret.", valueName: "file"), completion: .file()) var secretFile: String
     @OptionGroup var flags: BenchUserFlags
-    @Option(help: ArgumentHelp("Logins that are open at a time.", valueName: "count")) var window = 64
+    @Option(help: ArgumentHelp("Logins that are open at a time; with --rate, at most.", valueName: "count")) var window: Int?
+    @Option(
+        help: ArgumentHelp(
+            "Begin so many logins a second, whatever the server does; latencies count from when one was due.", valueName: "count"))
+    var rate: Double?
+    @Option(help: ArgumentHelp("The address to send from.", valueName: "address")) var source: String?
     @Option(help: ArgumentHelp("Source ports, each with 256 identifiers.", valueName: "count")) var sockets = 4
     @Option(help: ArgumentHelp("How long it measures.", valueName: "seconds")) var seconds = 10.0
     @Option(help: ArgumentHelp("How long it runs before.", valueName: "seconds")) var warmup = 1.0
@@ -34,20 +41,29 @@ struct BenchRADIUS: ParsableCommand {
     @Option(help: ArgumentHelp("This share of the proofs is wrong on purpose.", valueName: "percent")) var wrong = 0
     @Option(help: ArgumentHelp("HOTP: the counter every user begins with.", valueName: "number")) var firstCounter: UInt64 = 0
     @Option(help: ArgumentHelp("HOTP: codes computed before the load begins.", valueName: "count")) var ahead: Int?
+    @Option(help: ArgumentHelp("duplicate: how often each request is sent again.", valueName: "count")) var repetitions = 200
+    @Option(help: ArgumentHelp("Where the server's allocations are counted (scripts/bench).", valueName: "file")) var allocations: String?
     @Option(help: ArgumentHelp("The server's process, to tell what it costs.", valueName: "pid")) var serverPid: Int32?
     @Flag(name: .customLong("json"), help: "Print JSON.") var isJSON = false
 
     func validate() throws {
         guard (1...64).contains(sockets) else { throw ValidationError("--sockets is 1 to 64.") }
-        guard (1...(128 * sockets)).contains(window) else {
+        guard (1...(128 * sockets)).contains(openAtMost) else {
             throw ValidationError("--window is 1 to \(128 * sockets) with \(sockets) sockets.")
         }
-        guard window <= flags.users else { throw ValidationError("--window is larger than --users: a user would log in twice at a time.") }
+        guard rate.map({ (1...1_000_000).contains($0) }) ?? true else { throw ValidationError("--rate is 1 to 1000000.") }
+        guard (1...1_000_000).contains(repetitions) else { throw ValidationError("--repetitions is 1 to 1000000.") }
+        guard source.map({ NetworkAddress($0) != nil }) ?? true else { throw ValidationError("--source is an IP address.") }
+        guard openAtMost <= flags.users else {
+            throw ValidationError("--window is larger than --users: a user would log in twice at a time.")
+        }
         guard seconds > 0, seconds <= 86_400, warmup >= 0, warmup <= 3_600 else {
             throw ValidationError("--seconds and --warmup are seconds.")
         }
         guard (0...100).contains(wrong) else { throw ValidationError("--wrong is 0 to 100 percent.") }
     }
+
+    private var openAtMost: Int { window ?? (rate == nil ? 64 : min(128 * sockets, flags.users)) }
 
     func run() throws {
         let address: ServerAddress
@@ -58,7 +74,11 @@ struct BenchRADIUS: ParsableCommand {
         }
         var plan = LoadPlan(
             server: address, secret: try ClientSecretSource.read(secretFile), users: flags.made, mode: flags.mode)
-        plan.window = window
+        plan.window = openAtMost
+        plan.rate = rate
+        plan.source = source.flatMap { NetworkAddress($0) }
+        plan.repetitions = repetitions
+        plan.allocations = allocations
         plan.sockets = sockets
         plan.seconds = seconds
         plan.warmup = warmup
@@ -71,7 +91,7 @@ struct BenchRADIUS: ParsableCommand {
         let report = LoadReport(tally, plan)
         let output = Output(terminal: .current(), isJSON: isJSON)
         if isJSON { try output.json(report) } else { report.show(output) }
-        guard tally.replies > 0 else {
+        guard tally.replies > 0 || !flags.mode.isAnswered else {
             throw Refusal(
                 .unavailable, tally.bad > 0 ? "No reply of \(address) was genuine." : "No answer from \(address).",
                 remedy: "Check address, port and shared secret; the server's log tells what it drops.")

@@ -15,16 +15,27 @@ enum BenchMode: String, ExpressibleByArgument, CaseIterable, Codable {
     case passwordAndCode = "password+code"
     /// The TOTP code of this moment, again and again: for servers that take one twice, such as FreeRADIUS with rlm_totp.
     case totp
+    /// A login whose request is sent again, byte by byte, so often after its answer that the repetitions are what is measured.
+    case duplicate
+    /// Codes of names that nobody has.
+    case unknown
+    /// Codes that are wrong.
+    case wrongCode = "wrong-code"
+    /// Whole packets but for a wrong Message-Authenticator; nobody answers them.
+    case badSignature = "bad-signature"
 
     var requirement: Requirement {
         switch self {
-        case .code, .totp: .factor
         case .password: .password
         case .passwordAndCode: .passwordAndFactor
+        default: .factor
         }
     }
 
-    var usesCounters: Bool { self == .code || self == .passwordAndCode }
+    var usesCounters: Bool { self == .code || self == .passwordAndCode || self == .duplicate }
+    /// What a data directory is prepared for; the others are played on one of `code`.
+    var hasOwnDirectory: Bool { self == .code || self == .password || self == .passwordAndCode }
+    var isAnswered: Bool { self != .badSignature }
 }
 
 struct BenchUsers: Sendable {
@@ -36,6 +47,8 @@ struct BenchUsers: Sendable {
     static let password = Secret(utf8: "correct horse battery staple")
 
     func name(_ number: Int) -> String { "\(prefix)\(number)" }
+    /// A name that nobody has.
+    func strangersName(_ number: Int) -> String { "x\(prefix)\(number)" }
 
     /// The first 20 bytes of SHA-256 over seed and number.
     func key(_ number: Int) -> [UInt8] {
@@ -55,7 +68,8 @@ struct BenchUserFlags: ParsableArguments {
     @Option(help: ArgumentHelp("How many users.", valueName: "count")) var users = 1000
     @Option(help: ArgumentHelp("Their names are this and a number.", valueName: "text")) var userPrefix = "u"
     @Option(help: ArgumentHelp("What their keys are derived from.", valueName: "number")) var seed: UInt64 = 1
-    @Option(help: ArgumentHelp("code, password, password+code, or totp for FreeRADIUS.", valueName: "mode")) var mode: BenchMode = .code
+    @Option(help: ArgumentHelp("\(BenchMode.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "mode")) var mode: BenchMode =
+        .code
 
     var made: BenchUsers { BenchUsers(prefix: userPrefix, count: users, seed: seed) }
 

@@ -35,6 +35,6 @@ struct LatencyHistogram: Sendable {
     static func upperBound(_ index: Int) -> UInt64 {
         guard index >= 2 * perDoubling else { return UInt64(index) }
         let exponent = index / perDoubling - 1
-        return UInt64(index - exponent * perDoubling + 1) << UInt64(exponent) - 1
+        return (UInt64(index - exponent * perDoubling + 1) << UInt64(exponent)) &- 1
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A closed loop: so many logins are always open, and each that ends starts the next. Nothing is sent twice.
+// A closed loop, where each login that ends starts the next, or an open one at a given rate. Nothing is lost silently, and nothing
+// is sent twice but where that is what is measured.
 
 import CDatagrams
 import Directories
@@ -7,30 +8,6 @@ import Dispatch
 import Foundation
 import LoginEngine
 import RADIUS
-
-struct LoadPlan {
-    var server: ServerAddress
-    var secret: SharedSecret
-    var users: BenchUsers
-    var mode: BenchMode
-    var window = 64
-    var sockets = 4
-    var seconds = 10.0
-    var warmup = 1.0
-    var requiresMessageAuthenticator = true
-    /// This share of the proofs is wrong on purpose.
-    var wrongPercent = 0
-    var firstCounter: UInt64 = 0
-    /// Codes computed before the load begins.
-    var ahead = 0
-    /// The server's process, when it runs here.
-    var process: Int32?
-
-    /// An unanswered request counts as lost after this.
-    static let patience: UInt64 = 3_000_000_000
-    /// Its identifier rests so long again, so that a late reply is known as one.
-    static let rest: UInt64 = 10_000_000_000
-}
 
 final class LoadGenerator {
     private let plan: LoadPlan
@@ -43,17 +20,19 @@ final class LoadGenerator {
     private var isMeasuring = false
     private var seconds: Int64 = 0
     private var tally = LoadTally()
-    private var cost = (start: ProcessCost(), server: ProcessCost?.none)
+    private var pace: Pace?
+    private var cost = (start: ProcessCost(), server: ProcessCost?.none, allocations: UInt64?.none)
 
     init(_ plan: LoadPlan) throws {
         self.plan = plan
         book = try CodeBook(plan.users, plan.mode, firstCounter: plan.firstCounter, ahead: plan.ahead)
         forge = RequestForge(plan.secret)
-        for _ in 0..<plan.sockets { sockets.append(try LoadSocket(to: plan.server)) }
+        for _ in 0..<plan.sockets { sockets.append(try LoadSocket(to: plan.server, from: plan.source)) }
     }
 
     func run() throws -> LoadTally {
         let start = monotonicNanoseconds()
+        pace = (plan.rate ?? (plan.mode.isAnswered ? nil : LoadPlan.unansweredRate)).map { Pace(from: start, perSecond: $0) }
         let measureFrom = start + UInt64(plan.warmup * 1e9)
         let end = measureFrom + UInt64(plan.seconds * 1e9)
         var nextSweep = start + 100_000_000
@@ -64,7 +43,7 @@ final class LoadGenerator {
             seconds = Int64(time(nil))
             if isStarting { fill(now) }
             for socket in sockets { try socket.flush() }
-            try receive()
+            try receive(now)
             now = monotonicNanoseconds()
             if now >= nextSweep {
                 sweep(now)
@@ -88,7 +67,10 @@ final class LoadGenerator {
         tally.missingMessageAuthenticator = before.missingMessageAuthenticator
         tally.wrongMessageAuthenticator = before.wrongMessageAuthenticator
         tally.began = now
-        cost = (ProcessCost.own(), plan.process.flatMap { ProcessCost.of(process: $0) })
+        cost = (
+            ProcessCost.own(), plan.process.flatMap { ProcessCost.of(process: $0) },
+            plan.allocations.flatMap { ProcessCost.allocations(in: $0) }
+        )
     }
 
     private func endMeasuring(_ now: UInt64) {
@@ -96,6 +78,9 @@ final class LoadGenerator {
         isMeasuring = false
         tally.ended = now
         tally.own = ProcessCost.own() - cost.start
+        if let path = plan.allocations, let before = cost.allocations, let after = ProcessCost.allocations(in: path) {
+            tally.allocations = Int(after - before)
+        }
         guard let process = plan.process, let before = cost.server, let after = ProcessCost.of(process: process) else { return }
         tally.server = after - before
         tally.serverKilobytes = ProcessCost.residentKilobytes(of: process)
@@ -110,14 +95,24 @@ final class LoadGenerator {
             let socket = sockets[index % sockets.count]
             index += 1
             // Some identifiers are left for the second requests.
-            guard socket.freeCount > 64, let identifier = socket.takeIdentifier() else {
+            guard socket.freeCount > 64 else {
                 full += 1
                 continue
             }
             full = 0
+            var began = now
+            if pace != nil {
+                guard let due = pace?.take(at: now) else { return }
+                began = due
+            }
+            guard let identifier = socket.takeIdentifier() else { continue }
             let (user, place) = book.next()
             open += 1
-            send(socket, identifier, user: user, place: place, state: nil, began: now, now)
+            send(socket, identifier, user: user, place: place, state: nil, began: began, now)
+            guard !plan.mode.isAnswered else { continue }
+            // Should an answer come, nothing waits for it, and it is counted as unexpected.
+            socket.giveBack(identifier)
+            open -= 1
         }
     }
 
@@ -139,17 +134,38 @@ final class LoadGenerator {
         socket.queue { bytes in
             forge.write(
                 identifier: UInt8(identifier), authenticator: authenticator, name: name, password: proof, state: state.map { $0[...] },
-                to: &bytes)
+                isForged: plan.mode == .badSignature, to: &bytes)
+        }
+        if isMeasuring { tally.sent += 1 }
+    }
+
+    /// The same bytes once more, under the same identifier.
+    private func sendAgain(_ socket: LoadSocket, _ identifier: Int, _ now: UInt64) {
+        let request = socket.requests[identifier]
+        socket.requests[identifier].sent = now
+        let proof = book.code(of: request.user, place: request.place, now: seconds)
+        let name = book.name(of: request.user)
+        socket.queue { bytes in
+            forge.write(
+                identifier: UInt8(identifier), authenticator: request.authenticator, name: name, password: proof, state: nil, to: &bytes)
         }
         if isMeasuring { tally.sent += 1 }
     }
 
     // MARK: Receiving
 
-    private func receive() throws {
-        if sockets.count == 1 { return take(sockets[0]) }
+    private func receive(_ now: UInt64) throws {
+        var patience: Int32 = 50
+        if isStarting, let pace {
+            let due = min(pace.nextDue, now + 50_000_000)
+            let descriptors = sockets.map(\.descriptor)
+            _ = datagrams_wait_readable(descriptors, descriptors.count, due > now ? due - now : 0)
+            patience = 0
+        } else if sockets.count == 1 {
+            return take(sockets[0])
+        }
         var wanted = sockets.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
-        guard poll(&wanted, nfds_t(wanted.count), 50) > 0 else { return }
+        guard poll(&wanted, nfds_t(wanted.count), patience) > 0 else { return }
         for (index, entry) in wanted.enumerated() where entry.revents != 0 { take(sockets[index]) }
     }
 
@@ -181,18 +197,34 @@ final class LoadGenerator {
             tally.count(verdict)
             return
         }
-        socket.giveBack(identifier)
         if isMeasuring { tally.replies += 1 }
+        if plan.mode == .duplicate {
+            let answer = RequestForge.authenticator(of: bytes)
+            if request.answers > 0 {
+                if answer != request.answer { tally.changed += 1 }
+                if isMeasuring {
+                    tally.duplicates += 1
+                    tally.latency.add(nanoseconds: now - request.sent)
+                }
+            } else {
+                socket.requests[identifier].answer = answer
+            }
+            socket.requests[identifier].answers += 1
+            if request.answers < plan.repetitions, isStarting {
+                if request.answers == 0, isMeasuring { tally.count(Code(rawValue: code)) }
+                return sendAgain(socket, identifier, now)
+            }
+            socket.giveBack(identifier)
+            return close()
+        }
+        socket.giveBack(identifier)
         switch Code(rawValue: code) {
         case .accessChallenge where plan.mode == .passwordAndCode && request.phase == .first && state != nil:
             if isMeasuring { tally.challenged += 1 }
             guard let next = socket.takeIdentifier() else { return close() }
             send(socket, next, user: request.user, place: request.place, state: state, began: request.began, now)
             return
-        case .accessAccept: if isMeasuring { tally.accepted += 1 }
-        case .accessReject: if isMeasuring { tally.rejected += 1 }
-        case .accessChallenge: if isMeasuring { tally.challenged += 1 }
-        default: tally.malformed += 1
+        case let code: if isMeasuring { tally.count(code) }
         }
         if isMeasuring { tally.latency.add(nanoseconds: now - request.began) }
         close()

@@ -24,6 +24,9 @@ struct Outstanding {
     var sent: UInt64 = 0
     /// When the first request of its login was sent.
     var began: UInt64 = 0
+    /// How often it was answered, where it is sent again; and with what.
+    var answers = 0
+    var answer = Authenticator.zero
 }
 
 final class LoadSocket {
@@ -42,14 +45,18 @@ final class LoadSocket {
     private var bytes: [UInt8] = []
     private var queued: [datagram_reply] = []
 
-    init(to server: ServerAddress) throws {
+    /// - Parameter source: the address to send from, for a server that knows its clients by it.
+    init(to server: ServerAddress, from source: NetworkAddress? = nil) throws {
         isIPv6 = !server.address.isIPv4
         let words = datagram_address(
             high: UInt64(truncatingIfNeeded: server.address.bits >> 64), low: UInt64(truncatingIfNeeded: server.address.bits))
         route = datagram_route(peer: words, local: datagram_address(high: 0, low: 0), scope: 0, port: server.port)
         var port: UInt16 = 0
         // A bound address spares both ends the packet information.
-        let own = server.address.isLoopback ? words : datagram_address(high: 0, low: 0)
+        let own =
+            source.map {
+                datagram_address(high: UInt64(truncatingIfNeeded: $0.bits >> 64), low: UInt64(truncatingIfNeeded: $0.bits))
+            } ?? (server.address.isLoopback ? words : datagram_address(high: 0, low: 0))
         descriptor = datagrams_open(own, isIPv6, &port)
         guard descriptor >= 0 else {
             throw Refusal(.unavailable, "No socket can be opened: \(String(cString: strerror(-descriptor))).")

@@ -3,6 +3,7 @@
 
 import Administration
 import LoginEngine
+import RADIUS
 
 struct LoadTally {
     var began: UInt64 = 0
@@ -19,6 +20,9 @@ struct LoadTally {
     var wrongResponseAuthenticator = 0
     var missingMessageAuthenticator = 0
     var wrongMessageAuthenticator = 0
+    /// Answers to what was sent again, and those of them that were not the answer of before.
+    var duplicates = 0
+    var changed = 0
     var unfinished = 0
     var lateCodes = 0
     var nextCounter: UInt64 = 0
@@ -27,6 +31,17 @@ struct LoadTally {
     var own = ProcessCost()
     var server: ProcessCost?
     var serverKilobytes: Int?
+    /// What the server allocated.
+    var allocations: Int?
+
+    mutating func count(_ code: Code?) {
+        switch code {
+        case .accessAccept: accepted += 1
+        case .accessReject: rejected += 1
+        case .accessChallenge: challenged += 1
+        default: malformed += 1
+        }
+    }
 
     mutating func count(_ verdict: RequestForge.Verdict) {
         switch verdict {
@@ -38,7 +53,7 @@ struct LoadTally {
         }
     }
 
-    var bad: Int { malformed + wrongResponseAuthenticator + missingMessageAuthenticator + wrongMessageAuthenticator }
+    var bad: Int { malformed + wrongResponseAuthenticator + missingMessageAuthenticator + wrongMessageAuthenticator + changed }
 }
 
 /// As `--json` prints it; rates are per second, times in microseconds.
@@ -47,7 +62,9 @@ struct LoadReport: Encodable {
     var users: Int
     var window: Int
     var sockets: Int
+    var rate: Double?
     var seconds: Double
+    var sent: Double
     var logins: Int
     var accepted: Double
     var rejected: Double
@@ -55,6 +72,7 @@ struct LoadReport: Encodable {
     var lost: Double
     var lostRequests: Int
     var late: Int
+    var duplicates: Int
     var badReplies: Int
     var badByCause: [String: Int]
     var p50: Double?
@@ -64,6 +82,10 @@ struct LoadReport: Encodable {
     var serverMicrosecondsPerLogin: Double?
     var serverUserMicrosecondsPerLogin: Double?
     var serverSystemMicrosecondsPerLogin: Double?
+    /// For each reply, or for each request where none is answered.
+    var serverMicrosecondsPerPacket: Double?
+    var allocationsPerLogin: Double?
+    var allocationsPerPacket: Double?
     var serverKilobytes: Int?
     var codesNotReady: Int
     var nextCounter: UInt64
@@ -74,6 +96,8 @@ struct LoadReport: Encodable {
         users = plan.users.count
         window = plan.window
         sockets = plan.sockets
+        rate = plan.rate ?? (plan.mode.isAnswered ? nil : LoadPlan.unansweredRate)
+        sent = Double(tally.sent) / seconds
         logins = tally.accepted + tally.rejected
         let decided = Double(max(1, logins))
         accepted = Double(tally.accepted) / seconds
@@ -82,11 +106,12 @@ struct LoadReport: Encodable {
         lost = Double(tally.lost) / seconds
         lostRequests = tally.lost
         late = tally.late
+        duplicates = tally.duplicates
         badReplies = tally.bad
         badByCause = [
             "malformed": tally.malformed, "wrong-response-authenticator": tally.wrongResponseAuthenticator,
             "missing-message-authenticator": tally.missingMessageAuthenticator,
-            "wrong-message-authenticator": tally.wrongMessageAuthenticator, "unexpected": tally.unexpected,
+            "wrong-message-authenticator": tally.wrongMessageAuthenticator, "changed": tally.changed, "unexpected": tally.unexpected,
         ].filter { $0.value > 0 }
         p50 = tally.latency.microseconds(at: 0.5)
         p99 = tally.latency.microseconds(at: 0.99)
@@ -95,6 +120,10 @@ struct LoadReport: Encodable {
         serverMicrosecondsPerLogin = tally.server.map { Double($0.total) / decided }
         serverUserMicrosecondsPerLogin = tally.server.map { Double($0.userMicroseconds) / decided }
         serverSystemMicrosecondsPerLogin = tally.server.map { Double($0.systemMicroseconds) / decided }
+        let packets = Double(max(1, plan.mode.isAnswered ? tally.replies : tally.sent))
+        serverMicrosecondsPerPacket = tally.server.map { Double($0.total) / packets }
+        allocationsPerLogin = tally.allocations.map { Double($0) / decided }
+        allocationsPerPacket = tally.allocations.map { Double($0) / packets }
         serverKilobytes = tally.serverKilobytes
         codesNotReady = tally.lateCodes
         nextCounter = tally.nextCounter
@@ -110,7 +139,9 @@ struct LoadReport: Encodable {
         table.rows.append([
             Span(mode, .strong), Span(Self.whole(accepted)), Span(Self.whole(rejected)), Span(Self.whole(challenged)),
             Span(Self.whole(lost), lostRequests > 0 ? .warn : .plain), Self.time(p50), Self.time(p99), Self.time(p999),
-            Span(Self.tenth(generatorMicrosecondsPerRequest)), serverMicrosecondsPerLogin.map { Span(Self.tenth($0)) } ?? .none,
+            Span(Self.tenth(generatorMicrosecondsPerRequest)),
+            (logins > 0 && duplicates == 0 ? serverMicrosecondsPerLogin : serverMicrosecondsPerPacket).map { Span(Self.tenth($0)) }
+                ?? .none,
             serverKilobytes.map { Span("\($0 / 1024)") } ?? .none,
         ])
         output.lines(table.lines(output.terminal))

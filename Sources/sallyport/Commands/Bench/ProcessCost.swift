@@ -34,4 +34,10 @@ struct ProcessCost: Sendable {
         let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") }
         return line.flatMap { Int($0.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first ?? "") }
     }
+
+    /// What `scripts/count-allocations` lets a process write there: how often it has allocated so far.
+    static func allocations(in path: String) -> UInt64? {
+        guard let bytes = try? Data(contentsOf: URL(fileURLWithPath: path)), bytes.count >= 8 else { return nil }
+        return bytes.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) }
+    }
 }

@@ -31,7 +31,7 @@ struct RequestForge {
     /// Appends a signed Access-Request to `bytes`; Message-Authenticator comes first.
     func write(
         identifier: UInt8, authenticator: Authenticator, name: [UInt8], password: [UInt8], state: ArraySlice<UInt8>?,
-        to bytes: inout [UInt8]
+        proxyState: ArraySlice<UInt8>? = nil, isForged: Bool = false, to bytes: inout [UInt8]
     ) {
         let start = bytes.count
         bytes.append(Code.accessRequest.rawValue)
@@ -46,11 +46,13 @@ struct RequestForge {
         appendHidden(password, authenticator, to: &bytes)
         Self.append(.nasIdentifier, Self.nasIdentifier[...], to: &bytes)
         if let state { Self.append(.state, state, to: &bytes) }
+        if let proxyState { Self.append(.proxyState, proxyState, to: &bytes) }
         let length = bytes.count - start
         bytes[start + 2] = UInt8(truncatingIfNeeded: length >> 8)
         bytes[start + 3] = UInt8(truncatingIfNeeded: length)
         let code = hmac(bytes.span.extracting(start..<bytes.count))
         for index in 0..<16 { bytes[start + 22 + index] = code[index] }
+        if isForged { bytes[start + 37] ^= 1 }
     }
 
     private func hmac(_ message: borrowing Swift.Span<UInt8>) -> MD5.Digest {
@@ -102,12 +104,30 @@ struct RequestForge {
 
     // MARK: Replies
 
+    /// The Response Authenticator, which covers every byte of a reply.
+    static func authenticator(of reply: UnsafeBufferPointer<UInt8>) -> Authenticator {
+        authenticator(Array(reply[0..<Packet.minimumLength]), at: 4)
+    }
+
     enum Verdict: Equatable {
         case genuine(code: UInt8, state: [UInt8]?)
         case malformed
         case wrongResponseAuthenticator
         case missingMessageAuthenticator
         case wrongMessageAuthenticator
+    }
+
+    /// The first Proxy-State of a reply; RFC 2865 §5.33 has the server send it back as it was.
+    static func proxyState(in reply: UnsafeBufferPointer<UInt8>) -> UnsafeBufferPointer<UInt8>? {
+        var offset = Packet.minimumLength
+        while offset + 2 <= reply.count, reply[offset + 1] >= 2, offset + Int(reply[offset + 1]) <= reply.count {
+            let size = Int(reply[offset + 1])
+            if reply[offset] == AttributeType.proxyState.rawValue {
+                return UnsafeBufferPointer(rebasing: reply[offset + 2..<offset + size])
+            }
+            offset += size
+        }
+        return nil
     }
 
     /// Checks Response Authenticator (RFC 2865 §3) and Message-Authenticator (RFC 3579 §3.2) of the reply to a request.

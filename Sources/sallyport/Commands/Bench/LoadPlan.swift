@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a load is to be, and when its requests are due.
+
+import Directories
+import LoginEngine
+import RADIUS
+
+struct LoadPlan {
+    var server: ServerAddress
+    /// Nil: the address that leads there.
+    var source: NetworkAddress?
+    var secret: SharedSecret
+    var users: BenchUsers
+    var mode: BenchMode
+    var window = 64
+    var sockets = 4
+    var seconds = 10.0
+    var warmup = 1.0
+    /// Logins a second that are begun, whatever the server does; nil begins one where another ended.
+    var rate: Double?
+    var requiresMessageAuthenticator = true
+    /// This share of the proofs is wrong on purpose.
+    var wrongPercent = 0
+    var firstCounter: UInt64 = 0
+    /// Codes computed before the load begins.
+    var ahead = 0
+    /// How often a request is sent again after its answer (`BenchMode.duplicate`).
+    var repetitions = 200
+    /// The server's process, when it runs here.
+    var process: Int32?
+    /// Where the server counts what it allocates (`ProcessCost.allocations`).
+    var allocations: String?
+
+    /// An unanswered request counts as lost after this.
+    static let patience: UInt64 = 3_000_000_000
+    /// Its identifier rests so long again, so that a late reply is known as one.
+    static let rest: UInt64 = 10_000_000_000
+    /// Packets that nobody answers tell nothing of when the next may follow.
+    static let unansweredRate = 20_000.0
+}
+
+/// When the requests of an open load are due: evenly, whether or not the server keeps up. A latency counts from then, so that a
+/// server that stands still for a while is charged for everything that would have come meanwhile.
+struct Pace {
+    private let start: UInt64
+    private let perSecond: Double
+    private(set) var taken = 0
+
+    init(from start: UInt64, perSecond: Double) {
+        self.start = start
+        self.perSecond = perSecond
+    }
+
+    var nextDue: UInt64 { start + UInt64(Double(taken) * 1e9 / perSecond) }
+
+    /// When the next one was due; nil while none is.
+    mutating func take(at now: UInt64) -> UInt64? {
+        let due = nextDue
+        guard due <= now else { return nil }
+        taken += 1
+        return due
+    }
+}
