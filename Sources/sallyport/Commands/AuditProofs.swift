@@ -23,7 +23,8 @@ extension AuditCommand {
         @Option(help: ArgumentHelp("Compare with the anchors in this file; - is standard input.", valueName: "file"), completion: .file())
         var anchors: String?
         @Option(help: ArgumentHelp("Check this exported file instead.", valueName: "file"), completion: .file()) var export: String?
-        @Option(help: ArgumentHelp("What audit key printed, kept elsewhere.", valueName: "key")) var key: String?
+        // A key may begin with a dash.
+        @Option(parsing: .unconditional, help: ArgumentHelp("What audit key printed, kept elsewhere.", valueName: "key")) var key: String?
         @OptionGroup var options: GlobalOptions
 
         func run() async throws {
