@@ -62,19 +62,26 @@ def run(*command):
     return done.stdout
 
 
+def end_once(*_):
+    """For SIGTERM: timeout(1) sends it twice, and the second must not end the tidying up."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(143)
+
+
 @contextlib.contextmanager
 def place(name):
     """A folder that goes at the end, with everything that was started. In memory where there is room: a drill is no test of a disk's speed."""
     shared = pathlib.Path("/dev/shm")
     home = shared if shared.is_dir() and os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > 4 << 30 else None
     home = os.environ.get("SALLYPORT_DRILL_HOME", home)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, end_once)
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f"sallyport-{name}-", dir=home))
     try:
         yield folder
     finally:
+        # Whoever is left here has nothing to settle any more: the load would wait for a server that is gone.
         for process in list(started):
-            stop(process)
+            stop(process, signal.SIGKILL)
         for mounted in (path for path in folder.iterdir() if path.is_mount()):
             subprocess.run(["umount", mounted], check=False)
         shutil.rmtree(folder, ignore_errors=True)
