@@ -7,6 +7,7 @@ internal import Synchronization
 /// Runs bodies at times of the clock that never jumps. The only place that sleeps.
 package final class Deadlines: Sendable {
     private let heap = Mutex(Heap())
+    private let hook = Mutex<(@Sendable () -> Void)?>(nil)
     private let wake = NSCondition()
     private let now: @Sendable () -> Moment
 
@@ -41,15 +42,23 @@ package final class Deadlines: Sendable {
         }
     }
 
+    /// Runs after everything that was due at one time has run, on the same thread.
+    package func afterGroup(_ body: @escaping @Sendable () -> Void) {
+        hook.withLock { $0 = body }
+    }
+
     /// Runs everything that is due. Tests call it after they moved their clock; the node's thread calls it for them otherwise.
     package func fire() {
         let moment = now()
+        var wasDue = false
         while let entry = heap.withLock({ heap -> Entry? in
             guard let first = heap.entries.first, first.at <= moment.uptime else { return nil }
             return Self.popFirst(&heap.entries)
         }) {
             entry.body(moment)
+            wasDue = true
         }
+        if wasDue { hook.withLock { $0 }?() }
     }
 
     /// Starts the sleeper.

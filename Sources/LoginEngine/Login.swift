@@ -395,6 +395,8 @@ package struct LoginRules: Sendable, Equatable {
     package var bindCountsElsewhere = false
     /// Factors started for one user in a minute; more are refused.
     package var startsPerMinute = 5
+    /// Nil: a reject leaves when it is decided.
+    package var rejectRelease: RejectRelease?
 
     package struct Offer: Sendable, Equatable {
         package var beginning: FactorBeginning

@@ -106,7 +106,8 @@ extension Logins {
         let waiters = open.takeWaiters()
         let isOver = open.withLock { $0.login.phase == .decided }
         if isOver { close(open) }
-        deliver(reply, to: waiters)
+        guard case .reject = reply, let rule = rules.rejectRelease else { return deliver(reply, to: waiters) }
+        keepBack(reply, from: waiters, at: open.withLock { $0.login.client }, by: rule)
     }
 
     func deliver(_ reply: LoginAnswer, to waiters: [OpenLogin.Waiter]) {

@@ -20,7 +20,7 @@ extension Logins {
     func begin(_ attempt: Attempt, key: String, facts: LoginFacts, ruling: Ruling, at moment: Moment) {
         let request = attempt.request
         let subject = facts.user.map { FailureSubject.user($0.id) } ?? .nobody(key)
-        let waiter = waiter(of: attempt)
+        let waiter = waiter(of: attempt, at: moment)
         var proof: Fingerprint?
         func sameProof(_ other: Fingerprint) -> Bool {
             if proof == nil { proof = proofPrint(of: request) }

@@ -19,6 +19,7 @@ package final class Logins: LoginJudge, Sendable {
     let shards: [Shard]
     /// Held answers by waiter, so that a door can give one up.
     let held = Mutex<[UInt64: OpenLogin]>([:])
+    let keptRejects = Mutex(KeptRejects())
 
     /// Logins that wait for something at the same time; more are shed.
     package static let mostOpen = 50_000
@@ -164,7 +165,7 @@ package final class Logins: LoginJudge, Sendable {
             attempt.request, key: "", facts: LoginFacts(), ruling: .own(of: attempt.request.client), failures: SubjectFailures(records: []),
             retry: nil, wasWrong: false, at: moment)
         let actions = login.reject(.nameMalformed, now: moment)
-        let open = OpenLogin(login, waiter: waiter(of: attempt), subject: subject)
+        let open = OpenLogin(login, waiter: waiter(of: attempt, at: moment), subject: subject)
         perform(actions, of: open, at: moment)
     }
 
@@ -185,7 +186,8 @@ package final class Logins: LoginJudge, Sendable {
         mutating func next() -> UInt64 { source.randomness.withLock { $0.next() } }
     }
 
-    func waiter(of attempt: Attempt) -> OpenLogin.Waiter {
-        OpenLogin.Waiter(id: attempt.waiter, fingerprint: attempt.request.fingerprint, completion: attempt.completion)
+    func waiter(of attempt: Attempt, at moment: Moment) -> OpenLogin.Waiter {
+        OpenLogin.Waiter(
+            id: attempt.waiter, fingerprint: attempt.request.fingerprint, arrived: moment.uptime, completion: attempt.completion)
     }
 }

@@ -34,6 +34,8 @@ final class OpenLogin: Sendable {
     struct Waiter: Sendable {
         var id: UInt64
         var fingerprint: Fingerprint
+        /// Uptime at which its request came.
+        var arrived: Timestamp
         var completion: @Sendable (LoginAnswer) -> Void
         /// Whether a door may give it up.
         var isHeld = false

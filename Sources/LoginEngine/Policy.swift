@@ -68,6 +68,7 @@ package struct PolicyTable: Sendable, Equatable {
     /// Whether any of them looks at groups, or gives grace: only then logins look these up.
     private let namesGroups: Bool
     private let givesGrace: Bool
+    private let namesPasswords: Bool
 
     package static let empty = PolicyTable([])
 
@@ -75,6 +76,7 @@ package struct PolicyTable: Sendable, Equatable {
         self.policies = policies
         namesGroups = policies.contains { !$0.rule.when.groups.isEmpty }
         givesGrace = policies.contains { $0.rule.unenrolled != .deny }
+        namesPasswords = policies.contains(where: Self.asksPassword)
     }
 
     package var isEmpty: Bool { policies.isEmpty }
@@ -85,6 +87,17 @@ package struct PolicyTable: Sendable, Equatable {
 
     package func looksUpGrace(for client: Client) -> Bool {
         givesGrace && policies.contains { $0.rule.unenrolled != .deny && $0.rule.when.fits(client) }
+    }
+
+    /// Whether anybody's password may be checked at this client.
+    package func mayAskPassword(at client: Client) -> Bool {
+        if client.settings.requirement != .factor { return true }
+        return namesPasswords && policies.contains { Self.asksPassword($0) && $0.rule.when.fits(client) }
+    }
+
+    private static func asksPassword(_ policy: Policy) -> Bool {
+        guard !policy.rule.isReportOnly else { return false }
+        return policy.rule.requirement == .password || policy.rule.requirement == .passwordAndFactor
     }
 }
 

@@ -345,7 +345,8 @@ package struct Attempt: Sendable {
 
 /// What a door calls. Implemented by `Logins`.
 package protocol LoginJudge: Sendable {
-    /// Judges a batch. Completions of logins that need not wait run before it returns or on the writer's thread.
+    /// Judges a batch. Completions of logins that need not wait run before it returns or on the writer's thread; those of rejects in
+    /// groups on the thread of the deadlines.
     func attempt(_ attempts: [Attempt])
     /// The waiter no longer wants its answer; the login goes on.
     func abandon(waiter: UInt64)

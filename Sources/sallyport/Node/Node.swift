@@ -54,9 +54,11 @@ final class Node: Sendable {
         let passwords = try LocalPasswordSource(
             pool: store.hashing, cost: store.cost, nobodysPassword: Secret(BufferedRandom.bytes(32)),
             salt: BufferedRandom.bytes(Argon2id.saltLength))
+        var rules = LoginRules()
+        rules.rejectRelease = RejectRelease()
         let logins = Logins(
             records: records, seal: records.handles, passwords: passwords,
-            factors: [TOTPFactor(), HOTPFactor(), store.recoveryCodes], deadlines: deadlines, random: BufferedRandom(),
+            factors: [TOTPFactor(), HOTPFactor(), store.recoveryCodes], rules: rules, deadlines: deadlines, random: BufferedRandom(),
             now: NodeClock.now, observe: { event, isWritten in log(event, isWritten: isWritten) })
         let pins = PinKeeper(records: records, logger: Logger(label: "sallyport.radius"))
         var listen = RADIUSSettings(listen: settings.radiusListen.map { UDPEndpoint(address: $0.host, port: $0.port) })
@@ -66,6 +68,7 @@ final class Node: Sendable {
             now: NodeClock.now, onPin: { pins.keep($0) })
         pins.reload = { [weak radius] in try radius?.replaceClients(Self.clientTable(records)) }
         records.writer.afterGroup { [weak radius] in radius?.flush() }
+        deadlines.afterGroup { [weak radius] in radius?.flush() }
         let database = DatabaseLog(logger: Logger(label: "sallyport.database"))
         records.writer.afterGroup { [weak writer = records.writer] in
             if let writer { database.note(writer.statistics.lastError) }

@@ -13,6 +13,7 @@ struct NodeFigures: Sendable {
     let logins: Logins
 
     private let waitingLogins = Gauge(label: "sallyport_logins_waiting")
+    private let keptRejects = Gauge(label: "sallyport_rejects_kept")
     private let writerQueue = Gauge(label: "sallyport_writer_queue")
     private let writerGroups = GrowingFigure("sallyport_writer_groups_total")
     private let writerUnits = GrowingFigure("sallyport_writer_units_total")
@@ -37,6 +38,7 @@ struct NodeFigures: Sendable {
         "sallyport_logins_total": "Logins by result and reason.",
         "sallyport_policy_decisions_total": "Logins decided by a policy, by its name and result.",
         "sallyport_logins_waiting": "Logins that wait for a password check or a phone.",
+        "sallyport_rejects_kept": "Rejects that wait for their moment.",
         "sallyport_writer_queue": "Changes that wait to be written.",
         "sallyport_writer_groups_total": "Transactions since the start.",
         "sallyport_writer_units_total": "Changes written since the start.",
@@ -65,6 +67,7 @@ struct NodeFigures: Sendable {
     func refresh() {
         let writer = records.writer.statistics
         waitingLogins.record(logins.waitingCount)
+        keptRejects.record(logins.keptRejectCount)
         writerQueue.record(writer.waiting)
         writerGroups.reach(writer.groups)
         writerUnits.reach(writer.units)
