@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Threads of our own for what blocks or computes long, with a bounded queue; nothing else ever waits for them.
+// Threads of our own for what blocks or computes long, with a queue bounded by length and age; nothing else ever waits for them.
 
+internal import Dispatch
 internal import Foundation
+package import LoginEngine
 internal import Synchronization
 
 #if canImport(Glibc)
@@ -10,96 +12,258 @@ internal import Synchronization
     internal import Musl
 #endif
 
-/// A fixed number of low-priority threads. Work beyond the queue's bound is refused at once, never answered late.
+/// A fixed number of threads that only compute, and only with what the others leave of the cores (`SCHED_IDLE`), and one of normal
+/// priority that hands out work and speaks for them.
+///
+/// Such a thread may be off its core for a long time, so it must never hold a lock that a login wants: it takes none. Work reaches it and
+/// leaves it by semaphores, and what follows (`completion`, and the memory of the closures) is done by the other thread. A thread with a
+/// low priority alone would not do: the kernel lets it end its slice of some milliseconds before it wakes who has more right to the core.
+///
+/// Where the others leave nothing for a second, one more thread of low priority takes work, so that passwords are slow and not stuck.
+///
+/// Work that could not be done in time is refused at once, first in, first out: retransmissions of a request that waits here join it,
+/// so the oldest is still the one that somebody waits for.
 package final class BlockingPool: Sendable {
-    private let condition = NSCondition()
-    private let state = Mutex(State())
     package let name: String
     package let threads: Int
     package let queueLimit: Int
+    /// How long work may wait. Longer, and its gateway has given up.
+    package let patience: Timestamp.Span
+    /// The last one is the relief.
+    private let workers: [Worker]
+    private let state = Mutex(State())
+    private let wake = DispatchSemaphore(value: 0)
+    private let now: @Sendable () -> Timestamp
+    private let whenIdle: @Sendable () -> Void
 
     private struct State {
-        var queue: [@Sendable () -> Void] = []
+        var queue: [Piece] = []
         var head = 0
         var isStopped = false
         var running = 0
+        /// Of one piece, as the last ones took, the time off the core included. Microseconds.
+        var usualTime: Int64 = 0
+
+        var waiting: Int { queue.count - head }
+
+        mutating func takeFirst() -> Piece? {
+            guard head < queue.count else { return nil }
+            let piece = queue[head]
+            head += 1
+            if head == queue.count || head > 1_024 {
+                queue.removeFirst(head)
+                head = 0
+            }
+            return piece
+        }
     }
 
     /// - Parameters:
     ///   - threads: at least 1.
-    ///   - queueLimit: pieces of work that may wait; sized so that the last is served before a gateway gives up.
-    package init(name: String, threads: Int, queueLimit: Int) {
+    ///   - queueLimit: pieces of work that may wait, however quickly they are done.
+    ///   - now: uptime.
+    ///   - whenIdle: runs when nothing was to do for a second, for giving back what was kept for the next piece.
+    package init(
+        name: String, threads: Int, queueLimit: Int, patience: Timestamp.Span = .seconds(4),
+        now: @escaping @Sendable () -> Timestamp = BlockingPool.uptime, whenIdle: @escaping @Sendable () -> Void = {}
+    ) {
         self.name = name
         self.threads = max(1, threads)
         self.queueLimit = queueLimit
-        for _ in 0..<self.threads {
-            let thread = Thread { [self] in work() }
-            thread.name = name
-            thread.start()
-        }
+        self.patience = patience
+        self.now = now
+        self.whenIdle = whenIdle
+        workers = (0...self.threads).map { [threads = self.threads] in Worker(isRelief: $0 == threads) }
+        for worker in workers { start(name) { [wake] in worker.work(telling: wake) } }
+        start("\(name).out") { [self] in handOut() }
+    }
+
+    private func start(_ name: String, _ body: @escaping @Sendable () -> Void) {
+        let thread = Thread(block: body)
+        thread.name = name
+        thread.start()
+    }
+
+    package static let uptime: @Sendable () -> Timestamp = {
+        Timestamp(microseconds: Int64(DispatchTime.now().uptimeNanoseconds / 1_000))
     }
 
     /// How many pieces of work wait and run now.
-    package var load: (waiting: Int, running: Int) { state.withLock { ($0.queue.count - $0.head, $0.running) } }
+    package var load: (waiting: Int, running: Int) { state.withLock { ($0.waiting, $0.running) } }
 
-    /// - Returns: false when the queue is full; `body` then never runs.
-    package func run(_ body: @escaping @Sendable () -> Void) -> Bool {
+    /// - Parameter completion: runs on the thread of normal priority, and must not block; with nil when the work was not begun, because it
+    ///   had waited for too long or the pool was stopped.
+    /// - Returns: false when there is no room, or the wait would be too long; then neither closure ever runs.
+    package func run<Value: Sendable>(
+        _ work: @escaping @Sendable () -> Value, completion: @escaping @Sendable (Value?) -> Void = { _ in }
+    ) -> Bool {
+        let piece = Errand(work, completion, submitted: now())
         let isTaken = state.withLock { state in
-            guard !state.isStopped, state.queue.count - state.head < queueLimit else { return false }
-            state.queue.append(body)
+            guard !state.isStopped, state.waiting < queueLimit else { return false }
+            let wait = state.usualTime * Int64(state.waiting) / Int64(threads)
+            guard wait <= patience.microseconds else { return false }
+            state.queue.append(piece)
             return true
         }
-        if isTaken {
-            condition.lock()
-            condition.signal()
-            condition.unlock()
-        }
+        if isTaken { wake.signal() }
         return isTaken
     }
 
-    /// Runs nothing more; what runs is finished.
+    /// Begins nothing more: what runs is finished, what waits is told that it was not begun.
     package func stop() {
-        state.withLock { state in
-            state.isStopped = true
-            state.queue = []
-            state.head = 0
-        }
-        condition.lock()
-        condition.broadcast()
-        condition.unlock()
+        state.withLock { $0.isStopped = true }
+        wake.signal()
     }
 
-    private func work() {
-        // Logins that need no hash go first where cores are few.
-        setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+    // MARK: The thread that hands out
+
+    private func handOut() {
+        var mayHoldMemory = false
         while true {
-            condition.lock()
-            var next: (@Sendable () -> Void)?
-            while true {
-                let (body, isStopped) = state.withLock { state -> ((@Sendable () -> Void)?, Bool) in
-                    guard state.head < state.queue.count else { return (nil, state.isStopped) }
-                    let body = state.queue[state.head]
-                    state.head += 1
-                    if state.head == state.queue.count || state.head > 1_024 {
-                        state.queue.removeFirst(state.head)
-                        state.head = 0
-                    }
-                    state.running += 1
-                    return (body, false)
+            if mayHoldMemory {
+                if wake.wait(timeout: .now() + .seconds(1)) == .timedOut, load == (0, 0) {
+                    mayHoldMemory = false
+                    whenIdle()
+                    continue
                 }
-                if isStopped {
-                    condition.unlock()
-                    return
-                }
-                if let body {
-                    next = body
-                    break
-                }
-                condition.wait()
+            } else {
+                wake.wait()
             }
-            condition.unlock()
-            next?()
-            state.withLock { $0.running -= 1 }
+            mayHoldMemory = true
+            for worker in workers {
+                if let piece = worker.takeFinished() { finish(piece) }
+                while worker.isFree, !worker.isRelief || isStarved, let piece = next() { begin(piece, on: worker) }
+            }
+            guard state.withLock({ $0.isStopped }) else { continue }
+            refuseTheRest()
+            // The last one to finish wakes this thread once more.
+            if workers.allSatisfy(\.isFree) {
+                for worker in workers { worker.end() }
+                return whenIdle()
+            }
         }
+    }
+
+    /// Work that takes milliseconds has not ended for a second: nothing is left of the cores.
+    private var isStarved: Bool {
+        let moment = now()
+        return workers.contains { worker in
+            worker.begun.map { !worker.isRelief && moment - $0 >= .seconds(1) } ?? false
+        }
+    }
+
+    private func next() -> Piece? {
+        state.withLock { state in
+            guard !state.isStopped, let piece = state.takeFirst() else { return nil }
+            state.running += 1
+            return piece
+        }
+    }
+
+    private func begin(_ piece: Piece, on worker: Worker) {
+        let moment = now()
+        guard moment - piece.submitted <= patience else {
+            state.withLock { $0.running -= 1 }
+            return piece.giveUp()
+        }
+        piece.begun = moment
+        worker.begin(piece)
+    }
+
+    private func finish(_ piece: Piece) {
+        let took = (now() - piece.begun).microseconds
+        state.withLock { state in
+            state.running -= 1
+            state.usualTime = state.usualTime == 0 ? took : (state.usualTime * 7 + took) / 8
+        }
+        piece.conclude()
+    }
+
+    private func refuseTheRest() {
+        while let piece = state.withLock({ $0.takeFirst() }) { piece.giveUp() }
+    }
+}
+
+/// One piece of work; only one thread at a time has to do with it.
+private class Piece: @unchecked Sendable {
+    let submitted: Timestamp
+    var begun: Timestamp
+
+    init(submitted: Timestamp) {
+        self.submitted = submitted
+        begun = submitted
+    }
+
+    /// On a worker.
+    func compute() {}
+    /// Afterwards, on the thread that hands out.
+    func conclude() {}
+    func giveUp() {}
+}
+
+private final class Errand<Value: Sendable>: Piece, @unchecked Sendable {
+    private let work: @Sendable () -> Value
+    private let completion: @Sendable (Value?) -> Void
+    private var value: Value?
+
+    init(_ work: @escaping @Sendable () -> Value, _ completion: @escaping @Sendable (Value?) -> Void, submitted: Timestamp) {
+        self.work = work
+        self.completion = completion
+        super.init(submitted: submitted)
+    }
+
+    override func compute() { value = work() }
+    override func conclude() { completion(value) }
+    override func giveUp() { completion(nil) }
+}
+
+/// A thread that computes. Its place is handed to and fro by `go` and `isDone`, so that it needs no lock.
+private final class Worker: @unchecked Sendable {
+    /// Only for when the others do not get on.
+    let isRelief: Bool
+    private let go = DispatchSemaphore(value: 0)
+    private let isDone = Atomic<Bool>(false)
+    /// Nil: free, or to end.
+    private var piece: Piece?
+
+    init(isRelief: Bool) {
+        self.isRelief = isRelief
+    }
+
+    var isFree: Bool { piece == nil }
+    var begun: Timestamp? { piece?.begun }
+
+    func begin(_ piece: Piece) {
+        self.piece = piece
+        go.signal()
+    }
+
+    func end() { go.signal() }
+
+    func takeFinished() -> Piece? {
+        guard isDone.exchange(false, ordering: .acquiring) else { return nil }
+        defer { piece = nil }
+        return piece
+    }
+
+    func work(telling wake: DispatchSemaphore) {
+        lowerPriority()
+        while true {
+            go.wait()
+            guard let piece else { return }
+            piece.compute()
+            isDone.store(true, ordering: .releasing)
+            wake.signal()
+        }
+    }
+
+    /// `SCHED_IDLE` of Linux's <sched.h>.
+    private static let idlePolicy: CInt = 5
+
+    private func lowerPriority() {
+        var parameters = sched_param()
+        parameters.sched_priority = 0
+        if !isRelief, sched_setscheduler(0, Self.idlePolicy, &parameters) == 0 { return }
+        setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
     }
 }

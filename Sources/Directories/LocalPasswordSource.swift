@@ -24,13 +24,15 @@ package final class LocalPasswordSource: PasswordSource {
     package func check(_ password: Secret, of user: User?, completion: @escaping @Sendable (PasswordVerdict) -> Void) {
         let known = user?.passwordHash
         let hash = known ?? nobodysHash
-        let isTaken = pool.run {
+        let isTaken = pool.run { () -> PasswordVerdict in
             do throws(Argon2Error) {
                 let matches = try Argon2id.verify(password, against: hash)
-                completion(matches && known != nil ? .right : .wrong)
+                return matches && known != nil ? .right : .wrong
             } catch {
-                completion(.unreachable("local: \(error)"))
+                return .unreachable("local: \(error)")
             }
+        } completion: { verdict in
+            completion(verdict ?? .overloaded)
         }
         if !isTaken { completion(.overloaded) }
     }

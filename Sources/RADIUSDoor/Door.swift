@@ -63,37 +63,37 @@ final class Door: Sendable {
         // A pin belongs to one address, so the command that undoes it must be seen for each.
         let subject: DropLog.Subject =
             if let client, reason != .pinnedWithoutMessageAuthenticator { .client(client.client.id) } else { .source(source) }
-        explain(subject, cause: reason.rawValue, from: source, of: client, at: now) {
+        explain(subject, .drop(reason), from: source, of: client, at: now) {
             reason.explanation(client: client?.client.name, source: source, detail: detail)
         }
     }
 
     /// Not a drop: the login is rejected.
     func hintAtSecret(from source: NetworkAddress, of client: ClientEntry, at now: Timestamp) {
-        explain(.client(client.client.id), cause: "secret_looks_wrong", from: source, of: client, at: now) {
+        explain(.client(client.client.id), .secretLooksWrong, from: source, of: client, at: now) {
             "the shared secret probably differs: a password came out as bytes that nobody types; enter the same secret on the gateway and"
                 + " by sallyport client set \(client.client.name) --secret-stdin"
         }
     }
 
     private func explain(
-        _ subject: DropLog.Subject, cause: String, from source: NetworkAddress, of client: ClientEntry?, at now: Timestamp,
+        _ subject: DropLog.Subject, _ cause: DropLog.Cause, from source: NetworkAddress, of client: ClientEntry?, at now: Timestamp,
         words: () -> String?
     ) {
-        switch dropLog.withLock({ $0.admit(subject, cause: cause, at: now) }) {
+        switch dropLog.withLock({ $0.admit(subject, cause, at: now) }) {
         case .keepBack:
             break
         case .write(let keptBack):
             guard let words = words() else { return }
-            explained.withLock { $0[cause] = DropExplanation(cause: cause, words: words, at: now) }
-            var metadata: Logger.Metadata = ["source": "\(source)", "cause": "\(cause)"]
+            explained.withLock { $0[cause.word] = DropExplanation(cause: cause.word, words: words, at: now) }
+            var metadata: Logger.Metadata = ["source": "\(source)", "cause": "\(cause.word)"]
             if let client { metadata["client"] = "\(client.client.name)" }
             if keptBack > 0 { metadata["more_since_last"] = "\(keptBack)" }
             logger.warning("\(words)", metadata: metadata)
         case .writeSummary(let keptBack):
             logger.warning(
                 "packets are dropped for more sources and causes than are logged one by one; /metrics counts all by cause",
-                metadata: ["kept_back": "\(keptBack)", "cause": "\(cause)"])
+                metadata: ["kept_back": "\(keptBack)", "cause": "\(cause.word)"])
         }
     }
 }

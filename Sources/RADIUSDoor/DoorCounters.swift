@@ -47,17 +47,11 @@ final class DoorCounters: Sendable {
     private let accepts = Tally("sallyport_radius_replies_total", [("code", "Access-Accept")])
     private let rejects = Tally("sallyport_radius_replies_total", [("code", "Access-Reject")])
     private let challenges = Tally("sallyport_radius_replies_total", [("code", "Access-Challenge")])
-    private let drops: [DropReason: Tally]
-
-    init() {
-        drops = Dictionary(
-            uniqueKeysWithValues: DropReason.allCases.map {
-                ($0, Tally("sallyport_radius_dropped_total", [("cause", $0.rawValue)]))
-            })
-    }
+    /// At the place of each reason's number.
+    private let drops = DropReason.allCases.map { Tally("sallyport_radius_dropped_total", [("cause", $0.cause)]) }
 
     func drop(_ reason: DropReason, _ amount: Int = 1) {
-        drops[reason]?.add(amount)
+        drops[Int(reason.rawValue)].add(amount)
     }
 
     func answered(in span: Timestamp.Span) {
@@ -89,7 +83,10 @@ final class DoorCounters: Sendable {
         where tally.count > 0 {
             statistics.replies[code] = tally.count
         }
-        statistics.dropped = drops.mapValues(\.count).filter { $0.value > 0 }
+        for reason in DropReason.allCases {
+            let count = drops[Int(reason.rawValue)].count
+            if count > 0 { statistics.dropped[reason] = count }
+        }
         statistics.pending = pending
         return statistics
     }

@@ -11,6 +11,20 @@ struct DropLog {
         case source(NetworkAddress)
     }
 
+    /// What a line says.
+    enum Cause: Hashable {
+        case drop(DropReason)
+        /// Not a drop: passwords come out as bytes that nobody types.
+        case secretLooksWrong
+
+        var word: String {
+            switch self {
+            case .drop(let reason): reason.cause
+            case .secretLooksWrong: "secret_looks_wrong"
+            }
+        }
+    }
+
     enum Admission: Equatable {
         /// Write it; so many like it were kept back since the last one.
         case write(keptBack: Int)
@@ -23,7 +37,7 @@ struct DropLog {
 
     private struct Key: Hashable {
         var subject: Subject
-        var cause: String
+        var cause: Cause
     }
 
     private struct Line {
@@ -44,14 +58,15 @@ struct DropLog {
 
     var count: Int { lines.count }
 
-    mutating func admit(_ subject: Subject, cause: String, at now: Timestamp) -> Admission {
+    mutating func admit(_ subject: Subject, _ cause: Cause, at now: Timestamp) -> Admission {
         let key = Key(subject: subject, cause: cause)
-        if let line = lines[key] {
+        if let place = lines.index(forKey: key) {
+            let line = lines.values[place]
             guard now - line.last >= Self.interval else {
-                lines[key]?.keptBack += 1
+                lines.values[place].keptBack += 1
                 return .keepBack
             }
-            lines[key] = Line(last: now)
+            lines.values[place] = Line(last: now)
             return .write(keptBack: line.keptBack)
         }
         if hasRoom(at: now) {

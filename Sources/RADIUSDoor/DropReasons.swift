@@ -4,51 +4,51 @@
 package import LoginEngine
 package import RADIUS
 
-/// The raw value is the `cause` of `sallyport_radius_dropped_total`; it never changes its meaning.
-package enum DropReason: String, Sendable, CaseIterable {
+/// Small numbers, because a flood asks for its counter with every packet; the word for people is `cause`.
+package enum DropReason: UInt8, Sendable, CaseIterable {
     // Who asks
-    case unknownClient = "unknown_client"
-    case clientDisabled = "client_disabled"
+    case unknownClient
+    case clientDisabled
     // No packet: the words of `PacketError.cause`
-    case oversized = "oversized"
-    case tooShort = "too_short"
-    case tooLong = "too_long"
-    case lengthFieldTooSmall = "length_field_too_small"
-    case lengthFieldBeyondDatagram = "length_field_beyond_datagram"
-    case unknownCode = "unknown_code"
-    case attributeTruncated = "attribute_truncated"
-    case attributeLengthTooSmall = "attribute_length_too_small"
-    case tooManyAttributes = "too_many_attributes"
-    case attributeRepeated = "attribute_repeated"
-    case userPasswordLength = "user_password_length"
-    case chapPasswordLength = "chap_password_length"
-    case nasIPAddressLength = "nas_ip_address_length"
-    case nasIPv6AddressLength = "nas_ipv6_address_length"
-    case stateLength = "state_length"
-    case messageAuthenticatorLength = "message_authenticator_length"
-    case malformed = "malformed"
+    case oversized
+    case tooShort
+    case tooLong
+    case lengthFieldTooSmall
+    case lengthFieldBeyondDatagram
+    case unknownCode
+    case attributeTruncated
+    case attributeLengthTooSmall
+    case tooManyAttributes
+    case attributeRepeated
+    case userPasswordLength
+    case chapPasswordLength
+    case nasIPAddressLength
+    case nasIPv6AddressLength
+    case stateLength
+    case messageAuthenticatorLength
+    case malformed
     // A packet that is not asked for here
-    case accountingRequest = "accounting_request"
-    case unexpectedCode = "unexpected_code"
+    case accountingRequest
+    case unexpectedCode
     // Not proven to be genuine
-    case wrongMessageAuthenticator = "wrong_message_authenticator"
-    case missingMessageAuthenticator = "missing_message_authenticator"
-    case pinnedWithoutMessageAuthenticator = "pinned_without_message_authenticator"
-    case proxyStateWithoutMessageAuthenticator = "proxy_state_without_message_authenticator"
-    case eapWithoutMessageAuthenticator = "eap_without_message_authenticator"
-    case statusWithoutMessageAuthenticator = "status_without_message_authenticator"
-    case unsignedReplacement = "unsigned_replacement"
+    case wrongMessageAuthenticator
+    case missingMessageAuthenticator
+    case pinnedWithoutMessageAuthenticator
+    case proxyStateWithoutMessageAuthenticator
+    case eapWithoutMessageAuthenticator
+    case statusWithoutMessageAuthenticator
+    case unsignedReplacement
     // A request that asks nothing
-    case noProof = "no_proof"
+    case noProof
     // No answer could be given
-    case overloaded = "overloaded"
-    case databaseUnavailable = "database_unavailable"
-    case abandoned = "abandoned"
-    case replyTooLong = "reply_too_long"
-    case sendFailed = "send_failed"
+    case overloaded
+    case databaseUnavailable
+    case abandoned
+    case replyTooLong
+    case sendFailed
 
     package init(_ error: PacketError) {
-        self = DropReason(rawValue: error.cause) ?? .malformed
+        self = Self.byCause[error.cause] ?? .malformed
     }
 
     package init(_ cause: NoAnswer) {
@@ -56,6 +56,48 @@ package enum DropReason: String, Sendable, CaseIterable {
         case .overloaded: self = .overloaded
         case .databaseUnavailable: self = .databaseUnavailable
         case .abandoned: self = .abandoned
+        }
+    }
+
+    private static let byCause = Dictionary(uniqueKeysWithValues: allCases.map { ($0.cause, $0) })
+
+    /// The `cause` of `sallyport_radius_dropped_total`; it never changes its meaning.
+    package var cause: String {
+        switch self {
+        case .unknownClient: "unknown_client"
+        case .clientDisabled: "client_disabled"
+        case .oversized: "oversized"
+        case .tooShort: "too_short"
+        case .tooLong: "too_long"
+        case .lengthFieldTooSmall: "length_field_too_small"
+        case .lengthFieldBeyondDatagram: "length_field_beyond_datagram"
+        case .unknownCode: "unknown_code"
+        case .attributeTruncated: "attribute_truncated"
+        case .attributeLengthTooSmall: "attribute_length_too_small"
+        case .tooManyAttributes: "too_many_attributes"
+        case .attributeRepeated: "attribute_repeated"
+        case .userPasswordLength: "user_password_length"
+        case .chapPasswordLength: "chap_password_length"
+        case .nasIPAddressLength: "nas_ip_address_length"
+        case .nasIPv6AddressLength: "nas_ipv6_address_length"
+        case .stateLength: "state_length"
+        case .messageAuthenticatorLength: "message_authenticator_length"
+        case .malformed: "malformed"
+        case .accountingRequest: "accounting_request"
+        case .unexpectedCode: "unexpected_code"
+        case .wrongMessageAuthenticator: "wrong_message_authenticator"
+        case .missingMessageAuthenticator: "missing_message_authenticator"
+        case .pinnedWithoutMessageAuthenticator: "pinned_without_message_authenticator"
+        case .proxyStateWithoutMessageAuthenticator: "proxy_state_without_message_authenticator"
+        case .eapWithoutMessageAuthenticator: "eap_without_message_authenticator"
+        case .statusWithoutMessageAuthenticator: "status_without_message_authenticator"
+        case .unsignedReplacement: "unsigned_replacement"
+        case .noProof: "no_proof"
+        case .overloaded: "overloaded"
+        case .databaseUnavailable: "database_unavailable"
+        case .abandoned: "abandoned"
+        case .replyTooLong: "reply_too_long"
+        case .sendFailed: "send_failed"
         }
     }
 }
@@ -111,7 +153,7 @@ extension DropReason {
             return nil
         default:
             // A malformed packet: the decoder's own sentence says what, the client says where to look.
-            return "malformed packet: \(detail?.description ?? rawValue) Check the gateway's software and what lies between"
+            return "malformed packet: \(detail?.description ?? cause) Check the gateway's software and what lies between"
         }
     }
 }

@@ -26,6 +26,31 @@ import Testing
 
     static let reference = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$55PWTvddWPUD1GMbKxSff4ASfF85k9ibHJt4HlHQtBM"
 
+    /// The memory of one hash serves the next, also with another size, and a wrong password after a right one is still wrong.
+    @Test func keptMemoryChangesNoVerdict() throws {
+        let larger = Argon2id(memoryKiB: 4_096, passes: 1, lanes: 1)
+        let hash = try larger.hash(Secret(utf8: "right"), salt: Array(repeating: 3, count: 16))
+        for _ in 0..<3 {
+            #expect(try Argon2id.verify(Secret(utf8: "right"), against: hash))
+            #expect(try !Argon2id.verify(Secret(utf8: "wrong"), against: hash))
+            #expect(try !Argon2id.verify(Secret(utf8: "wrong"), against: Secret(utf8: Self.reference)))
+            #expect(try Argon2id.verify(Secret(utf8: "password"), against: Secret(utf8: Self.reference)))
+        }
+    }
+
+    @Test(arguments: [
+        "$argon2i$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$55PWTvddWPUD1GMbKxSff4ASfF85k9ibHJt4HlHQtBM",
+        "$argon2id$v=19$m=64,t=1$c29tZXNhbHRzb21lc2FsdA$55PWTvddWPUD1GMbKxSff4ASfF85k9ibHJt4HlHQtBM",
+        "$argon2id$v=19$m=-64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$55PWTvddWPUD1GMbKxSff4ASfF85k9ibHJt4HlHQtBM",
+        "$argon2id$v=19$m=99999999999,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$55PWTvddWPUD1GMbKxSff4ASfF85k9ibHJt4HlHQtBM",
+        "$argon2id$v=19$m=64,t=1,p=1$$55PWTvddWPUD1GMbKxSff4ASfF85k9ibHJt4HlHQtBM",
+        "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$",
+        "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$???",
+    ])
+    func aHashThatLacksAPartOpensNothing(text: String) {
+        #expect(throws: Argon2Error.self) { try Argon2id.verify(Secret(utf8: "password"), against: Secret(utf8: text)) }
+    }
+
     @Test(arguments: ["", "$argon2id$", "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$", "$2b$10$abc", "plain"])
     func whatIsNoHashIsAnErrorAndNeverRight(text: String) {
         #expect(throws: Argon2Error.self) { try Argon2id.verify(Secret(utf8: "x"), against: Secret(utf8: text)) }
@@ -98,5 +123,107 @@ import Testing
         #expect(ran.load(ordering: .relaxed) == 3)
         pool.stop()
         #expect(!pool.run {})
+    }
+
+    @Test func whatWaitedTooLongIsNotBegun() {
+        let clock = Atomic<Int64>(0)
+        let pool = BlockingPool(name: "test", threads: 1, queueLimit: 8, patience: .seconds(4)) {
+            Timestamp(microseconds: clock.load(ordering: .relaxed))
+        }
+        defer { pool.stop() }
+        let (started, gate, told) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        #expect(
+            pool.run {
+                started.signal()
+                gate.wait()
+            })
+        started.wait()
+        let (early, late) = (Mutex<Int?>(-1), Mutex<Int?>(-1))
+        #expect(pool.run({ 1 }, completion: { value in late.withLock { $0 = value } }))
+        clock.store(4_000_000, ordering: .relaxed)
+        #expect(
+            pool.run({ 2 }) { value in
+                early.withLock { $0 = value }
+                told.signal()
+            })
+        clock.store(4_000_001, ordering: .relaxed)
+        gate.signal()
+        told.wait()
+        #expect(late.withLock { $0 } == nil, "it waited longer than its gateway does")
+        #expect(early.withLock { $0 } == 2)
+    }
+
+    @Test func whatWouldWaitTooLongIsRefused() {
+        let clock = Atomic<Int64>(0)
+        let pool = BlockingPool(name: "test", threads: 1, queueLimit: 100, patience: .seconds(4)) {
+            Timestamp(microseconds: clock.load(ordering: .relaxed))
+        }
+        defer { pool.stop() }
+        // One piece that takes a second teaches the pool how long it takes.
+        let ended = DispatchSemaphore(value: 0)
+        #expect(pool.run({ clock.add(1_000_000, ordering: .relaxed) }) { _ in ended.signal() })
+        ended.wait()
+        let (started, gate) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        defer { gate.signal() }
+        #expect(
+            pool.run {
+                started.signal()
+                gate.wait()
+            })
+        started.wait()
+        let taken = (0..<10).map { _ in pool.run {} }
+        #expect(taken == Array(repeating: true, count: 5) + Array(repeating: false, count: 5))
+    }
+
+    @Test func aPoolThatStopsTellsWhatWaitsAndEndsWhatRuns() {
+        let pool = BlockingPool(name: "test", threads: 1, queueLimit: 8)
+        let (started, gate, told) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        let (ran, waited) = (Mutex<Int?>(nil), Mutex<Int?>(-1))
+        let running = pool.run {
+            started.signal()
+            gate.wait()
+            return 1
+        } completion: { value in
+            ran.withLock { $0 = value }
+            told.signal()
+        }
+        started.wait()
+        let waiting = pool.run({ 2 }) { value in
+            waited.withLock { $0 = value }
+            told.signal()
+        }
+        #expect(running && waiting)
+        pool.stop()
+        told.wait()
+        #expect(waited.withLock { $0 } == nil)
+        gate.signal()
+        told.wait()
+        #expect(ran.withLock { $0 } == 1)
+    }
+
+    /// Where the usual threads get no core for a second, the relief takes what waits.
+    @Test func whereNothingGetsOnForASecondTheReliefTakesWork() {
+        let clock = Atomic<Int64>(0)
+        let pool = BlockingPool(name: "test", threads: 1, queueLimit: 8) { Timestamp(microseconds: clock.load(ordering: .relaxed)) }
+        defer { pool.stop() }
+        let (started, gate, told) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        defer { gate.signal() }
+        #expect(
+            pool.run {
+                started.signal()
+                gate.wait()
+            })
+        started.wait()
+        clock.store(1_000_000, ordering: .relaxed)
+        #expect(pool.run({ 1 }) { _ in told.signal() })
+        #expect(told.wait(timeout: .now() + .seconds(20)) == .success)
+    }
+
+    @Test func memoryIsGivenBackWhenNothingIsToDo() {
+        let idle = DispatchSemaphore(value: 0)
+        let pool = BlockingPool(name: "test", threads: 1, queueLimit: 8, whenIdle: { idle.signal() })
+        defer { pool.stop() }
+        #expect(pool.run {})
+        #expect(idle.wait(timeout: .now() + .seconds(20)) == .success)
     }
 }

@@ -9,14 +9,14 @@ import Testing
 @Suite struct DropLogTests {
     @Test func oneLineAMinuteForEachSourceAndCause() {
         let log = Log()
-        #expect(log.admit(.client(1), cause: "a", at: uptime(0)) == .write(keptBack: 0))
-        #expect(log.admit(.client(1), cause: "a", at: uptime(1)) == .keepBack)
-        #expect(log.admit(.client(1), cause: "a", at: uptime(59)) == .keepBack)
-        #expect(log.admit(.client(1), cause: "b", at: uptime(59)) == .write(keptBack: 0))
-        #expect(log.admit(.client(2), cause: "a", at: uptime(59)) == .write(keptBack: 0))
-        #expect(log.admit(.source(address("192.0.2.1")), cause: "a", at: uptime(59)) == .write(keptBack: 0))
-        #expect(log.admit(.client(1), cause: "a", at: uptime(60)) == .write(keptBack: 2))
-        #expect(log.admit(.client(1), cause: "a", at: uptime(121)) == .write(keptBack: 0))
+        #expect(log.admit(.client(1), .oversized, at: uptime(0)) == .write(keptBack: 0))
+        #expect(log.admit(.client(1), .oversized, at: uptime(1)) == .keepBack)
+        #expect(log.admit(.client(1), .oversized, at: uptime(59)) == .keepBack)
+        #expect(log.admit(.client(1), .tooShort, at: uptime(59)) == .write(keptBack: 0))
+        #expect(log.admit(.client(2), .oversized, at: uptime(59)) == .write(keptBack: 0))
+        #expect(log.admit(.source(address("192.0.2.1")), .oversized, at: uptime(59)) == .write(keptBack: 0))
+        #expect(log.admit(.client(1), .oversized, at: uptime(60)) == .write(keptBack: 2))
+        #expect(log.admit(.client(1), .oversized, at: uptime(121)) == .write(keptBack: 0))
     }
 
     @Test func hundredThousandSourcesWriteFewLines() {
@@ -25,7 +25,7 @@ import Testing
         var summarised = 0
         for number in 0..<100_000 {
             let now = Timestamp(microseconds: Int64(number) * 1000)
-            switch log.admit(.source(NetworkAddress(v4: UInt32(number))), cause: "unknown_client", at: now) {
+            switch log.admit(.source(NetworkAddress(v4: UInt32(number))), .unknownClient, at: now) {
             case .write: written += 1
             case .writeSummary(let keptBack): summarised += keptBack
             case .keepBack: break
@@ -39,15 +39,15 @@ import Testing
 
     @Test func tableEmptiesAfterAFlood() {
         let log = Log(capacity: 2)
-        for number in 0..<10 { _ = log.admit(.client(Int64(number)), cause: "a", at: uptime(0)) }
-        #expect(log.admit(.client(99), cause: "a", at: uptime(61)) == .write(keptBack: 0))
+        for number in 0..<10 { _ = log.admit(.client(Int64(number)), .oversized, at: uptime(0)) }
+        #expect(log.admit(.client(99), .oversized, at: uptime(61)) == .write(keptBack: 0))
     }
 }
 
 @Suite struct DropReasonTests {
     @Test func causesAreStable() {
         #expect(
-            DropReason.allCases.map(\.rawValue) == [
+            DropReason.allCases.map(\.cause) == [
                 "unknown_client", "client_disabled", "oversized", "too_short", "too_long", "length_field_too_small",
                 "length_field_beyond_datagram", "unknown_code", "attribute_truncated", "attribute_length_too_small",
                 "too_many_attributes", "attribute_repeated", "user_password_length", "chap_password_length", "nas_ip_address_length",
@@ -68,7 +68,7 @@ import Testing
         .chapPasswordLength(3), .nasIPAddressLength(3), .stateLength(0), .messageAuthenticatorLength(3), .nasIPv6AddressLength(3),
     ])
     func decoderErrorsKeepTheirCause(error: PacketError) {
-        #expect(DropReason(error).rawValue == error.cause)
+        #expect(DropReason(error).cause == error.cause)
         let words = DropReason(error).explanation(client: "vpn", source: address("192.0.2.7"), detail: error)
         #expect(words?.contains(error.description) == true)
     }
@@ -95,7 +95,7 @@ private final class Log {
     var count: Int { log.count }
     var capacity: Int { log.capacity }
 
-    func admit(_ subject: DropLog.Subject, cause: String, at now: Timestamp) -> DropLog.Admission {
-        log.admit(subject, cause: cause, at: now)
+    func admit(_ subject: DropLog.Subject, _ cause: DropReason, at now: Timestamp) -> DropLog.Admission {
+        log.admit(subject, .drop(cause), at: now)
     }
 }

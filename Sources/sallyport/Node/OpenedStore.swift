@@ -41,8 +41,9 @@ struct OpenedStore: Sendable {
             in: directory, key: try keySource(settings.masterKeySource, directory.keyPath, ProcessInfo.processInfo.environment),
             at: NodeClock.now().wall, options: options)
         let cores = max(1, ProcessInfo.processInfo.activeProcessorCount)
-        // One hash takes about 25 ms: what waits at the end of a full queue is served in some three seconds.
-        let hashing = BlockingPool(name: "sallyport.hash", threads: cores, queueLimit: 120 * cores)
+        // One hash takes about 25 ms; the pool's patience bounds the queue where it takes longer.
+        let hashing = BlockingPool(
+            name: "sallyport.hash", threads: cores, queueLimit: 120 * cores, whenIdle: Argon2id.releaseMemory)
         return OpenedStore(directory: directory, records: records, reserve: reserve, hashing: hashing)
     }
 
@@ -93,13 +94,13 @@ struct OpenedStore: Sendable {
     func hash(_ password: Secret) async throws -> Secret {
         let cost = cost
         return try await withCheckedThrowingContinuation { continuation in
+            let overloaded = StoreError(.overloaded, "too many passwords wait to be hashed", remedy: "Try again in a minute.")
             let isTaken = hashing.run {
-                continuation.resume(with: Result { try cost.hash(password, salt: BufferedRandom.bytes(Argon2id.saltLength)) })
+                Result { try cost.hash(password, salt: BufferedRandom.bytes(Argon2id.saltLength)) }
+            } completion: { result in
+                continuation.resume(with: result ?? .failure(overloaded))
             }
-            if !isTaken {
-                continuation.resume(
-                    throwing: StoreError(.overloaded, "too many passwords wait to be hashed", remedy: "Try again in a minute."))
-            }
+            if !isTaken { continuation.resume(throwing: overloaded) }
         }
     }
 }
