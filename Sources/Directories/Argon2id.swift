@@ -73,7 +73,9 @@ struct PHCString: Sendable {
     /// Nil: not such a string.
     init?(_ text: String) {
         let parts = text.split(separator: "$", omittingEmptySubsequences: false)
-        guard parts.count == 6, parts[0].isEmpty, parts[1] == "argon2id", let version = Self.number(parts[2], after: "v=") else { return nil }
+        guard parts.count == 6, parts[0].isEmpty, parts[1] == "argon2id", let version = Self.number(parts[2], after: "v=") else {
+            return nil
+        }
         let costs = parts[3].split(separator: ",", omittingEmptySubsequences: false)
         guard costs.count == 3, let memory = Self.number(costs[0], after: "m="), let passes = Self.number(costs[1], after: "t="),
             let lanes = Self.number(costs[2], after: "p="), let salt = Self.bytes(parts[4]), let hash = Self.bytes(parts[5])

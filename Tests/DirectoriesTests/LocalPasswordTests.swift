@@ -138,7 +138,8 @@ import Testing
                 gate.wait()
             })
         started.wait()
-        let (early, late) = (Mutex<Int?>(-1), Mutex<Int?>(-1))
+        let early = Mutex<Int?>(-1)
+        let late = Mutex<Int?>(-1)
         #expect(pool.run({ 1 }, completion: { value in late.withLock { $0 = value } }))
         clock.store(4_000_000, ordering: .relaxed)
         #expect(
@@ -178,7 +179,8 @@ import Testing
     @Test func aPoolThatStopsTellsWhatWaitsAndEndsWhatRuns() {
         let pool = BlockingPool(name: "test", threads: 1, queueLimit: 8)
         let (started, gate, told) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
-        let (ran, waited) = (Mutex<Int?>(nil), Mutex<Int?>(-1))
+        let ran = Mutex<Int?>(nil)
+        let waited = Mutex<Int?>(-1)
         let running = pool.run {
             started.signal()
             gate.wait()
