@@ -140,13 +140,13 @@ import Testing
         started.wait()
         let early = Mutex<Int?>(-1)
         let late = Mutex<Int?>(-1)
-        #expect(pool.run({ 1 }, completion: { value in late.withLock { $0 = value } }))
+        let first = pool.run({ 1 }, completion: { value in late.withLock { $0 = value } })
         clock.store(4_000_000, ordering: .relaxed)
-        #expect(
-            pool.run({ 2 }) { value in
-                early.withLock { $0 = value }
-                told.signal()
-            })
+        let second = pool.run({ 2 }) { value in
+            early.withLock { $0 = value }
+            told.signal()
+        }
+        #expect(first && second)
         clock.store(4_000_001, ordering: .relaxed)
         gate.signal()
         told.wait()
@@ -162,7 +162,8 @@ import Testing
         defer { pool.stop() }
         // One piece that takes a second teaches the pool how long it takes.
         let ended = DispatchSemaphore(value: 0)
-        #expect(pool.run({ clock.add(1_000_000, ordering: .relaxed) }) { _ in ended.signal() })
+        let teaches = pool.run({ clock.add(1_000_000, ordering: .relaxed).newValue }) { _ in ended.signal() }
+        #expect(teaches)
         ended.wait()
         let (started, gate) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
         defer { gate.signal() }
@@ -217,7 +218,8 @@ import Testing
             })
         started.wait()
         clock.store(1_000_000, ordering: .relaxed)
-        #expect(pool.run({ 1 }) { _ in told.signal() })
+        let isTaken = pool.run({ 1 }) { _ in told.signal() }
+        #expect(isTaken)
         #expect(told.wait(timeout: .now() + .seconds(20)) == .success)
     }
 

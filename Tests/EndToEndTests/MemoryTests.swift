@@ -52,7 +52,7 @@ import Testing
                 let source = NetworkAddress(v4: 0x0A00_0000 | number)
                 let now = Timestamp(microseconds: Int64(number))
                 _ = pins.note(ClientPin(client: 1, address: source), hasMessageAuthenticator: true, at: now)
-                _ = log.admit(.source(source), cause: "unknown_client", at: now)
+                _ = log.admit(.source(source), .drop(.unknownClient), at: now)
                 let key = RequestKey(address: source, port: 1812, identifier: 1)
                 if case .fresh(let ticket, _) = duplicates.admit(key, Authenticator(high: 1, low: UInt64(number)), at: now) {
                     _ = duplicates.answer(ticket, with: [UInt8](repeating: 1, count: 100), at: now)
