@@ -3,6 +3,9 @@
 
 /// One vendor's attribute inside a Vendor-Specific attribute. Only valid with the packet it came from.
 public struct VendorAttribute: Sendable, Hashable {
+    /// The greatest length of its value: the vendor's number, a type and a length take six bytes (RFC 2865 §5.26).
+    public static let maximumLength = Packet.maximumValueLength - 6
+
     /// The vendor's private enterprise number; 32 bits as sent, of which RFC 2865 §5.26 uses the lower 24.
     public let vendor: UInt32
     public let type: UInt8
