@@ -41,6 +41,7 @@ package final class BlockingPool: Sendable {
         var head = 0
         var isStopped = false
         var running = 0
+        var shed = 0
         /// Of one piece, as the last ones took, the time off the core included. Microseconds.
         var usualTime: Int64 = 0
 
@@ -91,17 +92,27 @@ package final class BlockingPool: Sendable {
     /// How many pieces of work wait and run now.
     package var load: (waiting: Int, running: Int) { state.withLock { ($0.waiting, $0.running) } }
 
-    /// - Parameter completion: runs on the thread of normal priority, and must not block; with nil when the work was not begun, because it
-    ///   had waited for too long or the pool was stopped.
+    /// How many pieces of work were refused or dropped because they would have been done too late.
+    package var shedCount: Int { state.withLock { $0.shed } }
+
+    /// - Parameters:
+    ///   - shorterPatience: of the one who asks, where it is less than the pool's.
+    ///   - completion: runs on the thread of normal priority, and must not block; with nil when the work was not begun, because it
+    ///     had waited for too long or the pool was stopped.
     /// - Returns: false when there is no room, or the wait would be too long; then neither closure ever runs.
     package func run<Value: Sendable>(
-        _ work: @escaping @Sendable () -> Value, completion: @escaping @Sendable (Value?) -> Void = { _ in }
+        within shorterPatience: Timestamp.Span? = nil, _ work: @escaping @Sendable () -> Value,
+        completion: @escaping @Sendable (Value?) -> Void = { _ in }
     ) -> Bool {
-        let piece = Errand(work, completion, submitted: now())
+        let patience = min(patience, shorterPatience ?? patience)
+        let moment = now()
+        let piece = Errand(work, completion, submitted: moment, latest: moment + patience)
         let isTaken = state.withLock { state in
-            guard !state.isStopped, state.waiting < queueLimit else { return false }
             let wait = state.usualTime * Int64(state.waiting) / Int64(threads)
-            guard wait <= patience.microseconds else { return false }
+            guard !state.isStopped, state.waiting < queueLimit, wait <= patience.microseconds else {
+                state.shed += 1
+                return false
+            }
             state.queue.append(piece)
             return true
         }
@@ -162,8 +173,11 @@ package final class BlockingPool: Sendable {
 
     private func begin(_ piece: Piece, on worker: Worker) {
         let moment = now()
-        guard moment - piece.submitted <= patience else {
-            state.withLock { $0.running -= 1 }
+        guard moment <= piece.latest else {
+            state.withLock { state in
+                state.running -= 1
+                state.shed += 1
+            }
             return piece.giveUp()
         }
         piece.begun = moment
@@ -186,11 +200,12 @@ package final class BlockingPool: Sendable {
 
 /// One piece of work; only one thread at a time has to do with it.
 private class Piece: @unchecked Sendable {
-    let submitted: Timestamp
+    /// Begun later it would end too late.
+    let latest: Timestamp
     var begun: Timestamp
 
-    init(submitted: Timestamp) {
-        self.submitted = submitted
+    init(submitted: Timestamp, latest: Timestamp) {
+        self.latest = latest
         begun = submitted
     }
 
@@ -206,10 +221,13 @@ private final class Errand<Value: Sendable>: Piece, @unchecked Sendable {
     private let completion: @Sendable (Value?) -> Void
     private var value: Value?
 
-    init(_ work: @escaping @Sendable () -> Value, _ completion: @escaping @Sendable (Value?) -> Void, submitted: Timestamp) {
+    init(
+        _ work: @escaping @Sendable () -> Value, _ completion: @escaping @Sendable (Value?) -> Void, submitted: Timestamp,
+        latest: Timestamp
+    ) {
         self.work = work
         self.completion = completion
-        super.init(submitted: submitted)
+        super.init(submitted: submitted, latest: latest)
     }
 
     override func compute() { value = work() }

@@ -22,9 +22,15 @@ package final class LocalPasswordSource: PasswordSource {
     package var countsElsewhere: Bool { false }
 
     package func check(_ password: Secret, of user: User?, completion: @escaping @Sendable (PasswordVerdict) -> Void) {
+        check(password, of: user, within: pool.patience, completion: completion)
+    }
+
+    package func check(
+        _ password: Secret, of user: User?, within patience: Timestamp.Span, completion: @escaping @Sendable (PasswordVerdict) -> Void
+    ) {
         let known = user?.passwordHash
         let hash = known ?? nobodysHash
-        let isTaken = pool.run { () -> PasswordVerdict in
+        let isTaken = pool.run(within: patience) { () -> PasswordVerdict in
             do throws(Argon2Error) {
                 let matches = try Argon2id.verify(password, against: hash)
                 return matches && known != nil ? .right : .wrong

@@ -90,6 +90,9 @@ package struct ClientSettings: Sendable, Equatable {
 
     /// How long an answer may be held for this client: one second less than it waits in all.
     package var holdTime: Timestamp.Span { .seconds(Int64(retryTimeout * retryTries - 1)) }
+    /// How long a check may wait for its turn: what is left until the gateway gives up is for the check and the way back. Somewhat, even
+    /// for a gateway that asks once and gives up after a second.
+    package var checkTime: Timestamp.Span { max(.milliseconds(500), holdTime) }
     /// Within this time the same wrong proof is a retry, not a new guess.
     package var retryTime: Timestamp.Span { .seconds(Int64(retryTimeout * retryTries)) }
 }

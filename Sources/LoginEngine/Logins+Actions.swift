@@ -52,8 +52,8 @@ extension Logins {
                     answer(.none(.overloaded), to: open)
                     continue
                 }
-                let user = open.withLock { $0.login.facts.user }
-                passwords.check(password, of: user) { [self] verdict in
+                let (user, client) = open.withLock { ($0.login.facts.user, $0.login.client) }
+                passwords.check(password, of: user, within: client.settings.checkTime) { [self] verdict in
                     advance(open, .passwordChecked(verdict), at: now())
                     closeUnlessWaiting(open)
                 }

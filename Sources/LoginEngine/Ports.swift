@@ -245,7 +245,7 @@ package enum PasswordVerdict: Sendable, Equatable {
     case wrong
     /// The source did not answer: never counted as a failure.
     case unreachable(String)
-    /// Its queue is full.
+    /// Its queue is full, or so long that the verdict would come too late.
     case overloaded
 }
 
@@ -257,6 +257,18 @@ package protocol PasswordSource: Sendable {
     /// Checks on the source's own bounded pool; never blocks the caller. A nil user costs the same as a wrong password.
     /// `completion` runs once, on any thread.
     func check(_ password: Secret, of user: User?, completion: @escaping @Sendable (PasswordVerdict) -> Void)
+
+    /// The same, where a check that begins later than `patience` from now helps nobody: it may be `.overloaded` without a look.
+    func check(
+        _ password: Secret, of user: User?, within patience: Timestamp.Span, completion: @escaping @Sendable (PasswordVerdict) -> Void)
+}
+
+extension PasswordSource {
+    package func check(
+        _ password: Secret, of user: User?, within patience: Timestamp.Span, completion: @escaping @Sendable (PasswordVerdict) -> Void
+    ) {
+        check(password, of: user, completion: completion)
+    }
 }
 
 // MARK: Second factor

@@ -154,6 +154,37 @@ import Testing
         #expect(early.withLock { $0 } == 2)
     }
 
+    @Test func whoIsLessPatientIsNotServedLate() {
+        let clock = Atomic<Int64>(0)
+        let pool = BlockingPool(name: "test", threads: 1, queueLimit: 8, patience: .seconds(4)) {
+            Timestamp(microseconds: clock.load(ordering: .relaxed))
+        }
+        defer { pool.stop() }
+        let (started, gate, told) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        #expect(
+            pool.run {
+                started.signal()
+                gate.wait()
+            })
+        started.wait()
+        let values = Mutex<[Int?]>([])
+        for patience in [Timestamp.Span.seconds(1), .seconds(60)] {
+            let isTaken = pool.run(within: patience) {
+                1
+            } completion: { value in
+                values.withLock { $0.append(value) }
+                told.signal()
+            }
+            #expect(isTaken)
+        }
+        clock.store(2_000_000, ordering: .relaxed)
+        gate.signal()
+        told.wait()
+        told.wait()
+        #expect(values.withLock { $0 } == [nil, 1])
+        #expect(pool.shedCount == 1)
+    }
+
     @Test func whatWouldWaitTooLongIsRefused() {
         let clock = Atomic<Int64>(0)
         let pool = BlockingPool(name: "test", threads: 1, queueLimit: 100, patience: .seconds(4)) {

@@ -23,6 +23,7 @@ struct NodeFigures: Sendable {
     private let eventsLost = GrowingFigure("sallyport_events_lost_total")
     private let droppedLines = GrowingFigure("sallyport_log_lines_dropped_total")
     private let hashQueue = Gauge(label: "sallyport_hash_queue")
+    private let hashShed = GrowingFigure("sallyport_hash_shed_total")
     private let rejectsNotWritten = Gauge(label: "sallyport_rejects_not_written")
     private let trailEvents = Gauge(label: "sallyport_trail_events")
     private let trailBytes = Gauge(label: "sallyport_trail_bytes")
@@ -48,6 +49,7 @@ struct NodeFigures: Sendable {
         "sallyport_events_lost_total": "Events that nobody waited for and that found no room.",
         "sallyport_log_lines_dropped_total": "Log lines that nobody read fast enough.",
         "sallyport_hash_queue": "Passwords that wait to be hashed.",
+        "sallyport_hash_shed_total": "Passwords that were not hashed because the answer would have come too late.",
         "sallyport_trail_events": "Events in the trail.",
         "sallyport_trail_bytes": "What the trail takes on disk with its indexes, estimated.",
         "sallyport_trail_oldest_seconds": "When the oldest event was written, in seconds since 1970.",
@@ -77,6 +79,7 @@ struct NodeFigures: Sendable {
         eventsLost.reach(writer.afterthoughtsLost)
         droppedLines.reach(LogOutput.standardError.droppedCount)
         hashQueue.record(hashing.load.waiting)
+        hashShed.reach(hashing.shedCount)
         rejectsNotWritten.record(records.sparedRejects)
         guard let trail = try? records.trailExtent() else { return }
         trailEvents.record(trail.events)
