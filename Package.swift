@@ -142,6 +142,8 @@ if !core {
 if fuzz {
     package.targets += [
         .executableTarget(name: "FuzzRADIUS", dependencies: ["RADIUS"], path: "Fuzz/FuzzRADIUS"),
+        .executableTarget(name: "FuzzAttributes", dependencies: ["RADIUS"], path: "Fuzz/FuzzAttributes"),
+        .executableTarget(name: "FuzzDictionary", dependencies: ["RADIUS"], path: "Fuzz/FuzzDictionary"),
         .executableTarget(name: "FuzzPasswordField", dependencies: ["LoginEngine"], path: "Fuzz/FuzzPasswordField"),
         .executableTarget(name: "FuzzPasswordProof", dependencies: ["RADIUS"], path: "Fuzz/FuzzPasswordProof"),
         .executableTarget(name: "FuzzHandle", dependencies: ["Store", "LoginEngine"], path: "Fuzz/FuzzHandle"),

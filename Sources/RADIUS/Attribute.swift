@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attributes as they lie in a packet: a type and where its value is.
 
-/// The type of an attribute (RFC 2865 §5). The names come from `Dictionaries/`.
+/// The type of an attribute (RFC 2865 §5). The names come from `Dictionaries/`; how values are read, `AttributeDictionary` knows.
 public struct AttributeType: RawRepresentable, Sendable, Hashable {
     public let rawValue: UInt8
 
@@ -13,11 +13,6 @@ public struct AttributeType: RawRepresentable, Sendable, Hashable {
 extension AttributeType: CustomStringConvertible {
     /// The registered name, or `Attribute-` and the number.
     public var description: String { name ?? "Attribute-\(rawValue)" }
-}
-
-/// How the dictionary says a value is to be read (RFC 8044 §3).
-public enum AttributeKind: String, Sendable, Hashable {
-    case text, octets, integer, ipv4, ipv6, time, vendor, other
 }
 
 /// One attribute of a packet: its type and the place of its value in `Packet.bytes`. Only valid with the packet it came from.

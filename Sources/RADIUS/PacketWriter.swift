@@ -140,6 +140,21 @@ public struct PacketWriter: Sendable {
         addVendor(vendor, type: type, Array(text.utf8))
     }
 
+    /// Adds whole attributes, type and length in front of each, as `AttributeDictionary.encode` gives them.
+    ///
+    /// Kept for `sign(with:)`: `attributeTruncated` and `attributeLengthTooSmall` for what are no whole attributes.
+    public mutating func addEncoded(_ attributes: [UInt8]) {
+        var offset = 0
+        while offset < attributes.count {
+            let type = AttributeType(rawValue: attributes[offset])
+            let end = offset + 1 < attributes.count ? offset + Int(attributes[offset + 1]) : Int.max
+            guard end <= attributes.count else { return _ = fail(.attributeTruncated(type)) }
+            guard end >= offset + Packet.attributeHeaderLength else { return _ = fail(.attributeLengthTooSmall(type)) }
+            add(type, attributes.span, offset + Packet.attributeHeaderLength..<end)
+            offset = end
+        }
+    }
+
     /// Copies all Proxy-State of the request in their order (RFC 2865 §5.33).
     public mutating func copyProxyState(from request: Packet) {
         guard request.contains(.proxyState) else { return }

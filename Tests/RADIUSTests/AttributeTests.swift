@@ -107,33 +107,7 @@ struct AttributeTests {
     }
 }
 
-struct DictionaryTests {
-    @Test func namesAndNumbersBelongTogether() {
-        #expect(AttributeType.userName.rawValue == 1)
-        #expect(AttributeType.messageAuthenticator.rawValue == 80)
-        #expect(AttributeType.eapMessage.description == "EAP-Message")
-        #expect(AttributeType(name: "calling-station-id") == .callingStationID)
-        #expect(AttributeType(name: "No-Such-Attribute") == nil)
-        #expect(AttributeType(rawValue: 241).description == "Attribute-241")
-        #expect(AttributeType(rawValue: 241).kind == .other)
-        #expect(AttributeType.nasIPAddress.kind == .ipv4)
-    }
-
-    @Test func everyNamedTypeIsFoundByItsName() {
-        #expect(AttributeType.named.count > 90)
-        #expect(AttributeType.named.allSatisfy { AttributeType(name: $0.description) == $0 })
-    }
-
-    @Test func everyVendorAttributeIsFoundByNameAndNumber() throws {
-        for entry in VendorAttributeName.all {
-            #expect(VendorAttributeName.named(entry.name.uppercased()) == entry)
-            #expect(VendorAttributeName.find(vendor: entry.vendor, type: entry.type) == entry)
-            #expect(entry.vendorName != nil)
-        }
-        let group = try #require(VendorAttributeName.named("PaloAlto-User-Group"))
-        #expect(group.vendor == 25461 && group.type == 5 && group.vendorName == "PaloAlto")
-    }
-
+struct CodeTests {
     @Test func codesThatAskForAnAnswerAreRequests() {
         #expect(Code.allCases.filter(\.isRequest).map(\.rawValue) == [1, 4, 12, 40, 43])
         #expect(Code.allCases.filter(\.hasComputedRequestAuthenticator).map(\.rawValue) == [4, 40, 43])

@@ -89,31 +89,26 @@ struct LoginScreen {
 
     private func attributes(of packet: Packet) {
         guard showsPackets else { return }
-        for attribute in packet.attributes {
-            let name = attribute.type.name ?? "Attribute-\(attribute.type.rawValue)"
-            output.line(Span("    \(name) = ", .soft), Span(Self.shown(attribute, of: packet)))
+        let dictionary = AttributeDictionary.builtIn
+        for attribute in dictionary.decode(packet) {
+            let tag = attribute.tag.map { ":\($0)" } ?? ""
+            let name = dictionary[attribute.oid]?.name ?? "Attribute-\(attribute.oid)"
+            output.line(Span("    \(name)\(tag) = ", .soft), Span(Self.shown(attribute, dictionary)))
         }
     }
 
     /// A State stands for a half-done login, so it is hidden as a password is.
-    static func shown(_ attribute: Attribute, of packet: Packet) -> String {
-        let value = packet.value(of: attribute)
-        switch attribute.type {
-        case .userPassword, .chapPassword, .state: return "<hidden, \(Words.count(value.count, "byte"))>"
-        case .messageAuthenticator: return "<signature>"
-        default: break
+    static func shown(_ attribute: DecodedAttribute, _ dictionary: AttributeDictionary = .builtIn) -> String {
+        let type = attribute.oid.numbers.count == 1 ? UInt8(exactly: attribute.oid.numbers[0]).map(AttributeType.init(rawValue:)) : nil
+        if case .octets(let bytes) = attribute.value {
+            if type == .messageAuthenticator { return "<signature>" }
+            if attribute.form == .hidden || type == .userPassword || type == .chapPassword || type == .state {
+                return "<hidden, \(Words.count(bytes.count, "byte"))>"
+            }
         }
-        switch attribute.type.kind {
-        case .text:
-            if let text = try? packet.text(of: attribute) { return "\"\(text)\"" }
-        case .integer, .time:
-            if value.count == 4 { return "\(value.reduce(UInt32(0)) { $0 << 8 | UInt32($1) })" }
-        case .ipv4, .ipv6:
-            if let address = NetworkAddress(bytes: value) { return "\(address)" }
-        default: break
-        }
-        let digits = Array("0123456789abcdef")
-        return "0x" + String(value.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+        let text = dictionary.text(of: attribute)
+        if case .text = attribute.value { return "\"\(text)\"" }
+        return text
     }
 
     private static func time(_ span: Timestamp.Span) -> String {
