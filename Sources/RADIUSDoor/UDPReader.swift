@@ -8,8 +8,9 @@ import RADIUS
 
 /// Lives on its thread alone.
 final class UDPReader {
-    /// Datagrams a system call.
-    static let batchSize = 64
+    /// Datagrams a system call. What is read at once is judged before any of it is written, and a writer that waits for the last of 64
+    /// leaves a core idle: 16 gave a quarter more logins a second at 64 open ones, for the same processor time each.
+    static let batchSize = 16
     /// In a batch that is fuller than this, only every eighth request is timed.
     private static let timedBatch = 8
 
