@@ -19,7 +19,7 @@ internal import Synchronization
 /// leaves it by semaphores, and what follows (`completion`, and the memory of the closures) is done by the other thread. A thread with a
 /// low priority alone would not do: the kernel lets it end its slice of some milliseconds before it wakes who has more right to the core.
 ///
-/// Where the others leave nothing for a second, one more thread of low priority takes work, so that passwords are slow and not stuck.
+/// Where the others leave too little, one more thread of low priority takes work, so that passwords are slow and not stuck.
 ///
 /// Work that could not be done in time is refused at once, first in, first out: retransmissions of a request that waits here join it,
 /// so the oldest is still the one that somebody waits for.
@@ -132,7 +132,7 @@ package final class BlockingPool: Sendable {
         var mayHoldMemory = false
         while true {
             if mayHoldMemory {
-                if wake.wait(timeout: .now() + .seconds(1)) == .timedOut, load == (0, 0) {
+                if wake.wait(timeout: .now() + (isBusy ? Self.starvation : .seconds(1))) == .timedOut, !isBusy {
                     mayHoldMemory = false
                     whenIdle()
                     continue
@@ -155,13 +155,17 @@ package final class BlockingPool: Sendable {
         }
     }
 
-    /// Work that takes milliseconds has not ended for a second: nothing is left of the cores.
+    /// Work that takes some 25 ms of a core has not ended for so long: next to nothing is left of the cores.
+    private static let starvation = DispatchTimeInterval.milliseconds(250)
+
     private var isStarved: Bool {
         let moment = now()
         return workers.contains { worker in
-            worker.begun.map { !worker.isRelief && moment - $0 >= .seconds(1) } ?? false
+            worker.begun.map { !worker.isRelief && moment - $0 >= .milliseconds(250) } ?? false
         }
     }
+
+    private var isBusy: Bool { load != (0, 0) }
 
     private func next() -> Piece? {
         state.withLock { state in
@@ -185,7 +189,8 @@ package final class BlockingPool: Sendable {
     }
 
     private func finish(_ piece: Piece) {
-        let took = (now() - piece.begun).microseconds
+        // One that was off its core for long says little of the next.
+        let took = min((now() - piece.begun).microseconds, 1_000_000)
         state.withLock { state in
             state.running -= 1
             state.usualTime = state.usualTime == 0 ? took : (state.usualTime * 7 + took) / 8

@@ -132,24 +132,29 @@ import Testing
         }
         defer { pool.stop() }
         let (started, gate, told) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
-        #expect(
-            pool.run {
-                started.signal()
-                gate.wait()
-            })
-        started.wait()
+        // The thread, then the relief.
+        for moment in [0, 250_000] as [Int64] {
+            clock.store(moment, ordering: .relaxed)
+            #expect(
+                pool.run {
+                    started.signal()
+                    gate.wait()
+                })
+            started.wait()
+        }
         let early = Mutex<Int?>(-1)
         let late = Mutex<Int?>(-1)
         let first = pool.run({ 1 }, completion: { value in late.withLock { $0 = value } })
-        clock.store(4_000_000, ordering: .relaxed)
+        clock.store(4_250_000, ordering: .relaxed)
         let second = pool.run({ 2 }) { value in
             early.withLock { $0 = value }
             told.signal()
         }
         #expect(first && second)
-        clock.store(4_000_001, ordering: .relaxed)
+        clock.store(4_250_001, ordering: .relaxed)
         gate.signal()
         told.wait()
+        gate.signal()
         #expect(late.withLock { $0 } == nil, "it waited longer than its gateway does")
         #expect(early.withLock { $0 } == 2)
     }
