@@ -117,6 +117,39 @@ extension Records {
     }
 }
 
+/// The lines of one group, held against their checks.
+private struct CheckedBody {
+    private(set) var lines: [EventGroup.Line] = []
+    /// The chain's behind each line.
+    private(set) var hashes: [[UInt8]] = []
+    /// Offsets of lines that are not those of their checks.
+    private(set) var changed: Set<Int> = []
+    let endsInHead: Bool
+    /// What the group says of itself, as far as its body could hold so many.
+    let claimedCount: Int64
+
+    init(_ group: EventGroup) {
+        lines = (try? group.lines()) ?? []
+        claimedCount = min(max(group.count, 1), Int64(group.body.count / EventChain.checkSize + 1))
+        var hash = group.previous
+        for (offset, line) in lines.enumerated() {
+            hash = EventChain.hash(line.bytes, after: hash)
+            hashes.append(hash)
+            if group.checksLinesAlone {
+                if !EventChain.check(of: line.bytes, { $0.elementsEqual(line.check) }) { changed.insert(offset) }
+            } else if changed.isEmpty, !hash.prefix(EventChain.checkSize).elementsEqual(line.check) {
+                changed.insert(offset)
+            }
+        }
+        endsInHead = hash == group.head
+    }
+
+    /// A length that was changed makes other lines of the bytes behind it: what is no line must not be named as one.
+    var isReadable: Bool {
+        !lines.isEmpty && (Int64(lines.count) == claimedCount || changed.isEmpty && endsInHead)
+    }
+}
+
 /// The pure part: takes groups in order.
 struct ChainCheck {
     static let mostFindings = 1000
@@ -124,7 +157,8 @@ struct ChainCheck {
     private let signing: ChainSigning
     private var anchors: AnchorCheck
     private var expected: Int64 = 1
-    private var previous = EventChain.origin
+    /// What the last group may have ended with: two, where what it says and what it leads to differ. That is told of it, and not of the next.
+    private var previous = [EventChain.origin]
     private var recorded: EventChain.Head?
     private(set) var report = ChainReport(head: EventChain.Head(seq: 0, hash: EventChain.origin))
 
@@ -140,12 +174,12 @@ struct ChainCheck {
         if let base {
             report.base = base.head.seq
             expected = base.head.seq + 1
-            previous = base.head.hash
+            previous = [base.head.hash]
             if signing.mac(ofCut: base.head) != base.mac {
                 find(.base, expected...expected, "the mark behind which lines were removed was not written with this database's key")
             }
         }
-        anchors.begin(after: EventChain.Head(seq: expected - 1, hash: previous))
+        anchors.begin(after: EventChain.Head(seq: expected - 1, hash: previous[0]))
         guard let row else { return }
         let head = EventChain.Head(seq: try row.integer(0), hash: try row.blob(1))
         recorded = head
@@ -167,57 +201,74 @@ struct ChainCheck {
 
     mutating func take(_ group: EventGroup, personal: [UInt8]?) {
         report.groups += 1
+        let body = CheckedBody(group)
+        if group.first <= report.base {
+            let last = max(group.first, group.first &+ body.claimedCount - 1)
+            find(.changed, group.first...last, "edited, and left here as evidence when retention removed what was around it")
+            return
+        }
         let before = report.findings.count
         if group.first > expected {
             find(.removed, expected...group.first - 1, "removed")
         } else if group.first < expected {
             find(.reordered, group.first...group.first, "stands where another line ended")
-        } else if group.previous != previous {
+        } else if !previous.contains(group.previous) {
             find(.changed, group.first...group.first, "its group does not follow the line before it")
         }
-        let lines = (try? group.lines()) ?? []
-        var hash = group.previous
+        let lines = body.lines
+        let last = max(group.first, group.first &+ Int64(max(lines.count, 1)) - 1)
+        guard body.isReadable else {
+            let last = max(group.first, group.first &+ body.claimedCount - 1)
+            find(.changed, group.first...last, "the group cannot be read")
+            expected = max(expected, last == .max ? last : last + 1)
+            previous = [group.head]
+            return
+        }
         var commitments: [(seq: Int64, role: PersonalEntry.Role, value: [UInt8])] = []
-        var isWhole = !lines.isEmpty
-        if lines.isEmpty { find(.changed, group.first...max(group.first, group.first &+ group.count &- 1), "the group cannot be read") }
         for (offset, line) in lines.enumerated() {
             let seq = group.first &+ Int64(offset)
-            hash = EventChain.hash(line.bytes, after: hash)
-            anchors.see(seq, hash: hash)
+            anchors.see(seq, hash: body.hashes[offset])
             let decoded = try? EventCodec.decode(line.bytes)
-            if isWhole, !hash.prefix(EventChain.checkSize).elementsEqual(line.check) {
-                // The checks of what follows in the group are made with this line's hash: they say nothing any more.
-                let rest = lines.count - offset - 1
-                let followers = rest == 0 ? "" : "; the \(rest) behind it in its group cannot be vouched for either"
-                find(.changed, seq...seq, "changed\(followers)")
-                isWhole = false
+            let isChanged = body.changed.contains(offset)
+            if isChanged {
+                // In the first version the checks of what follows in the group are made with this line's hash, and say nothing any more.
+                let rest = group.checksLinesAlone ? 0 : lines.count - offset - 1
+                find(
+                    .changed, seq...seq, rest == 0 ? "changed" : "changed; the \(rest) behind it in its group cannot be vouched for either")
             }
             guard let decoded else {
-                if isWhole { find(.changed, seq...seq, "cannot be read") }
+                if body.changed.isEmpty { find(.changed, seq...seq, "cannot be read") }
                 continue
             }
-            if decoded.seq != seq { find(.reordered, seq...seq, "line \(decoded.seq) stands in its place") }
+            if !isChanged, decoded.seq != seq { find(.reordered, seq...seq, "line \(decoded.seq) stands in its place") }
             report.events += 1
             report.first = min(report.first ?? decoded.event.at, decoded.event.at)
             report.last = max(report.last ?? decoded.event.at, decoded.event.at)
+            // What a changed line commits to says nothing of the fields beside it.
+            if isChanged { continue }
             if let value = decoded.subjectCommitment { commitments.append((seq, .subject, value)) }
             if let value = decoded.actorCommitment { commitments.append((seq, .actor, value)) }
         }
-        let last = max(group.first, group.first &+ Int64(max(lines.count, 1)) - 1)
-        if Int64(lines.count) != group.count, !lines.isEmpty {
+        if Int64(lines.count) != group.count {
             find(.changed, group.first...last, "the group says that it has \(group.count) lines, and has \(lines.count)")
         }
-        if isWhole, hash != group.head { find(.changed, last...last, "is not what the group ends with") }
+        if body.changed.isEmpty, !body.endsInHead {
+            let text = "the group does not end with the hash that it names: it, or lines together with their checks, were changed"
+            find(.changed, group.first...last, text)
+        }
         if !signing.isGenuine(group), report.findings.count == before {
             find(.forged, group.first...last, "not written with this database's key, or its record was changed")
         }
-        check(commitments, against: personal, of: group, last: last)
+        let changed = Set(body.changed.map { group.first &+ Int64($0) })
+        check(commitments, against: personal, of: group, last: last, except: changed)
         expected = max(expected, last == .max ? last : last + 1)
-        previous = isWhole ? hash : group.head
+        previous = [group.head]
+        if !body.endsInHead, body.changed.isEmpty { previous += body.hashes.suffix(1) }
     }
 
     private mutating func check(
-        _ commitments: [(seq: Int64, role: PersonalEntry.Role, value: [UInt8])], against bytes: [UInt8]?, of group: EventGroup, last: Int64
+        _ commitments: [(seq: Int64, role: PersonalEntry.Role, value: [UInt8])], against bytes: [UInt8]?, of group: EventGroup, last: Int64,
+        except changed: Set<Int64>
     ) {
         var entries: [PersonalEntry] = []
         do throws(DecodingError) {
@@ -235,7 +286,8 @@ struct ChainCheck {
             }
         }
         report.erased += erased.count
-        for entry in entries where !commitments.contains(where: { $0.seq == entry.seq && $0.role == entry.role }) {
+        for entry in entries
+        where !changed.contains(entry.seq) && !commitments.contains(where: { $0.seq == entry.seq && $0.role == entry.role }) {
             find(.personal, entry.seq...entry.seq, "personal fields were added to it")
         }
     }
@@ -257,7 +309,7 @@ struct ChainCheck {
         if now < last { find(.head, now...now, "the record of the chain's end was turned back; there are lines up to \(last)") }
         if recorded.seq >= expected {
             find(.cut, expected...recorded.seq, "missing at the end")
-        } else if recorded.seq == expected - 1, recorded.hash != previous {
+        } else if recorded.seq == expected - 1, !previous.contains(recorded.hash) {
             find(.head, recorded.seq...recorded.seq, "the record of the chain's end names another line")
         }
     }

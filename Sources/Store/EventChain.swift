@@ -40,6 +40,7 @@ package final class EventChain: Sendable {
         let first = head.seq + 1
         var body = ByteWriter()
         body.reserve(events.count * 224)
+        body.raw(EventGroup.preface)
         var personal = ByteWriter()
         personal.reserve(events.count * 64)
         var line = ByteWriter()
@@ -54,8 +55,8 @@ package final class EventChain: Sendable {
             EventCodec.encode(event, seq: head.seq, subject: subject, actor: actor, into: &line)
             head.hash = Self.hash(line.bytes, after: head.hash)
             body.blob(line.bytes)
-            // Tells which line of the group was changed; the MAC tells that one was.
-            body.raw(head.hash.prefix(Self.checkSize))
+            // Tells which lines of the group were changed; the MAC tells that one was.
+            Self.check(of: line.bytes) { body.raw($0) }
             earliest = min(earliest, event.at)
             latest = max(latest, event.at)
         }
@@ -111,6 +112,13 @@ package final class EventChain: Sendable {
         hash.update(data: previous)
         event.withUnsafeBytes { hash.update(bufferPointer: $0) }
         return hash.finalize().withUnsafeBytes { Array($0) }
+    }
+
+    /// Of the line alone, so that of several changed ones each is told.
+    static func check<Result>(of line: some ContiguousBytes, _ body: (Slice<UnsafeRawBufferPointer>) -> Result) -> Result {
+        var hash = SHA256()
+        line.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        return hash.finalize().withUnsafeBytes { body($0.prefix(checkSize)) }
     }
 
     /// Takes up the chain where it was left.
@@ -183,9 +191,20 @@ struct EventGroup: Sendable {
         var check: ArraySlice<UInt8>
     }
 
+    /// Begins a body whose checks are of each line alone. No line is empty, so none of the first version's bodies begins with 0; there a
+    /// check is of the chain's hash behind its line.
+    static let preface: [UInt8] = [0, 2]
+
+    var checksLinesAlone: Bool { body.first == 0 }
+
     func lines() throws(DecodingError) -> [Line] {
         var reader = ByteReader(body[...])
         var lines: [Line] = []
+        if checksLinesAlone {
+            _ = try reader.byte()
+            let version = try reader.byte()
+            guard version == Self.preface[1] else { throw .unknownVersion(version) }
+        }
         while reader.remaining > 0 {
             lines.append(Line(bytes: try reader.blob(), check: try reader.raw(EventChain.checkSize)))
         }

@@ -19,7 +19,8 @@ struct IndexCheck {
     }
 
     mutating func take(_ group: EventGroup, _ database: any SQLDatabase) throws(DatabaseError) {
-        guard group.first <= watermark, let lines = try? group.lines() else { return }
+        // What retention has passed and left is no part of what is searched for.
+        guard group.first > base, group.first <= watermark, let lines = try? group.lines() else { return }
         let subjects = lines.compactMap { try? EventCodec.subject(of: $0.bytes) }.filter { $0.seq <= watermark }
         let statements = subjects.map { subject in
             Statement(
@@ -42,7 +43,7 @@ struct IndexCheck {
                 kind: .index, lines: firstMissing...max(firstMissing, lastMissing),
                 text: "\(missing) of these lines are not found by a search for their login, user or client")
         }
-        let count = try database.read([Statement(.countIndexed, [.integer(watermark)])])[0][0].integer(0)
+        let count = try database.read([Statement(.countIndexed, [.integer(base), .integer(watermark)])])[0][0].integer(0)
         guard count != expected else { return nil }
         return ChainFinding(
             kind: .index, lines: min(base + 1, watermark)...watermark,
@@ -60,7 +61,8 @@ extension SQL {
         """)
     fileprivate static let countIndexed = SQL(
         """
-        SELECT (SELECT count(*) FROM event_login WHERE seq <= ?1) + (SELECT count(*) FROM event_user WHERE seq <= ?1)
-            + (SELECT count(*) FROM event_client WHERE seq <= ?1)
+        SELECT (SELECT count(*) FROM event_login WHERE seq > ?1 AND seq <= ?2)
+            + (SELECT count(*) FROM event_user WHERE seq > ?1 AND seq <= ?2)
+            + (SELECT count(*) FROM event_client WHERE seq > ?1 AND seq <= ?2)
         """)
 }

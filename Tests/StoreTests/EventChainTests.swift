@@ -55,17 +55,80 @@ import Testing
         #expect(try fixture.records.verifyChain().isIntact)
     }
 
-    @Test(arguments: TestDatabases.all) func changedLineOfAGroupIsNamedByItself(_ kind: TestDatabases) async throws {
+    @Test(arguments: TestDatabases.all, [[0], [1], [2], [0, 2], [0, 1, 2]]) func changedLineOfAGroupIsNamedByItself(
+        _ kind: TestDatabases, changing lines: [Int]
+    ) async throws {
         let fixture = try await Fixture(kind)
         let first = try fill(fixture)[2]
-        let body = try fixture.query("SELECT body FROM event_group WHERE first_seq = ?1", [.integer(first)])[0].blob(0)
-        let size = body.count / 3
-        for line in 0..<3 {
-            var changed = body
-            changed[line * size + size / 2] ^= 0x10
-            try fixture.tamper("UPDATE event_group SET body = ?2 WHERE first_seq = ?1", [.integer(first), .blob(changed)])
-            #expect(try fixture.records.verifyChain().findings.first?.lines == first + Int64(line)...first + Int64(line))
+        var body = try fixture.query("SELECT body FROM event_group WHERE first_seq = ?1", [.integer(first)])[0].blob(0)
+        let size = (body.count - EventGroup.preface.count) / 3
+        for line in lines { body[EventGroup.preface.count + line * size + size / 2] ^= 0x10 }
+        try fixture.tamper("UPDATE event_group SET body = ?2 WHERE first_seq = ?1", [.integer(first), .blob(body)])
+        let findings = try fixture.records.verifyChain().findings
+        #expect(findings.map(\.lines) == lines.map { first + Int64($0)...first + Int64($0) })
+        #expect(findings.allSatisfy { $0.kind == .changed && $0.text == "changed" })
+    }
+
+    /// What anybody can compute does not help: the group's MAC covers what it ends with.
+    @Test(arguments: TestDatabases.all) func lineThatWasChangedWithItsCheckIsTold(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        let first = try fill(fixture)[2]
+        var group = try #require(try groups(fixture).first { $0.first == first })
+        var lines = try group.lines().map { Array($0.bytes) }
+        lines[1][lines[1].count / 2] ^= 0x10
+        var body = ByteWriter()
+        body.raw(EventGroup.preface)
+        for line in lines {
+            body.blob(line)
+            EventChain.check(of: line) { body.raw($0) }
         }
+        group.body = body.bytes
+        try fixture.tamper("UPDATE event_group SET body = ?2 WHERE first_seq = ?1", [.integer(first), .blob(group.body)])
+        #expect(try fixture.records.verifyChain().findings.contains { $0.kind == .changed && $0.lines == first...first + 2 })
+    }
+
+    /// Groups of the first version have the chain's hash in place of a line's own.
+    @Test(arguments: TestDatabases.all) func groupsOfTheFirstVersionVerifyAndNameTheirFirstChangedLine(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        let first = try fill(fixture)[2]
+        for group in try groups(fixture) {
+            let (old, mac) = try firstVersion(of: group, fixture)
+            try fixture.tamper(
+                "UPDATE event_group SET body = ?2, mac = ?3 WHERE first_seq = ?1", [.integer(group.first), .blob(old), .blob(mac)])
+        }
+        #expect(try fixture.records.verifyChain().findings == [])
+        #expect(try fixture.records.events(EventFilter(limit: 2)).map(\.seq) == [first + 2, first + 1])
+        var body = try fixture.query("SELECT body FROM event_group WHERE first_seq = ?1", [.integer(first)])[0].blob(0)
+        let size = body.count / 3
+        for line in [1, 2] { body[line * size + size / 2] ^= 0x10 }
+        try fixture.tamper("UPDATE event_group SET body = ?2 WHERE first_seq = ?1", [.integer(first), .blob(body)])
+        let finding = try #require(try fixture.records.verifyChain().findings.first)
+        #expect(finding.lines == first + 1...first + 1 && finding.text.contains("the 1 behind it"), "\(finding)")
+    }
+
+    @Test func unknownVersionOfAGroupIsToldAndNotRead() throws {
+        var group = EventGroup(
+            first: 1, count: 1, earliest: start, latest: start, previous: EventChain.origin, head: EventChain.origin, mac: [],
+            body: [0, 3, 1, 1])
+        #expect(throws: DecodingError.unknownVersion(3)) { try group.lines() }
+        group.body = [0]
+        #expect(throws: DecodingError.truncated) { try group.lines() }
+    }
+
+    private func groups(_ fixture: Fixture) throws -> [EventGroup] {
+        try fixture.records.database.read([Statement(.groupsAbove, [.integer(0), .integer(100)])])[0].map { try EventGroup($0) }
+    }
+
+    private func firstVersion(of group: EventGroup, _ fixture: Fixture) throws -> (body: [UInt8], mac: [UInt8]) {
+        var (body, hash) = (ByteWriter(), group.previous)
+        for line in try group.lines() {
+            hash = EventChain.hash(line.bytes, after: hash)
+            body.blob(line.bytes)
+            body.raw(hash.prefix(EventChain.checkSize))
+        }
+        var old = group
+        old.body = body.bytes
+        return (old.body, fixture.records.chain.signing.mac(of: old))
     }
 
     @Test(arguments: TestDatabases.all, ["count", "at_first", "at_last"]) func changedNumberOfAGroupIsNamed(

@@ -98,6 +98,66 @@ import Testing
         #expect(try seqs(fixture)[0] == first)
     }
 
+    @Test(arguments: TestDatabases.all) func retentionGoesOnBehindWhatWasEditedAndEveryVerificationTellsOfIt(_ kind: TestDatabases)
+        async throws
+    {
+        let fixture = try await Fixture(kind)
+        try fill(fixture, days: 6)
+        let bound = start + .minutes(3 * 24 * 60)
+        while case .cut = try await cut(fixture, before: bound) {}
+        let later = bound + Self.day + Self.day
+        #expect(try fixture.records.editedFront(before: later) == nil, "nothing is wrong yet")
+        let groups = try fixture.query("SELECT first_seq, count FROM event_group ORDER BY first_seq")
+        let (first, next) = (try groups[0].integer(0), try groups[1].integer(0))
+        try fixture.tamper("UPDATE event_group SET at_last = at_last - 1 WHERE first_seq = ?1", [.integer(first)])
+        #expect(try fixture.records.editedFront(before: bound) == nil, "what follows is not old enough")
+        let lines = try #require(try fixture.records.editedFront(before: later))
+        #expect(lines == first...next - 1)
+        #expect(try fixture.records.evidence() == nil)
+        try await fixture.change { try await $0.passEdited(lines) }
+        // Once: by then the front is another.
+        try await fixture.change { try await $0.passEdited(lines) }
+        #expect(try fixture.records.trailExtent().base == lines.upperBound)
+        guard case .cut = try await cut(fixture, before: later) else {
+            Issue.record("retention did not go on")
+            return
+        }
+        while case .cut = try await cut(fixture, before: later) {}
+        #expect(try seqs(fixture).first == first, "the evidence is still there")
+        #expect(try fixture.query("SELECT first_seq FROM event_personal WHERE first_seq = ?1", [.integer(first)]).isEmpty)
+        let evidence = try #require(try fixture.records.evidence())
+        #expect(evidence == (1, first))
+        let findings = try fixture.records.verifyChain().findings
+        #expect(findings.map(\.lines) == [lines] && findings[0].text.contains("evidence"))
+        try fixture.reopen()
+        #expect(try fixture.records.verifyChain().findings == findings)
+        #expect(try await fixture.change { try await $0.tellOfCut(at: start) } > 0)
+        let told = try #require(try fixture.records.events(EventFilter(limit: 1)).first?.event)
+        #expect(told.details.first == .init("from", "\(lines.upperBound + 1)"), "what was left is not told as removed")
+    }
+
+    @Test(arguments: TestDatabases.all) func retentionGoesOnBehindLinesThatAreMissing(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        try fill(fixture, days: 6)
+        let groups = try fixture.query("SELECT first_seq FROM event_group ORDER BY first_seq").map { try $0.integer(0) }
+        try fixture.tamper("DELETE FROM event_group WHERE first_seq = ?1", [.integer(groups[0])])
+        let later = start + .minutes(4 * 24 * 60)
+        #expect(try await cut(fixture, before: later) == .damaged(at: groups[1]))
+        let lines = try #require(try fixture.records.editedFront(before: later))
+        #expect(lines == groups[0]...groups[1] - 1)
+        try await fixture.change { try await $0.passEdited(lines) }
+        #expect(try await cut(fixture, before: later) != .damaged(at: groups[1]))
+        #expect(try fixture.records.verifyChain().findings == [], "the event alone tells of what left nothing behind")
+    }
+
+    @Test(arguments: TestDatabases.all) func nobodyPassesAMarkThatWasChanged(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        try fill(fixture, days: 6)
+        while case .cut = try await cut(fixture, before: start + .minutes(3 * 24 * 60)) {}
+        try fixture.tamper("UPDATE chain_base SET mac = hash")
+        #expect(try fixture.records.editedFront(before: start + .minutes(6 * 24 * 60)) == nil)
+    }
+
     @Test(
         arguments: ["DELETE FROM chain_base", "UPDATE chain_base SET seq = seq + 2", "UPDATE chain_base SET mac = hash"], TestDatabases.all)
     func markThatWasChangedIsTold(_ change: String, _ kind: TestDatabases) async throws {

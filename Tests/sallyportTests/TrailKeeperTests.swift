@@ -4,9 +4,9 @@
 import Foundation
 import Logging
 import LoginEngine
-import Store
 import Testing
 
+@testable import Store
 @testable import sallyport
 
 @Suite struct TrailKeeperTests {
@@ -53,6 +53,24 @@ import Testing
             #expect(try await minute(5_256_030, 210) == 5)
             #expect(try await minute(240, 240) == 5)
             #expect(try records.verifyChain().isIntact)
+        }
+    }
+
+    @Test func anEditedEventIsToldAndPassed() async throws {
+        try await withKeeper("") { records, keeper, _ in
+            for day in [0, 1, 2, 400] as [Int64] { try await write(3, records, at: Self.day(day)) }
+            let edit = Statement(SQL(composed: "UPDATE event_group SET at_last = at_last - 1 WHERE first_seq = 2"), [])
+            #expect(try records.database.write([Unit([edit])], closing: { _ in [] })[0].isDone)
+            for minute in [0, 61] as [Int64] {
+                await keeper.everyMinute(at: Moment(wall: Self.day(406) + .minutes(minute), uptime: Timestamp(seconds: minute * 60)))
+            }
+            #expect(try records.trailExtent().base == 9)
+            let told = try records.events(EventFilter(limit: 3)).map(\.event)
+            #expect(told.map(\.kind) == [.trailCut, .trailCut, .trailCut])
+            #expect(told.map(\.reason) == [nil, "lines-edited", nil])
+            #expect(told.map(\.details).map { $0.map(\.value) } == [["3", "9"], ["2", "2"], ["1", "1"]])
+            let findings = try records.verifyChain().findings
+            #expect(findings.map(\.lines) == [2...2])
         }
     }
 

@@ -104,11 +104,62 @@ extension Records {
             }
             guard let last else { return .done }
             statements += [
-                Statement(.dropGroups, [.integer(last)]), Statement(.dropPersonal, [.integer(last)]),
+                Statement(.dropGroups, [.integer(start), .integer(last)]), Statement(.dropPersonal, [.integer(start), .integer(last)]),
                 Statement(.setBase, [.integer(head.seq), .blob(head.hash), .blob(chain.signing.mac(ofCut: head))]),
             ]
             if case .failed(let error) = try database.write([Unit(statements)], closing: { _ in [] })[0] { throw error }
             return .cut(head.seq - start)
+        }
+    }
+
+    /// Where `cutTrail` finds damage: the lines up to the next group that is what was written.
+    ///
+    /// - Returns: nil where there is no such group that is older than `time`, or where the mark itself was changed: then nothing goes on.
+    package func editedFront(before time: Timestamp) throws(StoreError) -> ClosedRange<Int64>? {
+        do throws(DatabaseError) {
+            let base = try database.read([Statement(.readBase)])[0].first.map { row throws(DatabaseError) in try CutMark(row) }
+            guard base.map({ chain.signing.mac(ofCut: $0.head) == $0.mac }) ?? true else { return nil }
+            let start = base?.head.seq ?? 0
+            for row in try database.read([Statement(.groupsAbove, [.integer(start), .integer(Self.groupsOfACut)])])[0] {
+                let group = try EventGroup(row)
+                guard chain.signing.isGenuine(group) else { continue }
+                return group.first > start + 1 && group.latest < time ? start + 1...group.first - 1 : nil
+            }
+            return nil
+        } catch {
+            throw StoreError(error)
+        }
+    }
+
+    /// Retention goes on behind edited lines. They stay in their place, so that every verification tells of them; what they held of persons
+    /// goes, as all of that age does.
+    package func passEdited(_ lines: ClosedRange<Int64>) async throws(StoreError) {
+        try await onWriter { [database, chain] () throws(DatabaseError) in
+            let results = try database.read([
+                Statement(.readBase), Statement(.groupsAbove, [.integer(lines.upperBound), .integer(1)]),
+            ])
+            let base = try results[0].first.map { row throws(DatabaseError) in try CutMark(row) }
+            // Somebody else was faster, or changed more meanwhile: it is looked at again in an hour.
+            guard (base?.head.seq ?? 0) + 1 == lines.lowerBound,
+                let group = try results[1].first.map({ row throws(DatabaseError) in
+                    try EventGroup(row)
+                }), group.first == lines.upperBound + 1, chain.signing.isGenuine(group)
+            else { return }
+            let head = EventChain.Head(seq: lines.upperBound, hash: group.previous)
+            let statements = [
+                Statement(.dropPersonal, [.integer(lines.lowerBound - 1), .integer(lines.upperBound)]),
+                Statement(.setBase, [.integer(head.seq), .blob(head.hash), .blob(chain.signing.mac(ofCut: head))]),
+                Statement(.toldUpTo, [.integer(head.seq)]),
+            ]
+            if case .failed(let error) = try database.write([Unit(statements)], closing: { _ in [] })[0] { throw error }
+        }
+    }
+
+    /// Groups that retention has passed and left as evidence: how many, and the first line of the oldest.
+    package func evidence() throws(StoreError) -> (groups: Int, first: Int64)? {
+        try read([Statement(.evidence)]) { results throws(DatabaseError) in
+            guard let row = results[0].first, try row.integer(0) > 0 else { return nil }
+            return (Int(try row.integer(0)), try row.integer(1))
         }
     }
 
@@ -163,12 +214,19 @@ extension SQL {
         ON CONFLICT (id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, mac = excluded.mac
         """)
     fileprivate static let setTold = SQL("UPDATE chain_base SET told = ?1 WHERE id = 1 AND told = ?2")
-    fileprivate static let dropGroups = SQL("DELETE FROM event_group WHERE first_seq <= ?1")
-    fileprivate static let dropPersonal = SQL("DELETE FROM event_personal WHERE first_seq <= ?1")
+    fileprivate static let dropGroups = SQL("DELETE FROM event_group WHERE first_seq > ?1 AND first_seq <= ?2")
+    fileprivate static let dropPersonal = SQL("DELETE FROM event_personal WHERE first_seq > ?1 AND first_seq <= ?2")
     fileprivate static let unindexLogin = SQL("DELETE FROM event_login WHERE login = ?1 AND seq = ?2")
     fileprivate static let unindexUser = SQL("DELETE FROM event_user WHERE \"user\" = ?1 AND seq = ?2")
     fileprivate static let unindexClient = SQL("DELETE FROM event_client WHERE client = ?1 AND seq = ?2")
-    fileprivate static let oldestGroup = SQL("SELECT at_first FROM event_group ORDER BY first_seq LIMIT 1")
+    fileprivate static let oldestGroup = SQL(
+        """
+        SELECT at_first FROM event_group WHERE first_seq > coalesce((SELECT seq FROM chain_base WHERE id = 1), 0)
+        ORDER BY first_seq LIMIT 1
+        """)
+    fileprivate static let toldUpTo = SQL("UPDATE chain_base SET told = ?1 WHERE id = 1")
+    fileprivate static let evidence = SQL(
+        "SELECT count(*), min(first_seq) FROM event_group WHERE first_seq <= (SELECT seq FROM chain_base WHERE id = 1)")
     fileprivate static let sizeOfNewest = SQL(
         """
         SELECT CAST(sum(length(g.body)) AS BIGINT), CAST(sum(g.count) AS BIGINT), count(*)

@@ -131,27 +131,42 @@ final class TrailKeeper: Sendable {
     private func cutAll(at now: Timestamp) async throws -> Bool {
         let dayBegan = Timestamp(seconds: now.seconds / 86_400 * 86_400)
         if let age = retention.age {
-            guard try await cut(before: dayBegan - age) else { return false }
+            guard try await cut(before: dayBegan - age, at: now) else { return false }
         }
         guard let size = retention.size else { return true }
         let extent = try records.trailExtent()
         guard extent.bytes > size else { return true }
         let tooMany = (extent.bytes - size) / max(1, extent.bytesPerEvent)
-        return try await cut(before: dayBegan - Retention.alwaysKept, upTo: extent.base + tooMany)
+        return try await cut(before: dayBegan - Retention.alwaysKept, upTo: extent.base + tooMany, at: now)
     }
 
-    private func cut(before time: Timestamp, upTo limit: Int64 = .max) async throws -> Bool {
+    /// The event first: whoever removes the edited lines afterwards does not remove what tells of them.
+    private func pass(_ lines: ClosedRange<Int64>, at now: Timestamp) async throws {
+        _ = try await records.tellOfCut(at: now)
+        let details = [Event.Detail("from", "\(lines.lowerBound)"), Event.Detail("to", "\(lines.upperBound)")]
+        try await records.append(Event(.trailCut, at: now, reason: "lines-edited", details: details))
+        logger.error(
+            "old events were edited or are missing: what is left of them stays as evidence, and retention goes on behind them; see `sallyport audit verify`",
+            metadata: ["from": "\(lines.lowerBound)", "to": "\(lines.upperBound)"])
+        try await records.passEdited(lines)
+    }
+
+    private func cut(before time: Timestamp, upTo limit: Int64 = .max, at now: Timestamp) async throws -> Bool {
         while true {
             switch try await records.cutTrail(before: time, upTo: limit) {
             case .done: return true
             case .damaged(let line):
+                if let lines = try records.editedFront(before: time) {
+                    try await pass(lines, at: now)
+                    continue
+                }
                 let isNew = state.withLock { state in
                     defer { state.damage = line }
                     return state.damage != line
                 }
                 if isNew {
                     logger.error(
-                        "the oldest events were edited and are kept as evidence: see `sallyport audit verify`",
+                        "the oldest events were edited, and retention waits before them: see `sallyport audit verify`",
                         metadata: ["event": "\(line)"])
                 }
                 return true
