@@ -34,7 +34,9 @@ import Testing
         _ = try await office.perform(AddFactor(user: "alice", kind: "totp"))
         let key = try String(contentsOfFile: office.path + "/master.key", encoding: .utf8)
         try await office.perform(ConfirmKeyCopy(copy: SecretText(key.trimmingCharacters(in: .whitespacesAndNewlines))))
-        #expect(try await findings(office).map(\.kind) == [.databaseRight, .keyRight, .clientsRight, .usersRight])
+        #expect(try await findings(office).map(\.kind) == [.databaseRight, .keyRight, .clientsRight, .backupNone, .usersRight])
+        try await office.records.noteBackup(at: Office.start, event: Event(.backupMade, at: Office.start))
+        #expect(try await findings(office).map(\.kind) == [.databaseRight, .keyRight, .clientsRight, .backupRight, .usersRight])
         #expect(try await findings(office).allSatisfy { $0.severity == .ok })
     }
 
@@ -78,6 +80,41 @@ import Testing
                 if !how[4].isEmpty { $0.helpfulMessages = true }
             })
         #expect(try await kinds(office, about: "office") == [try #require(Finding.Kind(rawValue: kind))])
+    }
+
+    @Test func aBackupThatIsOldIsRemindedOf() async throws {
+        let now = Office.start
+        #expect(BackupCheck.findings(last: nil, users: 0, now: now).isEmpty, "nothing to lose yet")
+        #expect(BackupCheck.findings(last: nil, users: 1, now: now).map(\.kind) == [.backupNone])
+        let week = Timestamp.Span.minutes(8 * 24 * 60)
+        #expect(BackupCheck.findings(last: now - week, users: 1, now: now).map(\.kind) == [.backupRight])
+        let old = BackupCheck.findings(last: now - week - .seconds(1), users: 1, now: now)
+        #expect(old.map(\.kind) == [.backupOld] && old[0].severity == .warning && old[0].text.contains("8 days"))
+        #expect(BackupCheck.findings(last: now + .seconds(9), users: 1, now: now).map(\.kind) == [.backupRight], "a clock set back")
+    }
+
+    @Test func aClientThatDeniesWithoutAPolicyIsNamed() async throws {
+        let office = try Office()
+        try await office.perform(
+            office.client {
+                $0.messageAuthenticator = "require"
+                $0.requirement = "deny"
+            })
+        #expect(try await kinds(office, about: "office") == [.nobodyLetIn])
+        let client = try #require(try office.records.clients().first)
+        var rule = PolicyRule(name: "staff", requirement: .passwordAndFactor)
+        let table = { (rule: PolicyRule) in PolicyTable([Policy(id: 1, revision: 1, rule: rule)]) }
+        let named = { (rule: PolicyRule) in
+            ClientCheck.findings([client], pinned: [], policies: table(rule)).contains { $0.kind == .nobodyLetIn }
+        }
+        #expect(!named(rule))
+        rule.when.clients = [client.id + 1]
+        #expect(named(rule), "of another client")
+        rule.when.clients = [client.id]
+        #expect(!named(rule))
+        rule.isReportOnly = true
+        #expect(named(rule), "a report-only one opens nothing")
+        #expect(named(PolicyRule(name: "none", requirement: .deny)))
     }
 
     @Test func aPinnedSourceIsProof() async throws {

@@ -5,7 +5,7 @@ internal import LoginEngine
 
 enum ClientCheck {
     /// - Parameter pinned: clients of which a source is held to Message-Authenticator.
-    static func findings(_ clients: [Client], pinned: Set<Int64>) -> [Finding] {
+    static func findings(_ clients: [Client], pinned: Set<Int64>, policies: PolicyTable) -> [Finding] {
         let enabled = clients.filter(\.settings.isEnabled)
         guard !enabled.isEmpty else {
             return [
@@ -16,7 +16,7 @@ enum ClientCheck {
         }
         let findings = enabled.flatMap { client in
             ofSecret(client, among: enabled) + ofAuthenticator(client, isPinned: pinned.contains(client.id)) + ofProof(client)
-                + ofReach(client)
+                + ofDenial(client, policies) + ofReach(client)
         }
         return findings.orElse(
             Finding(.clientsRight, nil, "\(Words.count(enabled.count, "client")): secrets of their own, none of them weak."))
@@ -103,6 +103,20 @@ enum ClientCheck {
                     remedy: "See that the gateway checks the password itself.")
             ]
         }
+    }
+
+    /// A client that denies is there for policies to open: without one it is a mistake, or a gateway that is out of service.
+    private static func ofDenial(_ client: Client, _ policies: PolicyTable) -> [Finding] {
+        guard client.settings.requirement == .deny else { return [] }
+        let opens = policies.policies.contains { policy in
+            !policy.rule.isReportOnly && policy.rule.requirement != .deny && policy.rule.when.fits(client)
+        }
+        if opens { return [] }
+        return [
+            Finding(
+                .nobodyLetIn, client.name, "Client \(client.name) denies, and no policy lets anybody in there: every login is refused.",
+                remedy: "Add one: sallyport policy add NAME --client \(client.name) --group GROUP --require password+factor")
+        ]
     }
 
     private static func ofReach(_ client: Client) -> [Finding] {

@@ -46,6 +46,16 @@ package struct ExamineNode: AdminOperation {
         examine("trail") { () throws(StoreError) in
             TrailClockCheck.findings(newest: try records.events(EventFilter(limit: 1)).first?.event.at, now: operations.now())
         }
+        examine("trail") { () throws(StoreError) in
+            guard let evidence = try records.evidence() else { return [] }
+            return [
+                Finding(
+                    .trailEdited, nil,
+                    "\(Words.count(evidence.groups, "group")) of the trail, from event \(evidence.first) on, "
+                        + "\(evidence.groups == 1 ? "was" : "were") edited, and retention left them as evidence.",
+                    remedy: "See `sallyport audit verify`, and find out who can write to the database.")
+            ]
+        }
         examine("database") { () throws(StoreError) in
             DatabaseCheck.findings(try records.examine(within: .seconds(Int64(seconds))), health: records.health())
         }
@@ -53,7 +63,11 @@ package struct ExamineNode: AdminOperation {
             KeyCheck.findings(try records.keyStatus(), dataDirectory: operations.ports.dataDirectory, damaged: records.damagedSecrets)
         }
         examine("clients") { () throws(StoreError) in
-            ClientCheck.findings(try records.clients(), pinned: Set(try records.pins(ofClient: nil).map(\.client)))
+            ClientCheck.findings(
+                try records.clients(), pinned: Set(try records.pins(ofClient: nil).map(\.client)), policies: try records.policySet().table)
+        }
+        examine("backups") { () throws(StoreError) in
+            BackupCheck.findings(last: try records.lastBackup(), users: try records.userFigures().active, now: operations.now())
         }
         examine("users") { () throws(StoreError) in UserCheck.findings(try records.userFigures()) }
         return findings

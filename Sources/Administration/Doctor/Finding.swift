@@ -72,6 +72,7 @@ extension Finding {
         case databaseUnwritable = "database-unwritable"
         case databaseNotDurable = "database-not-durable"
         case journalLarge = "journal-large"
+        case trailEdited = "trail-edited"
         // The key
         case keyRight = "key-right"
         case keyNotCopied = "key-not-copied"
@@ -80,6 +81,10 @@ extension Finding {
         case keyWaiting = "key-waiting"
         case keySpent = "key-spent"
         case secretsDamaged = "secrets-damaged"
+        // Backups
+        case backupRight = "backup-right"
+        case backupNone = "backup-none"
+        case backupOld = "backup-old"
         // Clients
         case clientsRight = "clients-right"
         case clientsNone = "clients-none"
@@ -91,6 +96,7 @@ extension Finding {
         case factorAlone = "factor-alone"
         case pushUnasked = "push-unasked"
         case passwordAlone = "password-alone"
+        case nobodyLetIn = "nobody-let-in"
         case rangeLarge = "range-large"
         case reasonTold = "reason-told"
         // Users
@@ -100,17 +106,18 @@ extension Finding {
 
         package var severity: Severity {
             switch self {
-            case .nodeRuns, .settingsRight, .clockRight, .filesRight, .diskRight, .databaseRight, .keyRight, .clientsRight, .usersRight:
+            case .nodeRuns, .settingsRight, .clockRight, .filesRight, .diskRight, .databaseRight, .keyRight, .backupRight, .clientsRight,
+                .usersRight:
                 .ok
             case .nodeStopped, .coreDumps, .clockUnchecked, .databaseUnchecked, .keyBesideData, .keyChanging, .keyWaiting, .clientsNone,
-                .authenticatorUnproven, .factorAlone, .passwordAlone, .rangeLarge, .reasonTold, .usersNone:
+                .authenticatorUnproven, .factorAlone, .passwordAlone, .nobodyLetIn, .rangeLarge, .reasonTold, .usersNone, .backupNone:
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
-                .pushUnasked, .factorMissing:
+                .pushUnasked, .factorMissing, .backupOld:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
-                .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .secretsDamaged, .secretKnown:
+                .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged, .secretKnown:
                 .problem
             }
         }
