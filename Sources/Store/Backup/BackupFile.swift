@@ -116,6 +116,14 @@ package final class BackupReader {
         (header, check, ahead) = try Self.begin(descriptor, path)
     }
 
+    /// What was sealed, without its seal: behind that, too, nothing is trusted, and a fuzzer cannot make one.
+    package init(unsealed bytes: [UInt8]) {
+        path = "unsealed"
+        descriptor = -1
+        (header, check, ahead) = (BackupHeader(kind: .masterKey, parameters: []), [], [])
+        (opened, size, isAtEnd) = (bytes, bytes.count, true)
+    }
+
     private static func begin(_ descriptor: Int32, _ path: String) throws(StoreError) -> (BackupHeader, [UInt8], [UInt8]) {
         do throws(StoreError) {
             let (kind, count) = try BackupHeader.begin(try bytes(descriptor, BackupHeader.fixedSize))
@@ -129,7 +137,9 @@ package final class BackupReader {
         }
     }
 
-    deinit { Glibc.close(descriptor) }
+    deinit {
+        if descriptor >= 0 { Glibc.close(descriptor) }
+    }
 
     package var isForPassphrase: Bool { header.kind == .passphrase }
     package var isForRecipient: Bool { header.kind == .recipient }

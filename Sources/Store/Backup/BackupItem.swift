@@ -26,7 +26,7 @@ package struct BackupOrigin: Sendable, Equatable {
     package var keyFingerprint: String { MasterKey.fingerprint(ofCheck: keyCheck) }
 }
 
-enum BackupItem: Sendable, Equatable {
+package enum BackupItem: Sendable, Equatable {
     case origin(BackupOrigin)
     case key(Secret)
     case table(name: String, columns: [String])
@@ -40,7 +40,7 @@ enum BackupItem: Sendable, Equatable {
     static let longest = 64 << 20
     private static let mostColumns = 256
 
-    var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         var out = ByteWriter()
         switch self {
         case .origin(let origin):
@@ -99,7 +99,7 @@ enum BackupItem: Sendable, Equatable {
         }
     }
 
-    init(_ bytes: ArraySlice<UInt8>) throws(DecodingError) {
+    package init(_ bytes: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(bytes)
         let kind = try reader.byte()
         switch kind {
