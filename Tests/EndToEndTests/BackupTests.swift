@@ -86,6 +86,61 @@ import Testing
         #expect(try await running.end().status == 0)
     }
 
+    /// The database alone was put back by other means, as a snapshot of the machine does it.
+    @Test(arguments: [false, true]) func aDatabaseThatWasPutBackIsMadeSafeInPlace(keepsRecoveryCodes: Bool) async throws {
+        let folder = try TemporaryFolder()
+        var node = try await filledNode(in: folder)
+        let made = try await node.command("factor", "add", "carol", "recovery", "--json")
+        let codes = made.output.matches(of: /sp-[0-9a-z]{4}-[0-9a-z]{4}-[0-9a-z]{4}-[0-9a-z]{4}/).map { String($0.output) }
+        try #require(codes.count == 10, "\(made.everything)")
+        let hotp = try TestToken(uri: "otpauth://hotp/bob?secret=\(Self.key)&counter=0")
+        let totp = try TestToken(uri: "otpauth://totp/carol?secret=\(Self.key)")
+        var gateway = try GatewayClient(try await node.endpoint(), secret: Self.clientSecret)
+        #expect(try await gateway.login("bob", append(try hotp.code(counter: 0)))?.code == .accessAccept)
+        try await stop(node)
+        let (database, copy) = (folder.path + "/sallyport.sqlite", folder.path + "/copy")
+        try FileManager.default.copyItem(atPath: database, toPath: copy)
+
+        node = try await NodeProcess.start(in: folder)
+        gateway = try GatewayClient(try await node.endpoint(), secret: Self.clientSecret)
+        // Used behind the copy, which does not know it.
+        let code = try totp.code()
+        #expect(try await gateway.login("bob", append(try hotp.code(counter: 1)))?.code == .accessAccept)
+        #expect(try await gateway.login("carol", append(code))?.code == .accessAccept)
+        #expect(try await gateway.login("carol", append(codes[0]))?.code == .accessAccept)
+        // Not under a running node.
+        let refused = try await node.command("restore", "--in-place")
+        #expect(refused.status != 0 && refused.errors.contains("works on this data directory"), "\(refused.everything)")
+        try await stop(node)
+        for file in try FileManager.default.contentsOfDirectory(atPath: folder.path) where file.hasPrefix("sallyport.sqlite") {
+            try FileManager.default.removeItem(atPath: "\(folder.path)/\(file)")
+        }
+        try FileManager.default.moveItem(atPath: copy, toPath: database)
+
+        #expect(try await node.command("restore", "--in-place", "some.backup").status == 64)
+        #expect(try await node.command("restore", "--in-place", "--dry-run").status == 64)
+        let safe = try await Program.sallyport.run(
+            ["restore", "--in-place", "--data-dir", folder.path] + (keepsRecoveryCodes ? ["--keep-recovery-codes"] : []))
+        #expect(safe.status == 0, "\(safe.everything)")
+        #expect(safe.output.contains("Epoch 2: \(keepsRecoveryCodes ? "0 recovery codes" : "10 recovery codes") void, 1 HOTP token"))
+
+        node = try await NodeProcess.start(in: folder)
+        gateway = try GatewayClient(try await node.endpoint(), secret: Self.clientSecret)
+        #expect(try await gateway.login("carol", append(code))?.code == .accessReject)
+        #expect(try await gateway.login("bob", append(try hotp.code(counter: 1)))?.code == .accessReject)
+        try await waitForRejects(1, "code-beyond-window", folder.path)
+        // What was used may be among those that are kept: that is what the flag says.
+        #expect(try await gateway.login("carol", append(codes[5]))?.code == (keepsRecoveryCodes ? .accessAccept : .accessReject))
+        #expect(try await gateway.login("bob", append(try hotp.code(counter: 3)))?.code == .accessReject)
+        try await waitForRejects(2, "code-beyond-window", folder.path)
+        #expect(try await gateway.login("bob", append(try hotp.code(counter: 4)))?.code == .accessAccept)
+        let told = try await node.command("audit", "list", "--kind", "restored", "--json")
+        #expect(told.status == 0 && told.output.contains("\"restored\""), "\(told.everything)")
+        let verified = try await node.command("audit", "verify")
+        #expect(verified.status == 0, "\(verified.everything)")
+        try await stop(node)
+    }
+
     /// What waits for its successor is written behind the answer, with the event.
     private func waitForRejects(_ count: Int, _ reason: String, _ data: String) async throws {
         for _ in 0..<20 {
