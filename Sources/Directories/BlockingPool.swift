@@ -12,14 +12,12 @@ internal import Synchronization
     internal import Musl
 #endif
 
-/// A fixed number of threads that only compute, and only with what the others leave of the cores (`SCHED_IDLE`), and one of normal
-/// priority that hands out work and speaks for them.
+/// A fixed number of threads that only compute (`SCHED_BATCH`), and one that hands out work and speaks for them.
 ///
-/// Such a thread may be off its core for a long time, so it must never hold a lock that a login wants: it takes none. Work reaches it and
-/// leaves it by semaphores, and what follows (`completion`, and the memory of the closures) is done by the other thread. A thread with a
-/// low priority alone would not do: the kernel lets it end its slice of some milliseconds before it wakes who has more right to the core.
-///
-/// Where the others leave too little, one more thread of low priority takes work, so that passwords are slow and not stuck.
+/// Such a thread may be off its core for a while, so it must never hold a lock that a login wants: it takes none. Work reaches it and
+/// leaves it by semaphores, and what follows (`completion`, and the memory of the closures) is done by the other thread. The priority is the
+/// usual one on purpose: with a lower one, or `SCHED_IDLE`, Linux with groups of tasks (autogroup) was seen to let the kernel threads that
+/// end a write wait for 300 ms, and with them every login.
 ///
 /// Work that could not be done in time is refused at once, first in, first out: retransmissions of a request that waits here join it,
 /// so the oldest is still the one that somebody waits for.
@@ -29,7 +27,6 @@ package final class BlockingPool: Sendable {
     package let queueLimit: Int
     /// How long work may wait. Longer, and its gateway has given up.
     package let patience: Timestamp.Span
-    /// The last one is the relief.
     private let workers: [Worker]
     private let state = Mutex(State())
     private let wake = DispatchSemaphore(value: 0)
@@ -74,7 +71,7 @@ package final class BlockingPool: Sendable {
         self.patience = patience
         self.now = now
         self.whenIdle = whenIdle
-        workers = (0...self.threads).map { [threads = self.threads] in Worker(isRelief: $0 == threads) }
+        workers = (0..<self.threads).map { _ in Worker() }
         for worker in workers { start(name) { [wake] in worker.work(telling: wake) } }
         start("\(name).out") { [self] in handOut() }
     }
@@ -132,7 +129,7 @@ package final class BlockingPool: Sendable {
         var mayHoldMemory = false
         while true {
             if mayHoldMemory {
-                if wake.wait(timeout: .now() + (isBusy ? Self.starvation : .seconds(1))) == .timedOut, !isBusy {
+                if wake.wait(timeout: .now() + .seconds(1)) == .timedOut, load == (0, 0) {
                     mayHoldMemory = false
                     whenIdle()
                     continue
@@ -143,7 +140,7 @@ package final class BlockingPool: Sendable {
             mayHoldMemory = true
             for worker in workers {
                 if let piece = worker.takeFinished() { finish(piece) }
-                while worker.isFree, !worker.isRelief || isStarved, let piece = next() { begin(piece, on: worker) }
+                while worker.isFree, let piece = next() { begin(piece, on: worker) }
             }
             guard state.withLock({ $0.isStopped }) else { continue }
             refuseTheRest()
@@ -154,18 +151,6 @@ package final class BlockingPool: Sendable {
             }
         }
     }
-
-    /// Work that takes some 25 ms of a core has not ended for so long: next to nothing is left of the cores.
-    private static let starvation = DispatchTimeInterval.milliseconds(250)
-
-    private var isStarved: Bool {
-        let moment = now()
-        return workers.contains { worker in
-            worker.begun.map { !worker.isRelief && moment - $0 >= .milliseconds(250) } ?? false
-        }
-    }
-
-    private var isBusy: Bool { load != (0, 0) }
 
     private func next() -> Piece? {
         state.withLock { state in
@@ -242,19 +227,12 @@ private final class Errand<Value: Sendable>: Piece, @unchecked Sendable {
 
 /// A thread that computes. Its place is handed to and fro by `go` and `isDone`, so that it needs no lock.
 private final class Worker: @unchecked Sendable {
-    /// Only for when the others do not get on.
-    let isRelief: Bool
     private let go = DispatchSemaphore(value: 0)
     private let isDone = Atomic<Bool>(false)
     /// Nil: free, or to end.
     private var piece: Piece?
 
-    init(isRelief: Bool) {
-        self.isRelief = isRelief
-    }
-
     var isFree: Bool { piece == nil }
-    var begun: Timestamp? { piece?.begun }
 
     func begin(_ piece: Piece) {
         self.piece = piece
@@ -270,7 +248,7 @@ private final class Worker: @unchecked Sendable {
     }
 
     func work(telling wake: DispatchSemaphore) {
-        lowerPriority()
+        yieldToOthers()
         while true {
             go.wait()
             guard let piece else { return }
@@ -280,13 +258,12 @@ private final class Worker: @unchecked Sendable {
         }
     }
 
-    /// `SCHED_IDLE` of Linux's <sched.h>.
-    private static let idlePolicy: CInt = 5
+    /// `SCHED_BATCH` of Linux's <sched.h>: never takes a core from another thread when it wakes.
+    private static let batchPolicy: CInt = 3
 
-    private func lowerPriority() {
+    private func yieldToOthers() {
         var parameters = sched_param()
         parameters.sched_priority = 0
-        if !isRelief, sched_setscheduler(0, Self.idlePolicy, &parameters) == 0 { return }
-        setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+        _ = sched_setscheduler(0, Self.batchPolicy, &parameters)
     }
 }
