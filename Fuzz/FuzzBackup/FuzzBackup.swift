@@ -27,7 +27,13 @@ let keys = MasterKey(Secret([UInt8](repeating: 7, count: 32))).map { [$0] } ?? [
 /// A passphrase costs nothing here: what argon2id does with it is not what is asked.
 let passphrase = BackupPassphrase(Secret(utf8: "four words or more")) { secret, _, _ in secret }
 let magic = Array("SALLYPORT BACKUP\n".utf8)
-let file = memfd_create("backup", 0)
+/// Without a name: it is gone with the process.
+let file: CInt = {
+    var template = Array("/tmp/sallyport-fuzz-XXXXXX".utf8CString)
+    let file = mkstemp(&template)
+    unlink(template)
+    return file
+}()
 
 /// Crashes when something that the store promises of hostile backups does not hold.
 func probe(_ bytes: [UInt8]) {
