@@ -52,6 +52,14 @@ import Testing
         #expect(pace.taken == 6)
     }
 
+    @Test func burstsAreDueAtOnceAndHoldTheRate() {
+        var pace = Pace(from: 1_000, perSecond: 1_000_000, burst: 4)
+        #expect((0..<5).map { _ in pace.take(at: 1_000) } == [1_000, 1_000, 1_000, 1_000, nil])
+        #expect(pace.nextDue == 5_000)
+        #expect(pace.take(at: 4_999) == nil)
+        #expect((0..<5).map { _ in pace.take(at: 5_000) } == [5_000, 5_000, 5_000, 5_000, nil])
+    }
+
     @Test func rateIsHeldOverALongTime() {
         var pace = Pace(from: 0, perSecond: 33_333)
         var count = 0

@@ -32,7 +32,11 @@ final class LoadGenerator {
 
     func run() throws -> LoadTally {
         let start = monotonicNanoseconds()
-        pace = (plan.rate ?? (plan.mode.isAnswered ? nil : LoadPlan.unansweredRate)).map { Pace(from: start, perSecond: $0) }
+        if let rate = plan.rate {
+            pace = Pace(from: start, perSecond: rate)
+        } else if !plan.mode.isAnswered {
+            pace = Pace(from: start, perSecond: LoadPlan.unansweredRate, burst: LoadPlan.unansweredBurst)
+        }
         let measureFrom = start + UInt64(plan.warmup * 1e9)
         let end = measureFrom + UInt64(plan.seconds * 1e9)
         var nextSweep = start + 100_000_000

@@ -37,21 +37,25 @@ struct LoadPlan {
     static let rest: UInt64 = 10_000_000_000
     /// Packets that nobody answers tell nothing of when the next may follow.
     static let unansweredRate = 20_000.0
+    /// They come as many at a time as logins are open in a closed loop: one by one, waking the server would be nearly all that is measured.
+    static let unansweredBurst = 64
 }
 
-/// When the requests of an open load are due: evenly, whether or not the server keeps up. A latency counts from then, so that a
-/// server that stands still for a while is charged for everything that would have come meanwhile.
+/// When the requests of an open load are due: evenly, or so many at a time, whether or not the server keeps up. A latency counts from
+/// then, so that a server that stands still for a while is charged for everything that would have come meanwhile.
 struct Pace {
     private let start: UInt64
     private let perSecond: Double
+    private let burst: Int
     private(set) var taken = 0
 
-    init(from start: UInt64, perSecond: Double) {
+    init(from start: UInt64, perSecond: Double, burst: Int = 1) {
         self.start = start
         self.perSecond = perSecond
+        self.burst = burst
     }
 
-    var nextDue: UInt64 { start + UInt64(Double(taken) * 1e9 / perSecond) }
+    var nextDue: UInt64 { start + UInt64(Double(taken / burst * burst) * 1e9 / perSecond) }
 
     /// When the next one was due; nil while none is.
     mutating func take(at now: UInt64) -> UInt64? {
