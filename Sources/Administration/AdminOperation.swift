@@ -43,7 +43,7 @@ package struct Done: Codable, Sendable, Equatable {
 package enum Verbs {
     package static let all: [any AdminOperation.Type] = [
         AddUser.self, ListUsers.self, ShowUser.self, SetUser.self, RemoveUser.self, EraseUser.self, UnlockUser.self,
-        ImportUsers.self,
+        ImportUsers.self, ShowPasswordKeeping.self, KeepPasswords.self, DropPasswords.self,
         AddGroup.self, ListGroups.self, ShowGroup.self, SetGroup.self, RemoveGroup.self,
         AddClient.self, ListClients.self, ShowClient.self, SetClient.self, RemoveClient.self, UnpinClient.self,
         RevealClientSecret.self, NodeStatus.self,

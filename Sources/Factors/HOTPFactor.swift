@@ -29,11 +29,7 @@ package struct HOTPFactor: SecondFactor {
 
     package func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict {
         guard let code = OTPCode.normalized(text), code.utf8.count == factor.digits else { return .malformed }
-        let token = factor.derived.value { () -> Token? in
-            guard let key = try? factor.secret.reveal({ try OTPKey($0) }) else { return nil }
-            return (try? HOTP(key: key, algorithm: factor.algorithm.otp, digits: factor.digits)).map { Token($0) }
-        }
-        guard let hotp = token?.hotp else { return .wrong }
+        guard let hotp = token(of: factor)?.hotp else { return .wrong }
         // A counter at the end of its range is no token's: an editor's or an import's mistake must not stop the node.
         guard factor.highestUsed < Self.highestCounter else { return .wrong }
         func right(_ counter: UInt64) -> CodeVerdict { .right(.hotp(factor: factor.id, counter: Int64(clamping: counter))) }
@@ -55,6 +51,28 @@ package struct HOTPFactor: SecondFactor {
                 Factor.Resynchronisation(counter: Int64(clamping: counter), expires: now.wall + Self.resynchronisationLife))
         }
         return .wrong
+    }
+
+    /// As `verify`, but for what is beyond the window: a token that is far ahead comes back by a code that is shown.
+    package func codes(for factor: Factor, at now: Moment) -> [LiveCode] {
+        guard let hotp = token(of: factor)?.hotp, factor.highestUsed < Self.highestCounter else { return [] }
+        let next = max(0, factor.highestUsed + 1)
+        var counters: [Int64] = []
+        if factor.unproven.map({ factor.highestUsed > $0 }) ?? true { counters += next..<next + Int64(Self.window) }
+        if let wait = factor.resynchronisation, now.wall <= wait.expires, wait.counter >= factor.highestUsed,
+            wait.counter < Self.highestCounter
+        {
+            counters.append(wait.counter + 1)
+        }
+        counters += max(0, next - Self.remembered)..<next
+        return counters.map { LiveCode(hotp.code(counter: UInt64($0)), .hotp(factor: factor.id, counter: $0)) }
+    }
+
+    private func token(of factor: Factor) -> Token? {
+        factor.derived.value {
+            guard let key = try? factor.secret.reveal({ try OTPKey($0) }) else { return nil }
+            return (try? HOTP(key: key, algorithm: factor.algorithm.otp, digits: factor.digits)).map { Token($0) }
+        }
     }
 
     /// With its key taken in; kept with the factor.

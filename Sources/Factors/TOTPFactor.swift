@@ -20,13 +20,25 @@ package struct TOTPFactor: SecondFactor {
 
     package func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict {
         guard let code = OTPCode.normalized(text), code.utf8.count == factor.digits else { return .malformed }
-        let token = factor.derived.value { () -> Token? in
+        guard let totp = token(of: factor)?.totp else { return .wrong }
+        guard let step = totp.match(code, at: now.wall.seconds, window: Self.window, drift: factor.drift) else { return .wrong }
+        return .right(.totp(factor: factor.id, step: step))
+    }
+
+    package func codes(for factor: Factor, at now: Moment) -> [LiveCode] {
+        guard let totp = token(of: factor)?.totp else { return [] }
+        let centre = totp.step(at: now.wall.seconds) + Int64(factor.drift)
+        // The likeliest first.
+        return (0...Int64(Self.window)).flatMap { $0 == 0 ? [centre] : [centre - $0, centre + $0] }.compactMap { step in
+            totp.code(step: step).map { LiveCode($0, .totp(factor: factor.id, step: step)) }
+        }
+    }
+
+    private func token(of factor: Factor) -> Token? {
+        factor.derived.value {
             guard let key = try? factor.secret.reveal({ try OTPKey($0) }) else { return nil }
             return (try? TOTP(key: key, algorithm: factor.algorithm.otp, digits: factor.digits, period: factor.period)).map { Token($0) }
         }
-        guard let totp = token?.totp else { return .wrong }
-        guard let step = totp.match(code, at: now.wall.seconds, window: Self.window, drift: factor.drift) else { return .wrong }
-        return .right(.totp(factor: factor.id, step: step))
     }
 
     /// With its key taken in; kept with the factor.

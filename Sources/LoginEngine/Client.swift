@@ -78,6 +78,12 @@ package struct ClientSettings: Sendable, Equatable {
     package var waitingShape: WaitingShape = .hold
     /// Whether an append client's password is checked at a directory before its tail was seen to be a code.
     package var bindBeforeCode = false
+    /// How its requests may prove a password or code.
+    package var schemes: ProofSchemes = .pap
+    /// The product that it is.
+    package var profile = ClientProfile.generic.name
+    /// A name (`UserName.key`) that the product asks about to see whether somebody answers: refused, and nothing is written.
+    package var probeUser: String?
     package var isEnabled = true
     /// What policies may name it by; sorted, lower case.
     package var tags: [String] = []

@@ -14,6 +14,8 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case userUnlocked = 23
     /// A person's row is gone and what the trail says of them is being erased; again when it is done, with the number of events.
     case userErased = 24
+    /// What is kept of passwords beside their hash was enabled, or ended and erased.
+    case passwordKeepingChanged = 25
     case groupAdded = 30
     case groupChanged = 31
     case groupRemoved = 32
@@ -76,6 +78,11 @@ package enum RejectReason: String, Sendable, CaseIterable {
     case keywordNotAllowed = "keyword-not-allowed"
     case sameWrongProof = "same-wrong-proof-again"
     case protocolNotSupported = "protocol-not-supported"
+    case protocolNotAllowed = "protocol-not-allowed"
+    case appendNeedsPlaintext = "append-needs-pap"
+    case passwordNotKept = "password-not-kept-for-protocol"
+    case passwordExpired = "password-must-be-changed"
+    case newPasswordRefused = "new-password-refused"
     case sourceUnreachable = "password-source-unreachable"
     case nameMalformed = "name-malformed"
     case changedMeanwhile = "changed-meanwhile"

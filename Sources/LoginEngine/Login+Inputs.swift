@@ -7,6 +7,11 @@ extension Login {
         /// One reading per text of `readCodes`, in order.
         case codesRead([CodeReading])
         case passwordChecked(PasswordVerdict)
+        /// What a hashed proof was tried with: the first code that fits, if any does.
+        case codesMatched(CodeReading, PasswordCandidate?)
+        /// With the candidate that fitted.
+        case passwordMatched(PasswordVerdict, PasswordCandidate?)
+        case passwordChanged(PasswordChangeVerdict)
         /// The row behind the handle is durable, or was not written.
         case suspended(NoAnswer?)
         case settled(SettlementOutcome)
@@ -18,7 +23,7 @@ extension Login {
         /// More factors were started for this user lately than is decent.
         case tooManyStarts
         /// The next packet of a login that waits: what was typed, and the handle it came with.
-        case typed(Secret, handle: HandleID, request: LoginRequest, Ruling)
+        case typed(PasswordProof, handle: HandleID, request: LoginRequest, Ruling)
         /// A retry joined after the phone had answered.
         case rejoined(LoginRequest, Ruling)
         /// The gateway is about to give up on what is held.
@@ -30,6 +35,11 @@ extension Login {
     package enum Action: Sendable, Equatable {
         case readCodes([String])
         case checkPassword(Secret)
+        /// The codes that would be taken now, and the password that is kept, against a proof that shows none.
+        case matchCodes(HashedProof)
+        case matchPassword(HashedProof)
+        /// The old password was proved.
+        case changePassword(to: Secret)
         case suspend(SuspendedLogin, Event)
         case settle(Settlement)
         case startFactor(Int64, lives: Timestamp.Span)

@@ -5,11 +5,16 @@
 
 extension Login {
     /// The request carries a handle: everything it names must fit, else it is nobody's.
-    mutating func resume(_ field: Secret, now: Moment) -> [Action] {
+    mutating func resume(now: Moment) -> [Action] {
         guard let row = facts.suspended else { return reject(.handleUnknown, now: now) }
         guard row.client == client.id, row.nameKey == nameKey, row.station == request.callingStation, row.user == facts.user?.id
         else { return reject(.handleOfAnother, now: now) }
         if let recorded = row.decision {
+            if recorded.isAccept, case .hashed(let proof) = request.proof, repeatable(recorded, now: now) {
+                // What the accept proves the server by has to be made of the code again; the settlement finds the decision.
+                handle = row.handle
+                return matchCodes(proof, now: now)
+            }
             return repeated(recorded, now: now) ?? reject(.handleSpent, now: now)
         }
         if now.wall > row.expires { return reject(.handleExpired, now: now) }
@@ -17,7 +22,7 @@ extension Login {
         if row.firstFactor == .wrong {
             // Under `concealFactor` both were asked for and are judged together: the code is not looked at.
             steps.add("password-was-wrong", at: now, since: began)
-            return reject(facts.user == nil ? .unknownUser : .wrongPassword, now: now)
+            return reject(facts.user == nil ? .unknownUser : mustChangePassword ? .passwordExpired : .wrongPassword, now: now)
         }
         if readsAs == .passwordAndFactor, row.firstFactor != .right {
             // The client asked for less when it gave this handle out.
@@ -27,7 +32,11 @@ extension Login {
         if isDenied, row.firstFactor == .right { return reject(.deniedByPolicy, now: now) }
         if facts.factors.isEmpty { return row.firstFactor == .right ? withoutFactor(now: now) : reject(noFactorReason, now: now) }
         if wasWrongJustNow { return reject(.sameWrongProof, now: now) }
-        return readCode(field, now: now)
+        switch request.proof {
+        case .plaintext(let field): return readCode(field, now: now)
+        case .hashed(let proof): return matchCodes(proof, now: now)
+        case .unsupported: return reject(.protocolNotSupported, now: now)
+        }
     }
 
     /// Whether a recorded decision was made for this very request: the same bytes, or a retry that this client may make.
@@ -45,7 +54,7 @@ extension Login {
         return [
             .answer(
                 recorded.isAccept
-                    ? .accept(recorded.login) : .reject(recorded.login, message: message(for: .handleSpent)))
+                    ? .accept(recorded.login, proven: proven) : .reject(recorded.login, message: message(for: .handleSpent)))
         ]
     }
 }
@@ -154,14 +163,27 @@ extension Login {
             self.handle = handle
             self.request = request
             return reject(.factorDenied, now: now)
-        case (_, .typed(let text, let handle, let request, let ruling)):
+        case (_, .typed(let proof, let handle, let request, let ruling)):
             self.handle = handle
             self.request = request
-            if !text.isEmpty { return readWhileWaiting(text) }
+            switch proof {
+            case .plaintext(let text):
+                if !text.isEmpty { return readWhileWaiting(text) }
+            case .hashed(let proof):
+                // Nothing but OK was pressed where the proof is one of an empty password.
+                let nothing = PasswordCandidate.text(Secret([]))
+                guard proof.fits(nothing) else { return [.matchCodes(proof)] }
+                proven = ProvenPassword(nothing, isCode: true)
+            case .unsupported:
+                return [.cancelFactor] + reject(.protocolNotSupported, now: now)
+            }
             return phase == .approvedLate ? acceptLate(under: ruling, now: now) : [.hold(client.settings.holdTime)]
         case (.waiting, .codesRead(let readings)), (.approvedLate, .codesRead(let readings)):
             // A code typed while a phone is asked wins, or ends the login.
             return [.cancelFactor] + codeRead(readings.first ?? CodeReading(.malformed, factor: nil), now: now)
+        case (.waiting, .codesMatched(let reading, let candidate)), (.approvedLate, .codesMatched(let reading, let candidate)):
+            proven = candidate.map { ProvenPassword($0, isCode: true) }
+            return [.cancelFactor] + codeRead(reading, now: now)
         default:
             return []
         }
@@ -231,7 +253,7 @@ extension Login {
             ]
         }
         phase = .decided
-        return [.answer(.reject(id, message: message(for: reason))), .record(event)]
+        return [.answer(refused(reason)), .record(event)]
     }
 
     mutating func decide(_ answer: LoginAnswer) -> [Action] {
@@ -243,21 +265,17 @@ extension Login {
         switch (verdict, outcome) {
         case (.accept, .done):
             phase = .decided
-            return [.forgive(proved), .answer(.accept(id))]
+            return [.forgive(proved), .answer(.accept(id, proven: proven))]
         case (.reject(let reason), .done):
             phase = .decided
-            return [.answer(.reject(id, message: message(for: reason)))]
+            return [.answer(refused(reason))]
         case (.accept, .markUsed(let recorded)):
-            if let recorded, repeatable(recorded, now: now) {
-                return decide(recorded.isAccept ? .accept(recorded.login) : .reject(recorded.login, message: Prompt.rejected))
-            }
+            if let recorded, repeatable(recorded, now: now) { return decide(again(recorded)) }
             usedBefore = recorded
             return reject(kind(of: factorInUse) == .recovery ? .recoveryCodeUsed : .codeAlreadyUsed, now: now)
         case (_, .handleSpent(let recorded)):
             handle = nil
-            if let recorded, repeatable(recorded, now: now) {
-                return decide(recorded.isAccept ? .accept(recorded.login) : .reject(recorded.login, message: Prompt.rejected))
-            }
+            if let recorded, repeatable(recorded, now: now) { return decide(again(recorded)) }
             return reject(.handleSpent, now: now)
         case (.accept, .changedMeanwhile):
             return reject(.changedMeanwhile, now: now)
@@ -265,8 +283,16 @@ extension Login {
             return decide(.none(cause))
         case (.reject(let reason), .failed), (.reject(let reason), .markUsed), (.reject(let reason), .changedMeanwhile):
             phase = .decided
-            return [.answer(.reject(id, message: message(for: reason)))]
+            return [.answer(refused(reason))]
         }
+    }
+
+    private func again(_ recorded: RecordedDecision) -> LoginAnswer {
+        recorded.isAccept ? .accept(recorded.login, proven: proven) : .reject(recorded.login, message: Prompt.rejected)
+    }
+
+    private func refused(_ reason: RejectReason) -> LoginAnswer {
+        .reject(id, message: message(for: reason), refusal: refusal(for: reason))
     }
 
     private func decision(isAccept: Bool, now: Moment) -> RecordedDecision {
@@ -296,6 +322,7 @@ extension Login {
 
     func event(_ kind: EventKind, reason: RejectReason?, now: Moment) -> Event {
         var details = [Event.Detail("client", client.name)]
+        if case .hashed(let proof) = request.proof { details.append(Event.Detail("protocol", proof.scheme.title)) }
         if let kind = self.kind(of: factorInUse) { details.append(Event.Detail("factor", kind.rawValue)) }
         if let policy = ruling.policy {
             details.append(Event.Detail("policy", policy.label))

@@ -32,6 +32,8 @@ package struct Login: Sendable {
     /// The challenge that goes out while a phone is asked (`WaitingShape.confirm`).
     var confirming: Challenge?
     var steps = Steps()
+    /// What a proof that shows no password was made of, once that is known.
+    var proven: ProvenPassword?
     /// What stood behind the password, where it was read as a tail.
     var typedTail: String?
     /// The decision that used the code up before.
@@ -68,6 +70,7 @@ package struct Login: Sendable {
         /// Append: the tails are being read, before anything is consumed.
         case readingField([PasswordField])
         case checkingPassword(Owed)
+        case changingPassword(Owed)
         case readingCode
         case suspending(Challenge)
         /// Asked, and out of our hands until the handle comes back.
@@ -148,8 +151,21 @@ package struct Login: Sendable {
             return choose(among: splits, readings, now: now)
         case (.checkingPassword(let owed), .passwordChecked(let verdict)):
             return passwordChecked(verdict, owed: owed, now: now, random: &random, seal: seal)
+        case (.checkingPassword(let owed), .passwordMatched(let verdict, let candidate)):
+            proven = candidate.map { ProvenPassword($0, isCode: false) }
+            if verdict == .right, let candidate, let change = changePassword(from: candidate, owed: owed) { return change }
+            return passwordChecked(verdict, owed: owed, now: now, random: &random, seal: seal)
+        case (.changingPassword(let owed), .passwordChanged(.done)):
+            steps.add("password-changed", at: now, since: began)
+            phase = .checkingPassword(owed)
+            return passwordChecked(.right, owed: owed, now: now, random: &random, seal: seal)
+        case (.changingPassword, .passwordChanged(let verdict)):
+            return passwordNotChanged(verdict, now: now)
         case (.readingCode, .codesRead(let readings)):
             return codeRead(readings.first ?? CodeReading(.malformed, factor: nil), now: now)
+        case (.readingCode, .codesMatched(let reading, let candidate)):
+            proven = candidate.map { ProvenPassword($0, isCode: true) }
+            return codeRead(reading, now: now)
         case (.suspending(let challenge), .suspended(let failure)):
             phase = .suspended
             if let failure { return decide(.none(failure)) }
@@ -175,11 +191,19 @@ package struct Login: Sendable {
 
 extension Login {
     private mutating func start(now: Moment, random: inout some RandomNumberGenerator, seal: some HandleSeal) -> [Action] {
-        guard case .plaintext(let field) = request.proof else {
-            if case .unsupported(let name) = request.proof { steps.add(name, at: now, since: began) }
+        let field: Secret
+        switch request.proof {
+        case .plaintext(let text):
+            // An answer to a challenge is typed into whatever the gateway has for it.
+            guard request.handle != nil || client.settings.schemes.contains(.pap) else { return reject(.protocolNotAllowed, now: now) }
+            field = text
+        case .hashed(let proof):
+            return start(proof, now: now)
+        case .unsupported(let name):
+            steps.add(name, at: now, since: began)
             return reject(.protocolNotSupported, now: now)
         }
-        if request.handle != nil { return resume(field, now: now) }
+        if request.handle != nil { return resume(now: now) }
         let settings = client.settings
         if wasWrongJustNow, !(settings.concealFactor && readsAs == .passwordAndFactor) {
             return reject(.sameWrongProof, now: now)
@@ -211,7 +235,7 @@ extension Login {
     var isDenied: Bool { ruling.requirement == .deny }
 
     /// What a field without a readable tail leaves owed on an append client.
-    private var whole: Owed {
+    var whole: Owed {
         client.settings.asking == .append ? .missing : client.settings.concealFactor ? .concealed : .challenge
     }
 
@@ -253,6 +277,10 @@ extension Login {
     }
 
     private mutating func checkPassword(_ password: Secret, owed: Owed, now: Moment) -> [Action] {
+        check(by: .checkPassword(password), owed: owed, now: now)
+    }
+
+    mutating func check(by action: Action, owed: Owed, now: Moment) -> [Action] {
         let source = request.failureSource
         let locked =
             failures.isLocked(.passwordFromSource, source: source, at: now.wall, rules: rules.lockout)
@@ -263,7 +291,7 @@ extension Login {
             if owed != .concealed { return reject(.passwordLocked, now: now) }
         }
         // A concealed login is checked all the same, so that a lock cannot be told from a wrong password by the clock.
-        return [.checkPassword(password)]
+        return [action]
     }
 
     /// Evaluates a typed code, unless the guesses are used up: then only a recovery code may still lift the lock.
@@ -309,12 +337,15 @@ extension Login {
         case .unreachable(let source):
             steps.add("source \(source) unreachable", at: now, since: began)
             return reject(.sourceUnreachable, now: now)
+        case .notKept where owed != .concealed:
+            // No guess: whatever was typed, it could not be looked at.
+            return reject(facts.user == nil ? .unknownUser : .passwordNotKept, now: now)
         case .right where facts.user != nil && !wasLocked:
             steps.add("password-right", at: now, since: began)
-        case .right, .wrong:
-            steps.add("password-wrong", at: now, since: began)
+        case .right, .wrong, .notKept:
+            steps.add(verdict == .notKept ? "password-not-kept" : "password-wrong", at: now, since: began)
             let count: [Action] =
-                wasLocked || wasWrongJustNow
+                wasLocked || wasWrongJustNow || verdict == .notKept
                 ? [] : [.countFailure(.passwordFromSource), .countFailure(.password), .rememberWrongProof]
             if owed == .concealed {
                 return count + challenge(firstFactor: .wrong, now: now, random: &random, seal: seal)
@@ -323,6 +354,7 @@ extension Login {
         }
         if let reason = statusReason, owed != .concealed { return reject(reason, now: now) }
         if isDenied, owed != .concealed { return reject(.deniedByPolicy, now: now) }
+        if mustChangePassword, owed != .concealed { return reject(.passwordExpired, now: now) }
         switch owed {
         case .nothing:
             return accept(marks: [], now: now)
@@ -331,7 +363,8 @@ extension Login {
         case .tail(let reading):
             return codeRead(reading, now: now)
         case .concealed:
-            return challenge(firstFactor: statusReason == nil ? .right : .wrong, now: now, random: &random, seal: seal)
+            return challenge(
+                firstFactor: statusReason == nil && !mustChangePassword ? .right : .wrong, now: now, random: &random, seal: seal)
         case .challenge:
             if facts.factors.isEmpty { return withoutFactor(now: now) }
             if client.settings.automaticPush {

@@ -2,10 +2,11 @@
 // What the engine answers; a door turns it into bytes.
 
 package enum LoginAnswer: Sendable, Equatable {
-    case accept(LoginID)
+    /// `proven` is what a proof that shows no password was made of; nil where the password was shown.
+    case accept(LoginID, proven: ProvenPassword? = nil)
     case challenge(LoginID, Challenge)
     /// `message` is what the user may read: the uniform sentence, or the reason where the client shows reasons.
-    case reject(LoginID, message: String)
+    case reject(LoginID, message: String, refusal: ProofRefusal = .uniform)
     /// No answer may be given: it would be late, or nothing could be written. Counted by cause.
     case none(NoAnswer)
 }

@@ -5,6 +5,8 @@
 package enum PasswordProof: Sendable, Equatable {
     /// PAP, GTC, a form: the text itself.
     case plaintext(Secret)
+    /// CHAP and its kin: no text, only whether a candidate fits.
+    case hashed(HashedProof)
     /// A protocol that this server cannot judge yet; its name as the trail shows it, such as `CHAP`.
     case unsupported(String)
 }

@@ -7,7 +7,7 @@ extension Logins {
     func advance(_ open: OpenLogin, _ input: Login.Input, at moment: Moment) {
         var random = SharedRandom(source: self)
         switch input {
-        case .codesRead, .passwordChecked:
+        case .codesRead, .passwordChecked, .codesMatched, .passwordMatched:
             // Many at once must not each see the counters as they were before all of them.
             let fresh = beginJudging(open)
             let actions = open.withLock { state in
@@ -55,6 +55,30 @@ extension Logins {
                 let (user, client) = open.withLock { ($0.login.facts.user, $0.login.client) }
                 passwords.check(password, of: user, within: client.settings.checkTime) { [self] verdict in
                     advance(open, .passwordChecked(verdict), at: now())
+                    closeUnlessWaiting(open)
+                }
+            case .matchCodes(let proof):
+                let facts = open.withLock { $0.login.facts }
+                let (reading, candidate) = match(proof, facts: facts, at: moment)
+                advance(open, .codesMatched(reading, candidate), at: moment)
+            case .matchPassword(let proof):
+                guard keepOpen(open) else {
+                    answer(.none(.overloaded), to: open)
+                    continue
+                }
+                let user = open.withLock { $0.login.facts.user }
+                passwords.match(proof, of: user) { [self] verdict, candidate in
+                    advance(open, .passwordMatched(verdict, candidate), at: now())
+                    closeUnlessWaiting(open)
+                }
+            case .changePassword(let new):
+                let (user, client) = open.withLock { ($0.login.facts.user, $0.login.client) }
+                guard let user, let changePassword else {
+                    advance(open, .passwordChanged(.refused("not offered here")), at: moment)
+                    continue
+                }
+                changePassword(user, new, client) { [self] verdict in
+                    advance(open, .passwordChanged(verdict), at: now())
                     closeUnlessWaiting(open)
                 }
             case .suspend(let row, let event):
@@ -150,7 +174,7 @@ extension Logins {
     }
 
     /// Checked in place of the factors of a name that nobody has, so that its answer takes as long.
-    private static let nobodysFactor = Factor(
+    static let nobodysFactor = Factor(
         id: -1, kind: .totp, label: "", state: .active, secret: Secret(Array(repeating: 0x5A, count: 20)))
 
     // MARK: Failures

@@ -49,8 +49,7 @@ extension Logins {
         case .late(let open):
             advance(open, .rejoined(request, ruling), at: moment)
         case .typed(let open, let handle):
-            guard case .plaintext(let text) = request.proof else { return waiter.completion(.none(.abandoned)) }
-            advance(open, .typed(text, handle: handle, request: request, ruling), at: moment)
+            advance(open, .typed(request.proof, handle: handle, request: request, ruling), at: moment)
         case .alone(let failures, let wasWrong):
             let login = makeLogin(
                 request, key: key, facts: facts, ruling: ruling, failures: failures, retry: retryPrint(of: request, key: key),
@@ -82,7 +81,8 @@ extension Logins {
                     return .typed(other, row.handle)
                 }
                 let joins = JoiningRule.joins(
-                    request, open: login.request, sameProof: request.handle == nil && print.map(sameProof) ?? false,
+                    request, open: login.request,
+                    sameProof: request.handle == nil && (print.map(sameProof) ?? false || login.isProved(by: request)),
                     isRetransmission: state.waiters.contains { $0.fingerprint == waiter.fingerprint }
                         || login.request.fingerprint == waiter.fingerprint,
                     age: moment.uptime - login.began.uptime)
@@ -126,21 +126,27 @@ extension Logins {
 
     /// Of what was typed and at which client: equal for the same proof, and telling nothing.
     func proofPrint(of request: LoginRequest) -> Fingerprint {
-        guard case .plaintext(let text) = request.proof else { return request.fingerprint }
-        return seal.digest([Array("proof".utf8), idBytes(request.client.id), text.reveal { $0 }])
+        switch request.proof {
+        case .plaintext(let text): seal.digest([Array("proof".utf8), idBytes(request.client.id), text.reveal { $0 }])
+        case .hashed(let proof): seal.digest([Array(proof.scheme.rawValue.utf8), idBytes(request.client.id), proof.identity])
+        case .unsupported: request.fingerprint
+        }
     }
 
     /// Of all that a new packet must share with the one that was decided; nil where this client may not rejoin, or where the
     /// request says too little about itself.
     private func retryPrint(of request: LoginRequest, key: String) -> Fingerprint? {
-        guard request.client.settings.rejoin, request.namesSession, let session = request.gatewaySession,
-            case .plaintext(let text) = request.proof
-        else {
-            return nil
+        guard request.client.settings.rejoin, request.namesSession, let session = request.gatewaySession else { return nil }
+        let proof: [UInt8]
+        var label = "retry"
+        switch request.proof {
+        case .plaintext(let text): proof = text.reveal { $0 }
+        case .hashed(let hashed): (proof, label) = (hashed.identity, "retry-hashed")
+        case .unsupported: return nil
         }
         guard let place = request.handle ?? request.callingStation else { return nil }
         return seal.digest([
-            Array("retry".utf8), idBytes(request.client.id), Array(key.utf8), Array(place.utf8), Array(session.utf8), text.reveal { $0 },
+            Array(label.utf8), idBytes(request.client.id), Array(key.utf8), Array(place.utf8), Array(session.utf8), proof,
         ])
     }
 

@@ -8,6 +8,8 @@ package final class Logins: LoginJudge, Sendable {
     let records: any LoginRecords
     let seal: any HandleSeal
     let passwords: any PasswordSource
+    /// Nil: no password can be changed by logging in.
+    private let passwordChange = Mutex<PasswordChange?>(nil)
     let factors: [FactorKind: any SecondFactor]
     let rules: LoginRules
     let deadlines: Deadlines
@@ -104,6 +106,10 @@ package final class Logins: LoginJudge, Sendable {
                 rejectNameless(attempt, at: moment)
                 continue
             }
+            if let probe = attempt.request.client.settings.probeUser, probe == key {
+                rejectProbe(attempt, key: key, at: moment)
+                continue
+            }
             known.append((index, key))
             var lookup = LoginLookup(nameKey: key, handle: attempt.request.handle.flatMap { seal.open($0) })
             if !policies.isEmpty {
@@ -131,6 +137,12 @@ package final class Logins: LoginJudge, Sendable {
     package var policies: PolicyTable {
         get { policyTable.withLock { $0 } }
         set { policyTable.withLock { $0 = newValue } }
+    }
+
+    /// How a password is set that came with a login; plugged in once the node has its operations.
+    package var changePassword: PasswordChange? {
+        get { passwordChange.withLock { $0 } }
+        set { passwordChange.withLock { $0 = newValue } }
     }
 
     package func abandon(waiter: UInt64) {
@@ -167,6 +179,15 @@ package final class Logins: LoginJudge, Sendable {
         let actions = login.reject(.nameMalformed, now: moment)
         let open = OpenLogin(login, waiter: waiter(of: attempt, at: moment), subject: subject)
         perform(actions, of: open, at: moment)
+    }
+
+    /// A product wants to know whether somebody answers: it hears what every stranger hears, and the trail nothing.
+    private func rejectProbe(_ attempt: Attempt, key: String, at moment: Moment) {
+        let login = makeLogin(
+            attempt.request, key: key, facts: LoginFacts(), ruling: .own(of: attempt.request.client),
+            failures: SubjectFailures(records: []), retry: nil, wasWrong: false, at: moment)
+        let open = OpenLogin(login, waiter: waiter(of: attempt, at: moment), subject: .nobody(key))
+        answer(.reject(login.id, message: Prompt.rejected), to: open)
     }
 
     // MARK: Randomness

@@ -247,7 +247,22 @@ package enum PasswordVerdict: Sendable, Equatable {
     case unreachable(String)
     /// Its queue is full, or so long that the verdict would come too late.
     case overloaded
+    /// A proof that shows no password, and nothing is kept that it could be compared with.
+    case notKept
 }
+
+package enum PasswordChangeVerdict: Sendable, Equatable {
+    /// Durable.
+    case done
+    /// By a rule; the text is for the trail and holds none of the password.
+    case refused(String)
+    /// It could not be written.
+    case failed
+}
+
+/// Sets a user's password, by the rules and with the event of any other change; `completion` runs once, on any thread.
+package typealias PasswordChange =
+    @Sendable (_ user: User, _ to: Secret, _ at: Client, _ completion: @escaping @Sendable (PasswordChangeVerdict) -> Void) -> Void
 
 /// What checks the first factor.
 package protocol PasswordSource: Sendable {
@@ -261,6 +276,10 @@ package protocol PasswordSource: Sendable {
     /// The same, where a check that begins later than `patience` from now helps nobody: it may be `.overloaded` without a look.
     func check(
         _ password: Secret, of user: User?, within patience: Timestamp.Span, completion: @escaping @Sendable (PasswordVerdict) -> Void)
+
+    /// Judges a proof that shows no password, with the candidate that fits. A nil user costs the same as a wrong proof.
+    /// `completion` runs once, on any thread.
+    func match(_ proof: HashedProof, of user: User?, completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void)
 }
 
 extension PasswordSource {
@@ -268,6 +287,12 @@ extension PasswordSource {
         _ password: Secret, of user: User?, within patience: Timestamp.Span, completion: @escaping @Sendable (PasswordVerdict) -> Void
     ) {
         check(password, of: user, completion: completion)
+    }
+
+    /// A source that must be shown the password, as a directory must.
+    package func match(_ proof: HashedProof, of user: User?, completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void)
+    {
+        completion(.notKept, nil)
     }
 }
 
@@ -283,6 +308,17 @@ package enum CodeVerdict: Sendable, Equatable {
     case beyondWindow(Factor.Resynchronisation)
     /// Not of this factor's shape.
     case malformed
+}
+
+/// A code that would be taken now.
+package struct LiveCode: Sendable, Equatable {
+    package var text: String
+    package var mark: Mark
+
+    package init(_ text: String, _ mark: Mark) {
+        self.text = text
+        self.mark = mark
+    }
 }
 
 /// How a factor begins.
@@ -332,10 +368,16 @@ package protocol SecondFactor: Sendable {
     func isWellFormed(_ text: String, for factor: Factor) -> Bool
     /// Pure: the same input gives the same verdict.
     func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict
+    /// What `verify` would find right at this moment, used ones too: the mark tells those. Empty for factors whose codes cannot be made.
+    func codes(for factor: Factor, at now: Moment) -> [LiveCode]
     /// Starts a factor that waits or sends. `answer` runs at most once, on any thread; for `.sent`, `.approved` means *was sent*.
     func start(_ start: FactorStart, answer: @escaping @Sendable (FactorAnswer) -> Void)
     /// The login was decided otherwise: withdraw what was started.
     func cancel(_ login: LoginID)
+}
+
+extension SecondFactor {
+    package func codes(for factor: Factor, at now: Moment) -> [LiveCode] { [] }
 }
 
 // MARK: Doors

@@ -38,7 +38,10 @@ extension RejectReason {
         case .tooManyStarts: "Too many requests to your phone. Wait a minute, or use a code."
         case .keywordNotAllowed: "This cannot be used here. Enter a code."
         case .sameWrongProof: "The same wrong answer again. Check what you typed."
-        case .protocolNotSupported: "The gateway sent the password in a way that is not supported."
+        case .protocolNotSupported, .protocolNotAllowed, .appendNeedsPlaintext, .passwordNotKept:
+            "The gateway sent the password in a way that is not supported."
+        case .passwordExpired: "Your password must be changed first. Ask your administrator."
+        case .newPasswordRefused: "The new password is not allowed. Choose a longer one."
         case .sourceUnreachable: "The directory cannot be reached. Try again in a few minutes."
         case .nameMalformed: "The user name is not valid."
         }

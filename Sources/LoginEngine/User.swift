@@ -15,6 +15,10 @@ package struct User: Sendable, Equatable {
     package var status: UserStatus
     /// The PHC string of argon2id (`$argon2id$v=19$…`); nil when no password was set.
     package var passwordHash: Secret?
+    /// What is kept beside it for CHAP and MS-CHAP; nil unless an administrator has enabled that.
+    package var kept: KeptPassword?
+    /// The password opens nothing until it is changed.
+    package var mustChangePassword = false
 
     package init(id: Int64, name: String, status: UserStatus, passwordHash: Secret?) {
         self.id = id
@@ -22,6 +26,30 @@ package struct User: Sendable, Equatable {
         self.status = status
         self.passwordHash = passwordHash
     }
+}
+
+/// What a proof that shows no password can be compared with. An object, because hardly any user has one.
+package final class KeptPassword: Sendable, Equatable {
+    /// 16 bytes, for MS-CHAP (RFC 2759 §8.3); as good as the password there.
+    package let ntHash: Secret?
+    /// The password itself, for CHAP.
+    package let text: Secret?
+
+    package init(ntHash: Secret?, text: Secret?) {
+        self.ntHash = ntHash
+        self.text = text
+    }
+
+    /// Nil when nothing is kept for this scheme.
+    package func candidate(for scheme: ProofScheme) -> PasswordCandidate? {
+        switch scheme {
+        case .pap: nil
+        case .chap: text.map { .text($0) }
+        case .msCHAP, .msCHAPv2: ntHash.map { .ntHash($0) } ?? text.map { .text($0) }
+        }
+    }
+
+    package static func == (left: KeptPassword, right: KeptPassword) -> Bool { left.ntHash == right.ntHash && left.text == right.text }
 }
 
 package enum FactorKind: String, Sendable, CaseIterable {

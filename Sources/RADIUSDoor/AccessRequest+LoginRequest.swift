@@ -36,16 +36,14 @@ struct AccessRequest {
 
     private static func proof(_ packet: Packet, secret: SharedSecret) -> (PasswordProof, secretLooksWrong: Bool)? {
         if packet.contains(.eapMessage) { return (.unsupported("EAP"), false) }
-        let hasPassword = packet.contains(.userPassword)
-        if packet.contains(.chapPassword) {
-            // RFC 2865 §4.1: not both. Which of them was meant nobody can tell.
-            return (.unsupported(hasPassword ? "two kinds of password" : "CHAP"), false)
+        if packet.contains(.chapPassword) || packet.contains(.vendorSpecific) {
+            do throws(PasswordProofError) {
+                if let hashed = try packet.hashedPassword() { return (.hashed(hashed.proof), false) }
+            } catch {
+                return (.unsupported(error.description), false)
+            }
         }
-        if packet.contains(.vendorSpecific) {
-            if packet.first(vendor: microsoft, type: msCHAP2Response) != nil { return (.unsupported("MS-CHAPv2"), false) }
-            if packet.first(vendor: microsoft, type: msCHAPResponse) != nil { return (.unsupported("MS-CHAP"), false) }
-        }
-        if hasPassword {
+        if packet.contains(.userPassword) {
             guard let password = try? packet.password(secret: secret) else { return nil }
             // No user typed this: judging it would cost a hash and count as a wrong password, up to the lock.
             if !packet.contains(.messageAuthenticator), !looksTyped(password) { return (.unsupported(hiddenByAnother), true) }
@@ -57,11 +55,6 @@ struct AccessRequest {
 
     /// As it stands in the steps of the trail.
     static let hiddenByAnother = "password that another shared secret hid"
-
-    /// RFC 2548 §2.1: Microsoft's enterprise number and its attributes.
-    private static let microsoft: UInt32 = 311
-    private static let msCHAPResponse: UInt8 = 1
-    private static let msCHAP2Response: UInt8 = 25
 
     /// Bytes unhidden with another secret are random: hardly ever UTF-8 without control characters.
     static func looksTyped(_ password: [UInt8]) -> Bool {

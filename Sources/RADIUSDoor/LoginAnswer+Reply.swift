@@ -27,6 +27,11 @@ extension LoginAnswer {
     func reply(to request: Packet, secret: SharedSecret) -> [UInt8]? {
         guard let code else { return nil }
         var writer = PacketWriter(reply: code, to: request)
+        switch self {
+        case .accept(_, .some(let proven)): writer.addProof(proven, of: request, secret: secret)
+        case .reject(_, let message, let refusal): writer.addRefusal(refusal, message: message, of: request, secret: secret)
+        case .accept(_, nil), .challenge, .none: break
+        }
         let room = Packet.maximumLength - writer.length - request.lengthOfProxyState
         switch self {
         case .accept, .none:
@@ -37,7 +42,7 @@ extension LoginAnswer {
             writer.addReplyMessage(challenge.prompt, room: room - state.count - Packet.attributeHeaderLength - 2 * integerLength)
             writer.addInteger(.prompt, challenge.echo ? EchoOfPrompt.yes : EchoOfPrompt.no)
             writer.addInteger(.sessionTimeout, UInt32(clamping: challenge.lifetime))
-        case .reject(_, let message):
+        case .reject(_, let message, _):
             if let failure = request.eapFailure {
                 // RFC 3579 §2.6.5: no Reply-Message beside EAP-Message.
                 writer.add(.eapMessage, failure)

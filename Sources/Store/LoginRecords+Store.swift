@@ -99,6 +99,14 @@ extension Records: LoginRecords {
             passwordHash: try first.blobIfAny(3).flatMap { sealed in
                 login { () throws(SealingError) in try opened.passwordHash(sealed, ofUser: id) }
             })
+        if try first.flag(21) { fact.user?.mustChangePassword = true }
+        if !first.isNull(19) || !first.isNull(20) {
+            let ntHash = try first.blobIfAny(19)
+            let text = try first.blobIfAny(20)
+            fact.user?.kept = KeptPassword(
+                ntHash: ntHash.flatMap { sealed in login { () throws(SealingError) in try opened.ntHash(sealed, ofUser: id) } },
+                text: text.flatMap { sealed in login { () throws(SealingError) in try opened.clearPassword(sealed, ofUser: id) } })
+        }
         for row in rows where !row.isNull(5) {
             if let factor = try factor(row, ofUser: id) { fact.factors.append(factor) }
         }

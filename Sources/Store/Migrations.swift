@@ -355,7 +355,24 @@ extension Migration {
             );
             """#)
 
-    static let postgres: [Migration] = [postgres1, postgres2, postgres3, postgres4, postgres5]
+    private static let postgres6 = Migration(
+        number: 6, name: "password-protocols",
+        checksum: "0bec6926dc4a605c209d4281805821aad1f4c2450af97ffc9cd97ef604ddc4a3",
+        script: #"""
+            -- What is kept beside the hash where an administrator enabled it, both sealed: for MS-CHAP the NT hash, for CHAP the password itself.
+            ALTER TABLE "user" ADD COLUMN nt_hash BYTEA;
+            ALTER TABLE "user" ADD COLUMN clear_password BYTEA;
+            -- The password is right, and opens nothing until it is changed.
+            ALTER TABLE "user" ADD COLUMN must_change BIGINT NOT NULL DEFAULT 0;
+
+            -- How a client's requests may prove a password: words, a blank between two.
+            ALTER TABLE client ADD COLUMN schemes TEXT COLLATE "C" NOT NULL DEFAULT 'pap';
+            -- What product it is, and the name that the product asks about to see whether somebody answers.
+            ALTER TABLE client ADD COLUMN profile TEXT COLLATE "C" NOT NULL DEFAULT 'generic';
+            ALTER TABLE client ADD COLUMN probe_user TEXT COLLATE "C";
+            """#)
+
+    static let postgres: [Migration] = [postgres1, postgres2, postgres3, postgres4, postgres5, postgres6]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
         checksum: "8fbae4771e2cfd268d84070c1098b32fad078f96d02ec7874bf04c7763dbf311",
@@ -705,5 +722,22 @@ extension Migration {
             );
             """#)
 
-    static let sqlite: [Migration] = [sqlite1, sqlite2, sqlite3, sqlite4, sqlite5]
+    private static let sqlite6 = Migration(
+        number: 6, name: "password-protocols",
+        checksum: "07724b14a4f4af886cfef743be1a4bd83db7e89066b8a5364e8eca1096459ca7",
+        script: #"""
+            -- What is kept beside the hash where an administrator enabled it, both sealed: for MS-CHAP the NT hash, for CHAP the password itself.
+            ALTER TABLE "user" ADD COLUMN nt_hash BLOB;
+            ALTER TABLE "user" ADD COLUMN clear_password BLOB;
+            -- The password is right, and opens nothing until it is changed.
+            ALTER TABLE "user" ADD COLUMN must_change INTEGER NOT NULL DEFAULT 0;
+
+            -- How a client's requests may prove a password: words, a blank between two.
+            ALTER TABLE client ADD COLUMN schemes TEXT NOT NULL DEFAULT 'pap';
+            -- What product it is, and the name that the product asks about to see whether somebody answers.
+            ALTER TABLE client ADD COLUMN profile TEXT NOT NULL DEFAULT 'generic';
+            ALTER TABLE client ADD COLUMN probe_user TEXT;
+            """#)
+
+    static let sqlite: [Migration] = [sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6]
 }

@@ -150,7 +150,7 @@ import Testing
             let gateway = try GatewayClient(node)
             let reply = try await gateway.login("alice", nil) { $0.add(.chapPassword, [UInt8](repeating: 7, count: 17)) }
             #expect(reply?.code == .accessReject)
-            #expect(try await node.lastReason(of: "alice") == "protocol-not-supported")
+            #expect(try await node.lastReason(of: "alice") == "protocol-not-allowed")
             let login = try #require(try await node.logins("login-rejected").first?.login)
             #expect(try await node.story(login).contains("CHAP"))
         }

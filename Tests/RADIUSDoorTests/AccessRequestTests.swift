@@ -51,7 +51,7 @@ import Testing
         #expect(nothing == nil)
     }
 
-    @Test func protocolsThatAreNotThereYetAreNamed() throws {
+    @Test func proofsThatCannotBeJudgedAreNamed() throws {
         func proof(_ build: (inout PacketWriter) -> Void) throws -> PasswordProof {
             try login {
                 $0.addText(.userName, "alice")
@@ -60,7 +60,6 @@ import Testing
         }
         let chap = [UInt8](repeating: 1, count: 17)
         let found = [
-            try proof { $0.add(.chapPassword, chap) },
             try proof { $0.addVendor(311, type: 1, [UInt8](repeating: 0, count: 50)) },
             try proof { $0.addVendor(311, type: 25, [UInt8](repeating: 0, count: 50)) },
             try proof { $0.add(.eapMessage, [2, 1, 0, 5, 1]) },
@@ -69,7 +68,8 @@ import Testing
                 $0.addPassword([65], secret: sharedSecret)
             },
         ]
-        #expect(found == ["CHAP", "MS-CHAP", "MS-CHAPv2", "EAP", "two kinds of password"].map { .unsupported($0) })
+        let words = ["MS-CHAP without a challenge", "MS-CHAP without a challenge", "EAP", "two kinds of password"]
+        #expect(found == words.map { .unsupported($0) })
     }
 
     @Test func missingUserNameIsJudgedAndCannotBeAccepted() throws {

@@ -37,6 +37,7 @@ import Testing
         for number in 0..<Records.resealChunk + 10 {
             var user = NewUser(name: "u\(number)", key: "u\(number)", created: start)
             user.passwordHash = Secret(utf8: "hash of \(number)")
+            user.kept = KeptPassword(ntHash: Secret(utf8: "NT of \(number)"), text: Secret(utf8: "text of \(number)"))
             _ = try await records.addUser(user, event: Event(.userAdded, at: start))
         }
         _ = try await records.addClient(
@@ -50,6 +51,9 @@ import Testing
         for number in [0, Records.resealChunk + 9] {
             let facts = try records.load([LoginLookup(nameKey: "u\(number)", handle: nil)], at: start)[0]
             #expect(facts.user?.passwordHash == Secret(utf8: "hash of \(number)"), "\(place)")
+            #expect(
+                facts.user?.kept == KeptPassword(ntHash: Secret(utf8: "NT of \(number)"), text: Secret(utf8: "text of \(number)")),
+                "\(place)")
         }
         let alice = try records.load([LoginLookup(nameKey: "alice", handle: nil)], at: start)[0]
         #expect(alice.factors.filter { $0.kind != .recovery }.allSatisfy { $0.secret == Secret(utf8: "12345678901234567890") }, "\(place)")
@@ -95,7 +99,7 @@ import Testing
         let text = records.handles.text(of: handle)
         #expect(try values(under: 1, records).count > Records.resealChunk)
         let report = try await rotate(records)
-        #expect(report.id == 2 && report.fingerprint != before.fingerprint && report.resealed == Records.resealChunk + 10 + 4)
+        #expect(report.id == 2 && report.fingerprint != before.fingerprint && report.resealed == 3 * (Records.resealChunk + 10) + 4)
         #expect(try values(under: 1, records) == [])
         try check(records, recovery, "while it runs")
         let keys = try #require(try MasterKey.load(.file(folder.path + "/master.key")))

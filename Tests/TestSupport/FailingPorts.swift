@@ -86,6 +86,16 @@ package struct FailingPorts: LoginRecords, PasswordSource, HandleSeal {
         }
     }
 
+    package func match(_ proof: HashedProof, of user: User?, completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void)
+    {
+        guard failures.isNext("match") else { return passwords.match(proof, of: user, completion: completion) }
+        switch failures.manner {
+        case .fails: completion(.unreachable("planted"), nil)
+        case .isSilent: break
+        case .lies: completion(.overloaded, nil)
+        }
+    }
+
     package func text(of handle: HandleID) -> String { failures.isNext("text") ? "" : seal.text(of: handle) }
     package func open(_ text: String) -> HandleID? { failures.isNext("open") ? nil : seal.open(text) }
 
@@ -113,6 +123,10 @@ package struct FailingFactor: SecondFactor {
     package func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict {
         guard failures.isNext("verify") else { return self.factor.verify(text, for: factor, at: now) }
         return failures.manner == .fails ? .malformed : .wrong
+    }
+
+    package func codes(for factor: Factor, at now: Moment) -> [LiveCode] {
+        failures.isNext("codes") ? [] : self.factor.codes(for: factor, at: now)
     }
 
     package func start(_ start: FactorStart, answer: @escaping @Sendable (FactorAnswer) -> Void) {

@@ -112,10 +112,10 @@ extension LoginAnswer {
     package var isAccept: Bool { if case .accept = self { true } else { false } }
     package var isReject: Bool { if case .reject = self { true } else { false } }
     package var challenge: Challenge? { if case .challenge(_, let challenge) = self { challenge } else { nil } }
-    package var message: String? { if case .reject(_, let message) = self { message } else { nil } }
+    package var message: String? { if case .reject(_, let message, _) = self { message } else { nil } }
     package var login: LoginID? {
         switch self {
-        case .accept(let id), .challenge(let id, _), .reject(let id, _): id
+        case .accept(let id, _), .challenge(let id, _), .reject(let id, _, _): id
         case .none: nil
         }
     }

@@ -42,6 +42,16 @@ package final class ScriptedPasswords: PasswordSource {
         }
         if !isHeldBack { completion(isRight ? .right : .wrong) }
     }
+
+    /// Of everybody in the table the password itself is kept.
+    package func match(_ proof: HashedProof, of user: User?, completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void)
+    {
+        state.withLock { $0.checks.append(user?.name ?? "nobody") }
+        guard let user else { return completion(.wrong, nil) }
+        guard let password = passwords[user.id] else { return completion(.notKept, nil) }
+        let candidate = PasswordCandidate.text(Secret(utf8: password))
+        proof.fits(candidate) ? completion(.right, candidate) : completion(.wrong, nil)
+    }
 }
 
 /// Codes that are right are in a table: code → step.
@@ -63,6 +73,10 @@ package struct ScriptedCodes: SecondFactor {
 
     package func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict {
         codes[text].map { .right(.totp(factor: factor.id, step: $0)) } ?? .wrong
+    }
+
+    package func codes(for factor: Factor, at now: Moment) -> [LiveCode] {
+        codes.sorted { $0.value < $1.value }.map { LiveCode($0.key, .totp(factor: factor.id, step: $0.value)) }
     }
 
     package func start(_ start: FactorStart, answer: @escaping @Sendable (FactorAnswer) -> Void) {}

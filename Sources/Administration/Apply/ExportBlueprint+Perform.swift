@@ -46,7 +46,8 @@ extension ClientChoices {
     init(of settings: ClientSettings) {
         self.init()
         addresses = settings.addresses.map(\.description)
-        profile = "generic"
+        profile = settings.profile
+        probeUser = settings.probeUser ?? "none"
         messageAuthenticator = settings.messageAuthenticator.rawValue
         requirement = settings.requirement.rawValue
         asking = settings.asking.rawValue
@@ -59,6 +60,7 @@ extension ClientChoices {
         retryTries = settings.retryTries
         rejoin = settings.rejoin
         automaticPush = settings.automaticPush
+        protocols = settings.schemes.schemes.map(\.rawValue)
         isEnabled = settings.isEnabled
         tags = settings.tags
     }

@@ -91,6 +91,7 @@ extension EventKind {
         case .userRemoved: "user-removed"
         case .userUnlocked: "user-unlocked"
         case .userErased: "user-erased"
+        case .passwordKeepingChanged: "password-keeping-changed"
         case .groupAdded: "group-added"
         case .groupChanged: "group-changed"
         case .groupRemoved: "group-removed"
@@ -137,6 +138,7 @@ extension Event {
         case .userRemoved: return "user removed"
         case .userUnlocked: return "unlocked"
         case .userErased: return self["events"].map { "erased from \($0) events" } ?? "user removed, to be erased from the trail"
+        case .passwordKeepingChanged: return "passwords" + detail("change", ": ")
         case .groupAdded: return "group added" + detail("group", ": ")
         case .groupChanged: return "group " + detail("group") + detail("change", ": ")
         case .groupRemoved: return "group removed" + detail("group", ": ")

@@ -8,9 +8,7 @@ extension ClientChoices {
         var new = settings
         if let addresses { new.addresses = try ranges(addresses) }
         if let secret { new.secret = secret.secret }
-        if let profile, profile != "generic" {
-            throw Refusal(.invalid, "No profile `\(Valid.shown(profile))`.", remedy: "This version knows `generic`.", place: "profile")
-        }
+        if let profile, profile != settings.profile { try Self.take(profile, by: &new) }
         new.messageAuthenticator = try choice(messageAuthenticator, "message-authenticator") ?? new.messageAuthenticator
         new.requirement = try choice(requirement, "require") ?? new.requirement
         new.asking = try choice(asking, "ask") ?? new.asking
@@ -23,6 +21,8 @@ extension ClientChoices {
         if let retryTries { new.retryTries = try Valid.number(retryTries, in: 1...10, "retry-tries") }
         new.rejoin = rejoin ?? new.rejoin
         new.automaticPush = automaticPush ?? new.automaticPush
+        if let probeUser { new.probeUser = probeUser == "none" ? nil : try Valid.userName(probeUser, field: "probe-user").key }
+        if let protocols { new.schemes = try Self.schemes(protocols) }
         new.isEnabled = isEnabled ?? new.isEnabled
         if let tags { new.tags = try Self.sorted(tags) }
         try check(new)
@@ -51,6 +51,37 @@ extension ClientChoices {
             throw Refusal(.invalid, "A client has \(mostTags) tags at most.", remedy: "Take some away.", place: "tag")
         }
         return found.sorted()
+    }
+
+    /// What is chosen beside the profile wins over it.
+    private static func take(_ name: String, by settings: inout ClientSettings) throws(Refusal) {
+        guard let profile = ClientProfile.named(name) else {
+            throw Refusal(
+                .invalid, "No profile `\(Valid.shown(name))`.",
+                remedy: "This version knows \(Words.list(ClientProfile.all.map { "`\($0.name)`" }, "and")).", place: "profile")
+        }
+        settings.profile = profile.name
+        settings.requirement = profile.requirement ?? settings.requirement
+        settings.schemes = profile.schemes
+        settings.retryTimeout = profile.retryTimeout
+        settings.retryTries = profile.retryTries
+        settings.probeUser = profile.probeUser
+    }
+
+    private static func schemes(_ names: [String]) throws(Refusal) -> ProofSchemes {
+        var schemes: ProofSchemes = []
+        for name in names {
+            guard let scheme = ProofScheme(rawValue: name) else {
+                throw Refusal(
+                    .invalid, "`\(Valid.shown(name))` is none of \(Words.list(ProofScheme.allCases.map(\.rawValue), "and")).",
+                    place: "protocol")
+            }
+            schemes.insert(.one(scheme))
+        }
+        guard !schemes.isEmpty else {
+            throw Refusal(.invalid, "A client needs a protocol.", remedy: "Give --protocol pap.", place: "protocol")
+        }
+        return schemes
     }
 
     private func choice<Choice: RawRepresentable<String> & CaseIterable>(_ text: String?, _ field: String) throws(Refusal) -> Choice? {
@@ -86,6 +117,11 @@ extension ClientChoices {
                 .invalid, "--helpful-messages would tell what --conceal-factor hides: which of password and code was wrong.",
                 remedy: "Turn one of the two off.", place: "helpful-messages")
         }
+        if let scheme = new.schemeThatCannotAppend {
+            throw Refusal(
+                .invalid, "With \(scheme.title) the password is never shown, so no code could be cut from its end.",
+                remedy: "Use --ask challenge, --require factor, or --protocol pap alone.", place: "protocol")
+        }
         guard new.retryTimeout * new.retryTries > 1 else {
             throw Refusal(
                 .invalid, "With one try of one second the gateway gives up before it can be answered.",
@@ -95,6 +131,17 @@ extension ClientChoices {
 }
 
 extension ClientSettings {
+    /// A scheme that this client may use and that no password could be checked by; nil where codes are all that is asked.
+    func schemesWithoutPassword(kept: ProofSchemes) -> ProofScheme? {
+        guard requirement == .password || requirement == .passwordAndFactor else { return nil }
+        return schemes.hashed.first { !kept.contains($0) }
+    }
+
+    /// A scheme that shows no password, where a code is to be cut from its end.
+    var schemeThatCannotAppend: ProofScheme? {
+        asking == .append && requirement == .passwordAndFactor ? schemes.hashed.first : nil
+    }
+
     static let shortestGoodSecret = 16
 
     enum SecretWeakness: Equatable {

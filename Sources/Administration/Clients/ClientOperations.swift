@@ -99,6 +99,17 @@ extension Operations {
                 .invalid, "The shared secret is longer than 253 bytes, begins or ends with a blank, or holds a control character.",
                 remedy: "Gateways could not be given the same one; choose another.", place: "secret")
         }
+        if let scheme = settings.schemesWithoutPassword(kept: try records.passwordKeeping().schemes) {
+            throw Refusal(
+                .conflict, "Passwords are kept as argon2id hashes, which \(scheme.title) cannot be checked against.",
+                remedy: "Let the code be all that is asked (--require factor), use --protocol pap, or see `sallyport password keep "
+                    + "\(scheme == .chap ? "clear-password" : "nt-hash")`.", place: "protocol")
+        }
+        if let probe = settings.probeUser, let user = try records.user(key: probe) {
+            throw Refusal(
+                .conflict, "`\(probe)` is user \(user.name), who could never log in through this client.",
+                remedy: "Use --probe-user none, or another name.", place: "probe-user")
+        }
         for other in clients where other.name != settings.name {
             guard let taken = settings.addresses.first(where: { other.settings.addresses.contains($0) }) else { continue }
             throw Refusal(
@@ -177,6 +188,9 @@ extension ClientSettings {
         compare("retry-tries", \.retryTries, String.init)
         compare("rejoin", \.rejoin, word)
         compare("automatic-push", \.automaticPush, word)
+        compare("profile", \.profile) { $0 }
+        compare("probe-user", \.probeUser) { $0 ?? "none" }
+        compare("protocol", \.schemes) { $0.schemes.map(\.rawValue).joined(separator: ", ") }
         compare("tags", \.tags) { $0.isEmpty ? "none" : $0.joined(separator: ", ") }
         if isEnabled != old.isEnabled { changes.append(isEnabled ? "enabled" : "disabled") }
         return changes

@@ -34,6 +34,8 @@ package struct ClientView: Codable, Sendable, Equatable {
     package var retryTries: Int
     package var rejoin: Bool
     package var automaticPush: Bool
+    package var protocols: [String]
+    package var probeUser: String?
     package var isEnabled: Bool
     /// What policies may name it by.
     package var tags: [String]
@@ -65,6 +67,10 @@ package struct ClientChoices: Codable, Sendable, Equatable {
     package var retryTries: Int?
     package var rejoin: Bool?
     package var automaticPush: Bool?
+    /// `none`, or a login name.
+    package var probeUser: String?
+    /// `pap`, `chap`, `ms-chap`, `ms-chap-v2`; replaces all.
+    package var protocols: [String]?
     package var isEnabled: Bool?
     /// Empty: none.
     package var tags: [String]?

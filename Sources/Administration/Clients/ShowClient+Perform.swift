@@ -25,13 +25,14 @@ extension ShowClient {
         let settings = client.settings
         let pins = try operations.records.pins(ofClient: client.id)
         var view = ClientView(
-            name: client.name, profile: "generic", addresses: settings.addresses.map(\.description),
+            name: client.name, profile: settings.profile, addresses: settings.addresses.map(\.description),
             messageAuthenticator: settings.messageAuthenticator.rawValue,
             pins: pins.map { ClientView.Pin(address: $0.address.description, since: Instant($0.at)) },
             requirement: settings.requirement.rawValue, asking: settings.asking.rawValue, separator: settings.separator.map(String.init),
             fixedLengthTail: settings.fixedLengthTail, concealFactor: settings.concealFactor, helpfulMessages: settings.helpfulMessages,
             nameStripping: settings.nameStripping.rawValue, retryTimeout: settings.retryTimeout, retryTries: settings.retryTries,
-            rejoin: settings.rejoin, automaticPush: settings.automaticPush, isEnabled: settings.isEnabled, tags: settings.tags)
+            rejoin: settings.rejoin, automaticPush: settings.automaticPush, protocols: settings.schemes.schemes.map(\.rawValue),
+            probeUser: settings.probeUser, isEnabled: settings.isEnabled, tags: settings.tags)
         if !settings.isEnabled {
             view.warnings.append("Disabled: its requests get no answer. `sallyport client set \(client.name) --enable` takes it up again.")
         }
@@ -47,11 +48,12 @@ package enum HowTo {
     package static func generic(_ settings: ClientSettings, listening: [String] = []) -> String {
         let timeout = settings.retryTimeout
         let (address, port) = Self.parts(listening.first) ?? (NetworkAddress(v4: 0), "1812")
+        if settings.profile == ClientProfile.awsDirectory.name { return awsDirectory(settings, port: port) }
         var lines = [
             "RADIUS server             the address of this host, as \(settings.name) reaches it",
             "Authentication port       \(port) (UDP)",
             "Shared secret             the one given when the client was added",
-            "Authentication protocol   PAP",
+            "Authentication protocol   \(settings.schemes.schemes.reversed().map(\.title).joined(separator: " or "))",
             "Timeout                   \(timeout) seconds (Sallyport goes by it: --retry-timeout)",
             "Tries in all              \(settings.retryTries) (--retry-tries)",
             "Accounting                off",
@@ -80,6 +82,26 @@ package enum HowTo {
             lines.append("But first " + remedy)
         }
         return lines.joined(separator: "\n")
+    }
+
+    /// In the words of the AWS console.
+    private static func awsDirectory(_ settings: ClientSettings, port: String) -> String {
+        let names = [ProofScheme.pap: "PAP", .chap: "CHAP", .msCHAP: "MS-CHAPv1", .msCHAPv2: "MS-CHAPv2"]
+        return [
+            "Directory Service > the directory > Networking & security > Multi-factor authentication > Actions > Enable",
+            "",
+            "RADIUS server DNS name or IP addresses   this host, as both of the directory's DNS addresses reach it",
+            "Port                                     \(port) (UDP; AWS takes 1025 and above only)",
+            "Shared secret code                       the one given when the client was added",
+            "Protocol                                 \(settings.schemes.schemes.compactMap { names[$0] }.joined(separator: ", ")): any of them",
+            "Server timeout (in seconds)              \(settings.retryTimeout) (Sallyport goes by it: --retry-timeout)",
+            "Max RADIUS request retries               \(settings.retryTries - 1) (--retry-tries is one more)",
+            "",
+            "Requests come from both DNS addresses of the directory: `sallyport client set \(settings.name) --address A --address B`.",
+            "Users type the code into the field *MFA code*; login names are those of the directory.",
+            "",
+            "Test from here:  sallyport login USER --client \(settings.name) --protocol ms-chap-v2",
+        ].joined(separator: "\n")
     }
 
     /// `192.0.2.1:1812`, `[2001:db8::1]:1812`

@@ -70,6 +70,15 @@ package struct ExamineNode: AdminOperation {
             BackupCheck.findings(last: try records.lastBackup(), users: try records.userFigures().active, now: operations.now())
         }
         examine("users") { () throws(StoreError) in UserCheck.findings(try records.userFigures()) }
+        examine("passwords") { () throws(StoreError) in
+            var kept: [PasswordKeeping.Part: Int] = [:]
+            let keeping = try records.passwordKeeping()
+            for part in PasswordKeeping.Part.allCases {
+                let users = try records.keptCount(part)
+                if users > 0 || keeping.parts.contains(part) { kept[part] = users }
+            }
+            return UserCheck.findings(kept: kept)
+        }
         return findings
     }
 }

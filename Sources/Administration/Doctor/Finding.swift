@@ -103,6 +103,8 @@ extension Finding {
         case usersRight = "users-right"
         case usersNone = "users-none"
         case factorMissing = "factor-missing"
+        case ntHashKept = "nt-hash-kept"
+        case clearPasswordKept = "clear-password-kept"
 
         package var severity: Severity {
             switch self {
@@ -114,7 +116,7 @@ extension Finding {
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
-                .pushUnasked, .factorMissing, .backupOld:
+                .pushUnasked, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged, .secretKnown:

@@ -4,6 +4,18 @@
 internal import Store
 
 enum UserCheck {
+    /// - Parameter kept: of how many users; a part that is not kept is not in it.
+    static func findings(kept: [PasswordKeeping.Part: Int]) -> [Finding] {
+        PasswordKeeping.Part.allCases.compactMap { part in
+            kept[part].map { users in
+                Finding(
+                    part == .ntHash ? .ntHashKept : .clearPasswordKept, nil,
+                    "\(part.warning) Now of \(Words.count(users, "user")).",
+                    remedy: "Where a gateway can do PAP, use that, then: sallyport password drop \(part.rawValue)")
+            }
+        }
+    }
+
     static func findings(_ figures: UserFigures) -> [Finding] {
         guard figures.active > 0 else {
             return [

@@ -81,6 +81,20 @@ extension Operations {
                 "How a field is read should not depend on who logs in: a stranger can tell by the time of the answer who is in the group. Name the client instead."
             )
         }
+        if !rule.isReportOnly, rule.when.clients.isEmpty, rule.requirement == .password || rule.requirement == .passwordAndFactor,
+            let kept = try? records.passwordKeeping().schemes, let clients = try? records.clients()
+        {
+            let names = clients.filter { client in
+                var settings = client.settings
+                settings.requirement = rule.requirement
+                return rule.when.fits(client) && settings.schemesWithoutPassword(kept: kept) != nil
+            }.map(\.name)
+            if !names.isEmpty {
+                warnings.append(
+                    "At client \(Words.list(names)) CHAP or MS-CHAP may be used, which no kept password can be checked by: see `sallyport password show`."
+                )
+            }
+        }
         return warnings
     }
 }

@@ -17,6 +17,7 @@ extension Operations {
             let wanted = try change(set, rows)
             guard let drafts = wanted.drafts else { return wanted.answer([]) }
             let policies = set.applying(drafts)
+            try refuseUnprovable(policies, but: set)
             let events = policyEvents(from: set, to: policies, rows, by: actor, move: wanted.move)
             let (names, now) = (rows.names, now())
             let isWritten = try await isWritten(mayLookAgain: attempt < 4) { [records] () throws(StoreError) in
@@ -82,6 +83,29 @@ extension Operations {
     func refuseIfNamed(client: Client) throws {
         let names = try records.policySet().records.filter { $0.policy.rule.when.clients.contains(client.id) }.map(\.policy.name)
         try refuse("Client `\(client.name)`", namedBy: names)
+    }
+
+    /// What a named client's protocol can never prove is no rule but a locked door. Policies that stood before are not looked at again.
+    private func refuseUnprovable(_ policies: [Policy], but set: PolicySet) throws {
+        let new = policies.filter { policy in
+            let rule = policy.rule
+            return !rule.isReportOnly && !rule.when.clients.isEmpty
+                && (rule.requirement == .password || rule.requirement == .passwordAndFactor)
+                && !set.records.contains { $0.policy == policy }
+        }
+        guard !new.isEmpty else { return }
+        let kept = try records.passwordKeeping().schemes
+        for client in try records.clients() {
+            for policy in new where policy.rule.when.clients.contains(client.id) {
+                var settings = client.settings
+                settings.requirement = policy.rule.requirement
+                guard let scheme = settings.schemesWithoutPassword(kept: kept) ?? settings.schemeThatCannotAppend else { continue }
+                throw Refusal(
+                    .conflict,
+                    "Client `\(client.name)` may use \(scheme.title), by which \(policy.rule.requirement.rawValue) cannot be proved.",
+                    remedy: "Require factor there, or `sallyport client set \(client.name) --protocol pap`; see `sallyport password show`.")
+            }
+        }
     }
 
     private func refuse(_ what: String, namedBy policies: [String]) throws {

@@ -71,7 +71,8 @@ extension LoginStory {
         let source = event.source.map { " (\($0))" } ?? ""
         let station = event.subject["station"].map { ", from \($0)" } ?? ""
         let requirement = event["policy"].map { ", where policy \($0) \(Self.demand(event["requirement"]))" } ?? ""
-        return "\(who) to log in at \(event["client"] ?? "an unknown client")\(source)\(requirement)\(station)."
+        let scheme = event["protocol"].map { " by \($0)" } ?? ""
+        return "\(who) to log in at \(event["client"] ?? "an unknown client")\(source)\(scheme)\(requirement)\(station)."
     }
 
     private static func demand(_ requirement: String?) -> String {
@@ -187,6 +188,7 @@ enum StepSentences {
     static func sentence(_ word: String) -> String {
         if let known = known[word] { return known }
         if word.hasPrefix("failed: ") { return "The factor could not be asked: \(word.dropFirst(8))." }
+        if word.hasPrefix("new-password-refused: ") { return "The new password was refused: \(word.dropFirst(22))" }
         if word.hasPrefix("source "), word.hasSuffix(" unreachable") {
             return "The password source \(word.dropFirst(7).dropLast(12)) did not answer."
         }
@@ -209,6 +211,8 @@ enum StepSentences {
         "prompted": "The code was asked for.",
         "password-right": "The password was right.",
         "password-wrong": "The password was wrong.",
+        "password-not-kept": "Nothing is kept of the password that the proof could be compared with.",
+        "password-changed": "The user's device brought a new password behind the right old one; it was set.",
         "password-was-wrong": "The password before it had been wrong; this client conceals which of the two is.",
         "grace-over": "The user has no factor, and the time of grace that the policy gives is over.",
         "password-locked": "Too many wrong passwords came before: this one is refused whatever it is.",

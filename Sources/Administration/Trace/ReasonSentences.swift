@@ -151,6 +151,30 @@ package struct ReasonSentences: Sendable {
             Explanation(
                 meaning: "The gateway sent the password in a way that this server cannot check.",
                 remedy: "Set the gateway's authentication protocol to PAP: `sallyport client show \(client) --howto`.")
+        case .protocolNotAllowed:
+            Explanation(
+                meaning: "The gateway proved the password by a protocol that this client is not set to use.",
+                remedy: "Set the gateway to PAP, or allow it: `sallyport client set \(client) --protocol pap --protocol ms-chap-v2`.")
+        case .appendNeedsPlaintext:
+            Explanation(
+                meaning: "With CHAP and MS-CHAP the password is never shown, so no code can be cut from its end.",
+                remedy: "Set the gateway to PAP, or let it ask for the code: `sallyport client set \(client) --ask challenge`.")
+        case .passwordNotKept:
+            Explanation(
+                meaning: "CHAP and MS-CHAP can be checked only against what is kept for them, and of this password nothing is.",
+                remedy:
+                    "Set the gateway to PAP, or see `sallyport password show`; a password is kept from the next time on that it is set: "
+                    + "`sallyport user set \(user) --password-stdin`.")
+        case .passwordExpired:
+            Explanation(
+                meaning: "The password was right, and has to be changed before it opens anything.",
+                remedy:
+                    "A device that speaks MS-CHAPv2 asks for a new one by itself. For others set one: `sallyport user set \(user) --password-stdin`."
+            )
+        case .newPasswordRefused:
+            Explanation(
+                meaning: "The user's device sent a new password, and a rule refused it; the old one stays.",
+                remedy: "The step before says which rule. Let \(user) choose another one.")
         case .sourceUnreachable:
             Explanation(
                 meaning: "The directory that knows the password did not answer. Nothing was counted against the user.",

@@ -2,6 +2,7 @@
 // Adding a user.
 
 internal import LoginEngine
+internal import RADIUS
 internal import Store
 
 extension AddUser {
@@ -11,6 +12,7 @@ extension AddUser {
         var user = plan.user
         if let password {
             user.passwordHash = try await operations.hash(password.secret)
+            user.kept = try operations.kept(of: password.secret)
         } else {
             warnings.append(
                 "\(user.name) has no password yet; set one with `sallyport user set \(Words.argument(user.name)) --password-stdin`.")
@@ -86,6 +88,15 @@ extension Operations {
                     : "Choose one in which no code and no keyword follows `\(settings.separator.map(String.init) ?? "")`.",
                 place: "password")
         }
+    }
+
+    /// What is kept of a new password beside its hash; nil where nothing is.
+    func kept(of password: Secret) throws -> KeptPassword? {
+        let parts = try records.passwordKeeping().parts
+        guard !parts.isEmpty else { return nil }
+        // A password that MS-CHAP cannot carry has no NT hash, and is checked by PAP alone.
+        let hash = parts.contains(.ntHash) ? password.reveal { NTHash(password: $0)?.bytes } : nil
+        return KeptPassword(ntHash: hash.map { Secret($0) }, text: parts.contains(.clearPassword) ? password : nil)
     }
 
     func hash(_ password: Secret) async throws -> Secret {

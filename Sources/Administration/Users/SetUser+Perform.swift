@@ -10,14 +10,18 @@ extension SetUser {
         let old = try operations.user(user)
         let draft = try draft(of: old, in: operations)
         var hash: Secret?
+        var kept: KeptPassword?
         if let password {
             try operations.checkPassword(password.secret)
             hash = try await operations.hash(password.secret)
+            kept = try operations.kept(of: password.secret)
         }
         guard !isEmpty else {
             throw Refusal(.invalid, "Nothing to change was given.", remedy: "`sallyport user set --help` lists what can be changed.")
         }
-        guard !draft.changes.isEmpty || hash != nil else { return Done("Nothing to change: user \(old.name) is like that already.") }
+        guard !draft.changes.isEmpty || hash != nil || expiresPassword == true else {
+            return Done("Nothing to change: user \(old.name) is like that already.")
+        }
 
         func event(_ change: String) -> Event {
             operations.event(.userChanged, by: actor, user: old.id, subject: draft.subject, ["change": change])
@@ -30,9 +34,19 @@ extension SetUser {
         for group in draft.left {
             try await records.removeMember(.user(old.id), fromGroup: group.id, event: event("left group \(group.name)"))
         }
-        if let hash { try await records.setPasswordHash(hash, ofUser: old.id, event: event("password set")) }
-        let changes = draft.changes + (hash == nil ? [] : ["password"])
-        return Done("Changed user \(draft.record.name): \(changes.joined(separator: ", ")).")
+        if let hash { try await records.setPasswordHash(hash, keeping: kept, ofUser: old.id, event: event("password set")) }
+        var warnings: [String] = []
+        if expiresPassword == true {
+            try await records.requirePasswordChange(ofUser: old.id, event: event("password expired"))
+            let parts = try records.passwordKeeping().parts
+            if parts.isEmpty {
+                warnings.append(
+                    "Only a device that speaks MS-CHAPv2 can change a password, and no NT hash is kept: \(draft.record.name) is refused until you set another one."
+                )
+            }
+        }
+        let changes = draft.changes + (hash == nil ? [] : ["password"]) + (expiresPassword == true ? ["password expired"] : [])
+        return Done("Changed user \(draft.record.name): \(changes.joined(separator: ", ")).", warnings: warnings)
     }
 
     private struct Draft {
@@ -120,7 +134,8 @@ extension SetUser {
     }
 
     private var isEmpty: Bool {
-        name == nil && email == nil && phone == nil && timeZone == nil && status == nil && password == nil && addAliases.isEmpty
+        name == nil && email == nil && phone == nil && timeZone == nil && status == nil && password == nil && expiresPassword != true
+            && addAliases.isEmpty
             && removeAliases.isEmpty && addGroups.isEmpty && removeGroups.isEmpty
     }
 }

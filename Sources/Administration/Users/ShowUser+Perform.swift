@@ -24,6 +24,7 @@ extension ShowUser {
             locks: try operations.locks(of: user.id), created: Instant(user.created),
             lastAccept: try records.events(accepted).first.map { Instant($0.event.at) },
             logins: try records.events(logins).map { EventView($0, names: names) })
+        view.mustChangePassword = user.mustChangePassword
         view.warnings = warnings(view)
         return view
     }
@@ -35,6 +36,7 @@ extension ShowUser {
             warnings.append("Disabled: every login is refused. `sallyport user enable \(name)` lets \(view.name) in again.")
         }
         if !view.locks.isEmpty { warnings.append("Locked; the lock ends by itself. `sallyport user unlock \(name)` ends it now.") }
+        if view.mustChangePassword == true { warnings.append("The password opens nothing until it is changed.") }
         if !view.hasPassword { warnings.append("No password: `sallyport user set \(name) --password-stdin` sets one.") }
         if !view.factors.contains(where: { $0.state == FactorState.active.rawValue && $0.kind != FactorKind.recovery.rawValue }) {
             warnings.append("No second factor: `sallyport factor add \(name) totp` enrols one.")

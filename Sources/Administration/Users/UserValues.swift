@@ -29,6 +29,7 @@ package struct UserView: Codable, Sendable, Equatable {
     package var lastAccept: Instant?
     /// The newest logins, newest first.
     package var logins: [EventView]
+    package var mustChangePassword: Bool?
     package var warnings: [String] = []
 }
 
@@ -119,6 +120,8 @@ package struct SetUser: AdminOperation {
     package var password: SecretText?
     /// `active` or `disabled`.
     package var status: String?
+    /// The password, a new one too, opens nothing until the user changes it.
+    package var expiresPassword: Bool?
 
     package init(user: String) {
         self.user = user

@@ -24,6 +24,8 @@ package struct RADIUSExchange: Sendable {
     package struct Request: Sendable {
         package var userName: String
         package var password: Secret
+        /// How the password is proved.
+        package var scheme: PasswordScheme = .pap
         /// From the Access-Challenge that this answers.
         package var state: [UInt8]?
         package var nasIdentifier: String
@@ -62,7 +64,8 @@ package struct RADIUSExchange: Sendable {
         let identifier = UInt8.random(in: 0...255, using: &random)
         var writer = PacketWriter(request: .accessRequest, identifier: identifier, authenticator: Authenticator(using: &random))
         writer.addText(.userName, request.userName)
-        request.password.reveal { writer.addPassword($0, secret: secret) }
+        guard request.password.reveal({ writer.add($0, by: request.scheme, userName: request.userName, secret: secret, random: &random) })
+        else { throw .notHashable }
         writer.addText(.nasIdentifier, request.nasIdentifier)
         if let port = request.nasPort { writer.addInteger(.nasPort, port) }
         if let station = request.callingStation { writer.addText(.callingStationID, station) }
@@ -126,6 +129,8 @@ package enum RADIUSExchangeError: Error, Sendable, Equatable {
     case cannotSend(ServerAddress, errno: Int32)
     /// A value does not fit into a packet.
     case notSendable(PacketError)
+    /// MS-CHAP carries at most 256 characters.
+    case notHashable
 }
 
 extension RADIUSExchangeError: CustomStringConvertible {
@@ -140,6 +145,7 @@ extension RADIUSExchangeError: CustomStringConvertible {
         case .notGenuine(let server, _): "\(server) answered, but the shared secret differs: its reply has a wrong signature."
         case .cannotSend(let server, let code): "Nothing can be sent to \(server): \(String(cString: strerror(code)))."
         case .notSendable(let error): "The request cannot be sent: \(error)"
+        case .notHashable: "MS-CHAP cannot carry this password: it is longer than \(NTHash.longestPassword) characters, or no text."
         }
     }
 
@@ -154,7 +160,7 @@ extension RADIUSExchangeError: CustomStringConvertible {
         case .notGenuine(_, .missingMessageAuthenticator): "Update that server (CVE-2024-3596): its replies could be forged."
         case .notGenuine: "Give both sides the same shared secret."
         case .cannotSend: "Check the address and this machine's routes."
-        case .notSendable: "Shorten what was given."
+        case .notSendable, .notHashable: "Shorten what was given."
         }
     }
 }

@@ -9,8 +9,12 @@ package final class OpenedSecrets: Sendable {
     private struct Key: Hashable {
         var row: Int64
         var owner: Int64?
-        var isPassword: Bool
+        var column: Column
         var sealed: [UInt8]
+    }
+
+    private enum Column: Hashable {
+        case passwordHash, ntHash, clearPassword, factor
     }
 
     /// Two generations: the older one goes when the younger is full, and what is asked for moves to the younger.
@@ -29,11 +33,19 @@ package final class OpenedSecrets: Sendable {
     }
 
     package func passwordHash(_ sealed: [UInt8], ofUser user: Int64) throws(SealingError) -> Secret {
-        try open(Key(row: user, isPassword: true, sealed: sealed), at: .passwordHash(user))
+        try open(Key(row: user, column: .passwordHash, sealed: sealed), at: .passwordHash(user))
+    }
+
+    package func ntHash(_ sealed: [UInt8], ofUser user: Int64) throws(SealingError) -> Secret {
+        try open(Key(row: user, column: .ntHash, sealed: sealed), at: .ntHash(user))
+    }
+
+    package func clearPassword(_ sealed: [UInt8], ofUser user: Int64) throws(SealingError) -> Secret {
+        try open(Key(row: user, column: .clearPassword, sealed: sealed), at: .clearPassword(user))
     }
 
     package func factorSecret(_ sealed: [UInt8], of factor: Int64, ofUser user: Int64) throws(SealingError) -> Secret {
-        try open(Key(row: factor, owner: user, isPassword: false, sealed: sealed), at: .factorSecret(factor, ofUser: user))
+        try open(Key(row: factor, owner: user, column: .factor, sealed: sealed), at: .factorSecret(factor, ofUser: user))
     }
 
     private func open(_ key: Key, at place: SealedPlace) throws(SealingError) -> Secret {

@@ -12,13 +12,25 @@ struct SealedColumn: Sendable {
     let countUnder: SQL
     let place: @Sendable (Int64, Int64?) -> SealedPlace
 
-    static let all = [password, factor, client, olderKey]
+    static let all = [password, ntHash, clearPassword, factor, client, olderKey]
 
     private static let password = SealedColumn(
         select: SQL("SELECT id, password_hash, id FROM \"user\" WHERE id > ?1 AND password_hash IS NOT NULL ORDER BY id LIMIT ?2"),
         update: SQL("UPDATE \"user\" SET password_hash = ?2 WHERE id = ?1"),
         countUnder: SQL("SELECT count(*) FROM \"user\" WHERE substr(password_hash, 1, 5) = ?1"),
         place: { row, _ in .passwordHash(row) })
+
+    private static let ntHash = SealedColumn(
+        select: SQL("SELECT id, nt_hash, id FROM \"user\" WHERE id > ?1 AND nt_hash IS NOT NULL ORDER BY id LIMIT ?2"),
+        update: SQL("UPDATE \"user\" SET nt_hash = ?2 WHERE id = ?1"),
+        countUnder: SQL("SELECT count(*) FROM \"user\" WHERE substr(nt_hash, 1, 5) = ?1"),
+        place: { row, _ in .ntHash(row) })
+
+    private static let clearPassword = SealedColumn(
+        select: SQL("SELECT id, clear_password, id FROM \"user\" WHERE id > ?1 AND clear_password IS NOT NULL ORDER BY id LIMIT ?2"),
+        update: SQL("UPDATE \"user\" SET clear_password = ?2 WHERE id = ?1"),
+        countUnder: SQL("SELECT count(*) FROM \"user\" WHERE substr(clear_password, 1, 5) = ?1"),
+        place: { row, _ in .clearPassword(row) })
 
     private static let factor = SealedColumn(
         select: SQL("SELECT id, secret, \"user\" FROM factor WHERE id > ?1 AND secret IS NOT NULL ORDER BY id LIMIT ?2"),

@@ -143,7 +143,8 @@ extension Records {
             .flag(settings.concealFactor), .flag(settings.helpfulMessages), .text(settings.nameStripping.rawValue),
             .integer(Int64(settings.retryTimeout)), .integer(Int64(settings.retryTries)), .flag(settings.rejoin),
             .flag(settings.automaticPush), .flag(settings.bindBeforeCode), .flag(settings.isEnabled),
-            .text(settings.tags.joined(separator: " ")),
+            .text(settings.tags.joined(separator: " ")), .text(settings.schemes.schemes.map(\.rawValue).joined(separator: " ")),
+            .text(settings.profile), .text(settings.probeUser),
         ]
     }
 
@@ -169,6 +170,9 @@ extension Records {
         settings.bindBeforeCode = try row.flag(15)
         settings.isEnabled = try row.flag(16)
         settings.tags = try row.text(17).split(separator: " ").map(String.init)
+        settings.schemes = ProofSchemes(try row.text(18).split(separator: " ").compactMap { ProofScheme(rawValue: String($0)) })
+        settings.profile = try row.text(19)
+        settings.probeUser = try row.textIfAny(20)
         return settings
     }
 }
@@ -181,20 +185,23 @@ extension SQL {
     static let insertClient = SQL(
         """
         INSERT INTO client (name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
-            helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) ON CONFLICT DO NOTHING RETURNING id
+            helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags, schemes,
+            profile, probe_user)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20) ON CONFLICT DO NOTHING RETURNING id
         """)
     static let updateClient = SQL(
         """
         UPDATE client SET name = ?1, secret = ?2, message_authenticator = ?3, requirement = ?4, asking = ?5, separator = ?6,
             fixed_length_tail = ?7, conceal_factor = ?8, helpful_messages = ?9, name_stripping = ?10, retry_timeout = ?11,
-            retry_tries = ?12, rejoin = ?13, automatic_push = ?14, bind_before_code = ?15, is_enabled = ?16, tags = ?17
-        WHERE id = ?18
+            retry_tries = ?12, rejoin = ?13, automatic_push = ?14, bind_before_code = ?15, is_enabled = ?16, tags = ?17,
+            schemes = ?18, profile = ?19, probe_user = ?20
+        WHERE id = ?21
         """)
     fileprivate static let clients = SQL(
         """
         SELECT id, name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
-            helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags
+            helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags,
+            schemes, profile, probe_user
         FROM client ORDER BY name
         """)
     static let setClientSecret = SQL("UPDATE client SET secret = ?2 WHERE id = ?1")

@@ -19,6 +19,8 @@ package struct NewUser: Sendable {
     package var key: String
     package var status: UserStatus = .active
     package var passwordHash: Secret?
+    /// What is kept beside the hash, for CHAP and MS-CHAP.
+    package var kept: KeptPassword?
     package var email: String?
     package var phone: String?
     package var timeZone: String?
@@ -40,6 +42,9 @@ package struct UserRecord: Sendable, Equatable {
     package var key: String
     package var status: UserStatus
     package var hasPassword: Bool
+    /// For which schemes more than a hash is kept.
+    package var keptSchemes: ProofSchemes = []
+    package var mustChangePassword = false
     package var email: String?
     package var phone: String?
     package var timeZone: String?
@@ -78,7 +83,7 @@ extension Records {
             guard let id = try? rows.last?.first?.integer(0) else { return [] }
             var statements = names.enumerated().map { Self.insert($1, of: id, isAlias: $0 > 0) }
             if let hash = user.passwordHash {
-                statements.append(Statement(.setPassword, [.integer(id), .blob(sealing.seal(hash, at: .passwordHash(id)))]))
+                statements.append(Self.setPassword(hash, user.kept, ofUser: id, sealing))
             }
             statements += user.groups.map { Statement(.insertMembership, [.integer($0), .integer(id)]) }
             return statements + [Statement(.raiseRevision)]
@@ -129,9 +134,26 @@ extension Records {
         try await change(unit, refusals: [Self.noUser] + Self.nameTaken(aliases)) { _ in [event.about(user: user)] }
     }
 
-    package func setPasswordHash(_ hash: Secret?, ofUser user: Int64, event: Event) async throws(StoreError) {
-        let sealed = hash.map { sealing.seal($0, at: .passwordHash(user)) }
-        try await changeUser(Statement(.setPassword, [.integer(user), .blob(sealed)]), user, event)
+    /// What was kept of the old password goes with it.
+    package func setPasswordHash(
+        _ hash: Secret?, keeping kept: KeptPassword? = nil, ofUser user: Int64, event: Event
+    ) async throws(StoreError) {
+        try await changeUser(Self.setPassword(hash, kept, ofUser: user, sealing), user, event)
+    }
+
+    private static func setPassword(_ hash: Secret?, _ kept: KeptPassword?, ofUser user: Int64, _ sealing: Sealing) -> Statement {
+        Statement(
+            .setPassword,
+            [
+                .integer(user), .blob(hash.map { sealing.seal($0, at: .passwordHash(user)) }),
+                .blob(kept?.ntHash.map { sealing.seal($0, at: .ntHash(user)) }),
+                .blob(kept?.text.map { sealing.seal($0, at: .clearPassword(user)) }),
+            ])
+    }
+
+    /// Until the next password is set.
+    package func requirePasswordChange(ofUser user: Int64, event: Event) async throws(StoreError) {
+        try await changeUser(Statement(.expirePassword, [.integer(user)]), user, event)
     }
 
     package func setStatus(_ status: UserStatus, ofUser user: Int64, event: Event) async throws(StoreError) {
@@ -202,7 +224,9 @@ extension Records {
     }
 
     private func users(where condition: String, _ values: [SQLValue], limit: Int) throws(StoreError) -> [UserRecord] {
-        let columns = "u.id, u.name, u.name_key, u.status, u.password_hash IS NOT NULL, u.email, u.phone, u.time_zone, u.created"
+        let columns =
+            "u.id, u.name, u.name_key, u.status, u.password_hash IS NOT NULL, u.email, u.phone, u.time_zone, u.created, "
+            + "u.nt_hash IS NOT NULL, u.clear_password IS NOT NULL, u.must_change"
         let page = "FROM \"user\" u WHERE \(condition) ORDER BY u.name_key LIMIT \(max(0, limit))"
         let names = """
             SELECT n."user", n.name, n.name_key FROM user_name n
@@ -220,11 +244,15 @@ extension Records {
             for row in results[0] {
                 guard let status = UserStatus(rawValue: try row.text(3)) else { throw .unexpectedValue(3) }
                 let id = try row.integer(0)
-                users.append(
+                var user =
                     UserRecord(
                         id: id, name: try row.text(1), key: try row.text(2), status: status, hasPassword: try row.flag(4),
                         email: try row.textIfAny(5), phone: try row.textIfAny(6), timeZone: try row.textIfAny(7),
-                        aliases: aliases[id] ?? [], created: Timestamp(microseconds: try row.integer(8))))
+                        aliases: aliases[id] ?? [], created: Timestamp(microseconds: try row.integer(8)))
+                user.mustChangePassword = try row.flag(11)
+                if try row.flag(9) { user.keptSchemes.formUnion(.needNTHash) }
+                if try row.flag(10) { user.keptSchemes.formUnion(.needText) }
+                users.append(user)
             }
             return users
         }
@@ -233,6 +261,8 @@ extension Records {
 
 extension SealedPlace {
     static func passwordHash(_ user: Int64) -> SealedPlace { SealedPlace(table: "user", row: user, column: "password_hash") }
+    static func ntHash(_ user: Int64) -> SealedPlace { SealedPlace(table: "user", row: user, column: "nt_hash") }
+    static func clearPassword(_ user: Int64) -> SealedPlace { SealedPlace(table: "user", row: user, column: "clear_password") }
 }
 
 extension SQL {
@@ -253,7 +283,9 @@ extension SQL {
     fileprivate static let dropAliases = SQL("DELETE FROM user_name WHERE \"user\" = ?1 AND is_alias <> 0")
     fileprivate static let updateUser = SQL(
         "UPDATE \"user\" SET name = ?2, name_key = ?3, status = ?4, email = ?5, phone = ?6, time_zone = ?7 WHERE id = ?1")
-    fileprivate static let setPassword = SQL("UPDATE \"user\" SET password_hash = ?2 WHERE id = ?1")
+    fileprivate static let setPassword = SQL(
+        "UPDATE \"user\" SET password_hash = ?2, nt_hash = ?3, clear_password = ?4, must_change = 0 WHERE id = ?1")
+    fileprivate static let expirePassword = SQL("UPDATE \"user\" SET must_change = 1 WHERE id = ?1")
     fileprivate static let setStatus = SQL("UPDATE \"user\" SET status = ?2 WHERE id = ?1")
     fileprivate static let deleteUser = SQL("DELETE FROM \"user\" WHERE id = ?1")
     fileprivate static let countUsers = SQL("SELECT count(*) FROM \"user\"")

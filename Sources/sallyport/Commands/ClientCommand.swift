@@ -24,7 +24,7 @@ struct ClientFlags: ParsableArguments {
     var addresses: [String] = []
     @Flag(help: "Read the shared secret, one line, from standard input.") var secretStdin = false
     @Flag(help: "Let the node make the shared secret; it is printed once.") var generateSecret = false
-    @Option(help: ArgumentHelp("What product it is; this version knows generic.", valueName: "profile")) var profile: String?
+    @Option(help: ArgumentHelp("What product it is: generic or aws-directory.", valueName: "profile")) var profile: String?
     @Option(
         name: .customLong("message-authenticator"),
         help: ArgumentHelp("require, auto or allow: requests that come without it (BlastRADIUS).", valueName: "rule"))
@@ -50,6 +50,15 @@ struct ClientFlags: ParsableArguments {
     var rejoin: Switch?
     @Option(help: ArgumentHelp("on or off: a factor on the phone starts by itself.", valueName: "switch")) var automaticPush: Switch?
     @Option(
+        name: .customLong("protocol"),
+        help: ArgumentHelp(
+            "pap, chap, ms-chap or ms-chap-v2: how a password or code may be proved; can be repeated, replaces all.", valueName: "protocol")
+    )
+    var protocols: [String] = []
+    @Option(
+        help: ArgumentHelp("A name that is refused without a word in the trail: what the product asks about; or none.", valueName: "name"))
+    var probeUser: String?
+    @Option(
         name: .customLong("tag"),
         help: ArgumentHelp("A word that policies may name it by; can be repeated, replaces all.", valueName: "tag"))
     var tags: [String] = []
@@ -72,6 +81,8 @@ struct ClientFlags: ParsableArguments {
         choices.retryTries = retryTries
         choices.rejoin = rejoin?.isOn
         choices.automaticPush = automaticPush?.isOn
+        choices.probeUser = probeUser
+        choices.protocols = protocols.isEmpty ? nil : protocols
         choices.tags = tags.isEmpty ? nil : tags
         if disable { choices.isEnabled = false }
         return choices
@@ -90,7 +101,7 @@ extension ClientCommand {
                 Examples:
                   sallyport client add office --address 192.0.2.7 --generate-secret
                   pass show radius/office | sallyport client add office --address 10.20.0.0/16 --secret-stdin
-                  sallyport client add aws --address 10.0.1.5 --generate-secret --require factor
+                  sallyport client add aws --address 10.0.1.5 --address 10.0.2.5 --generate-secret --profile aws-directory
                 """)
 
         @Argument(help: "Its name: lower case letters, digits, -, _ and dots.") var name: String
@@ -267,6 +278,9 @@ extension ClientCommand {
             }
             sheet.add("Conceals the factor", word(client.concealFactor))
         }
+        if client.profile != "generic" { sheet.add("Profile", Span(client.profile)) }
+        if let probe = client.probeUser { sheet.add("Probe user", Span(probe)) }
+        sheet.add("Protocols", output.list(client.protocols))
         sheet.add("Helpful messages", word(client.helpfulMessages))
         sheet.add("Strips from names", Span(client.nameStripping))
         sheet.add("Retries", Span("every \(Words.count(client.retryTimeout, "second")), \(client.retryTries) in all"))

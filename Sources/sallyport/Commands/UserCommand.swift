@@ -166,10 +166,13 @@ extension UserCommand {
         @Option(name: .customLong("group"), help: ArgumentHelp("Join a group.", valueName: "group")) var groups: [String] = []
         @Option(name: .customLong("remove-group"), help: ArgumentHelp("Leave a group.", valueName: "group")) var removeGroups: [String] = []
         @Flag(help: "Read a new password, one line, from standard input.") var passwordStdin = false
+        @Flag(help: "The password opens nothing until the user has changed it, by a device that speaks MS-CHAPv2.") var expirePassword =
+            false
         @OptionGroup var options: GlobalOptions
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
             var request = SetUser(user: name)
+            request.expiresPassword = expirePassword ? true : nil
             request.name = newName
             request.email = email
             request.phone = phone

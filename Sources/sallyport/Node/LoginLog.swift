@@ -13,6 +13,13 @@ struct LoginLog: Sendable {
     private let challenged = Counter(label: "sallyport_logins_total", dimensions: [("result", "challenged"), ("reason", "")])
     private let rejected: [String: Counter]
     private let policies = PolicyCounters()
+    private let protocols = Dictionary(
+        uniqueKeysWithValues: ProofSchemes.all.hashed.map { scheme in
+            func counter(_ result: String) -> Counter {
+                Counter(label: "sallyport_logins_by_protocol_total", dimensions: [("protocol", scheme.rawValue), ("result", result)])
+            }
+            return (scheme.title, (accepted: counter("accepted"), rejected: counter("rejected")))
+        })
 
     init(logger: Logger) {
         self.logger = logger
@@ -28,6 +35,11 @@ struct LoginLog: Sendable {
     /// - Parameter isWritten: false for a reject that only counts, since too many equal ones came this minute.
     func callAsFunction(_ event: Event, isWritten: Bool) {
         if let policy = event["policy"] { policies.count(policy, event.kind) }
+        // It stands behind the client, and nothing stands there of a login that showed its password.
+        if event.details.count > 1, event.details[1].name == "protocol", let counters = protocols[event.details[1].value] {
+            if event.kind == .loginAccepted { counters.accepted.increment() }
+            if event.kind == .loginRejected { counters.rejected.increment() }
+        }
         switch event.kind {
         case .loginAccepted:
             accepted.increment()
@@ -50,6 +62,7 @@ struct LoginLog: Sendable {
         if let client = event["client"] { metadata["client"] = .string(client) }
         if let source = event.source { metadata["source"] = .stringConvertible(source) }
         if let policy = event["policy"] { metadata["policy"] = .string(policy) }
+        if let scheme = event["protocol"] { metadata["protocol"] = .string(scheme) }
         if let reason = event.reason { metadata["reason"] = .string(reason) }
         if let steps = event["steps"] { metadata["steps"] = .string(steps) }
         return metadata

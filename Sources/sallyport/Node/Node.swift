@@ -95,6 +95,7 @@ final class Node: Sendable {
                 }, isServing: true,
                 examine: { [weak radius] in NodeCheck.findings(radius, since: started, now: NodeClock.now()) },
                 dataDirectory: settings.dataDirectory))
+        logins.changePassword = PasswordChanger(operations: operations).change
         control = try ControlService(
             operations: operations, dataDirectory: store.directory.path, node: NodeLocation.nodeName, release: Sallyport.release,
             logger: Logger(label: "sallyport.control"))

@@ -38,6 +38,7 @@ struct NodeFigures: Sendable {
     static let help = [
         "sallyport_logins_total": "Logins by result and reason.",
         "sallyport_policy_decisions_total": "Logins decided by a policy, by its name and result.",
+        "sallyport_logins_by_protocol_total": "Logins that showed no password, by protocol and result.",
         "sallyport_logins_waiting": "Logins that wait for a password check or a phone.",
         "sallyport_rejects_kept": "Rejects that wait for their moment.",
         "sallyport_writer_queue": "Changes that wait to be written.",

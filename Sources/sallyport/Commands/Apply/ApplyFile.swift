@@ -47,7 +47,8 @@ struct ApplyFile {
 
     static let clientKeys = [
         "address", "secret", "profile", "tags", "message-authenticator", "require", "ask", "separator", "fixed-length-tail",
-        "conceal-factor", "helpful-messages", "strip", "retry-timeout", "retry-tries", "rejoin", "automatic-push", "enabled",
+        "conceal-factor", "helpful-messages", "strip", "retry-timeout", "retry-tries", "rejoin", "automatic-push", "protocols",
+        "probe-user", "enabled",
     ]
 
     private func client(_ entry: YAMLReader.Entry) throws -> Blueprint.Client {
@@ -74,6 +75,8 @@ struct ApplyFile {
         choices.retryTries = try number("retry-tries")
         choices.rejoin = try isOn("rejoin")
         choices.automaticPush = try isOn("automatic-push")
+        choices.protocols = try list("protocols")
+        choices.probeUser = try text("probe-user")
         choices.isEnabled = try isOn("enabled")
         return Blueprint.Client(name: entry.key, place: reader.place(entry.keyNode), choices: choices)
     }

@@ -25,7 +25,10 @@ extension Blueprint {
 
     private static func lines(_ client: Client) -> [String] {
         let choices = client.choices
-        let standard = ClientSettings(name: client.name, addresses: [], secret: LoginEngine.Secret([]))
+        var standard = ClientSettings(name: client.name, addresses: [], secret: LoginEngine.Secret([]))
+        let profile = choices.profile.flatMap { ClientProfile.named($0) } ?? .generic
+        (standard.schemes, standard.probeUser) = (profile.schemes, profile.probeUser)
+        (standard.retryTimeout, standard.retryTries) = (profile.retryTimeout, profile.retryTries)
         var lines = ["  \(scalar(client.name)):", "    address: \(list(choices.addresses ?? []))", "    secret: { keep: true }"]
         func add(_ key: String, _ value: String?, _ standard: String) {
             if let value, value != standard { lines.append("    \(key): \(scalar(value))") }
@@ -36,6 +39,8 @@ extension Blueprint {
         func add(_ key: String, _ value: Int?, _ standard: Int) {
             if let value, value != standard { lines.append("    \(key): \(value)") }
         }
+        add("profile", choices.profile, ClientProfile.generic.name)
+        add("probe-user", choices.probeUser, standard.probeUser ?? "none")
         if let tags = choices.tags, !tags.isEmpty { lines.append("    tags: \(list(tags))") }
         add("message-authenticator", choices.messageAuthenticator, standard.messageAuthenticator.rawValue)
         // Always written: what it is without the key depends on whether there are policies.
@@ -50,6 +55,9 @@ extension Blueprint {
         add("retry-tries", choices.retryTries, standard.retryTries)
         add("rejoin", choices.rejoin, standard.rejoin)
         add("automatic-push", choices.automaticPush, standard.automaticPush)
+        if let protocols = choices.protocols, protocols != standard.schemes.schemes.map(\.rawValue) {
+            lines.append("    protocols: \(list(protocols))")
+        }
         add("enabled", choices.isEnabled, standard.isEnabled)
         return lines
     }

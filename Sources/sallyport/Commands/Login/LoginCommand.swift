@@ -21,12 +21,17 @@ struct LoginCommand: AsyncParsableCommand {
               sallyport login alice --secret-file office.secret
               printf '%s\\n' "$PASSWORD" "$CODE" | sallyport login alice --secret-file office.secret --password-stdin
               sallyport login alice --server vpn-auth.example:1812 --secret-stdin --show-packets
+              sallyport login alice --client aws --protocol ms-chap-v2
             """)
 
     @Argument(help: "The login name, as the user types it.") var user: String
     @Option(help: ArgumentHelp("As which client; the node of this host tells its secret.", valueName: "name")) var client: String?
     @Option(help: ArgumentHelp("Where to ask; without it the node of --data-dir, or 127.0.0.1:1812.", valueName: "host:port"))
     var server: String?
+    @Option(
+        name: .customLong("protocol"),
+        help: ArgumentHelp("How the password is proved: pap, chap, ms-chap or ms-chap-v2.", valueName: "protocol"))
+    var scheme = ProofScheme.pap
     @Option(help: ArgumentHelp("A file with the shared secret, on one line.", valueName: "file"), completion: .file())
     var secretFile: String?
     @Flag(help: "Read the shared secret from the first line of standard input.") var secretStdin = false
@@ -73,6 +78,7 @@ struct LoginCommand: AsyncParsableCommand {
         exchange.tries = tries
         var request = RADIUSExchange.Request(
             userName: user, password: try proofs.first(), nasIdentifier: Self.nasIdentifier)
+        request.scheme = scheme.onTheWire
         request.callingStation = station
         request.nasPort = nasPort
         request.sessionID = sessionID
@@ -96,6 +102,12 @@ struct LoginCommand: AsyncParsableCommand {
             report.add(answer)
             switch answer.reply.code {
             case .accessAccept:
+                let proof = request.password.reveal { ServerProof(answer.reply, to: answer.request, password: $0, secret: exchange.secret) }
+                report.serverProof = proof.word
+                if let fault = proof.fault {
+                    try screen.end(report, .rejected, note: fault)
+                    throw ExitCode(2)
+                }
                 return try screen.end(report, .accepted)
             case .accessReject:
                 try screen.end(report, .rejected, note: proofs.noteOnReject() ?? whereTheReasonIs)
@@ -165,13 +177,49 @@ struct LoginCommand: AsyncParsableCommand {
     }
 }
 
+extension ProofScheme: ExpressibleByArgument {
+    /// The same, in the words of the protocol's own library.
+    fileprivate var onTheWire: PasswordScheme {
+        switch self {
+        case .pap: .pap
+        case .chap: .chap
+        case .msCHAP: .msCHAP
+        case .msCHAPv2: .msCHAPv2
+        }
+    }
+}
+
+extension ServerProof {
+    /// Nil where the protocol has none.
+    var word: String? {
+        switch self {
+        case .none: nil
+        case .proved(keys: true): "proved, with keys"
+        case .proved(keys: false): "proved"
+        case .missing: "missing"
+        case .wrong: "wrong"
+        case .wrongKeys: "wrong keys"
+        }
+    }
+
+    /// What a user's device makes of it.
+    var fault: String? {
+        switch self {
+        case .none, .proved: nil
+        case .missing: "The accept carries no MS-CHAP2-Success: a user's device would hang up."
+        case .wrong: "The accept's MS-CHAP2-Success was made with another password: a user's device would hang up."
+        case .wrongKeys: "The accept's MPPE keys are not those of the password: no encrypted packet would get through."
+        }
+    }
+}
+
 extension Refusal {
     init(_ error: RADIUSExchangeError) {
         let kind: Kind =
             switch error {
             case .noAnswer, .refused, .cannotSend: .unavailable
             case .notGenuine: .configuration
-            case .notSendable: .invalid
+            case .notSendable, .notHashable: .invalid
             }
         self.init(kind, error.what, remedy: error.remedy)
     }

@@ -20,11 +20,14 @@ struct LoginReport: Encodable {
         var replyBytes: Int
         var milliseconds: Double
         var message: String?
+        var chapError: String?
     }
 
     var user: String
     var server: String
     var outcome: Outcome?
+    /// MS-CHAP: whether the server knew the password too.
+    var serverProof: String?
     var exchanges: [Exchange] = []
 
     mutating func add(_ answer: RADIUSExchange.Answer) {
@@ -32,7 +35,8 @@ struct LoginReport: Encodable {
             Exchange(
                 identifier: Int(answer.request.identifier), requestBytes: answer.request.bytes.count, sendings: answer.sendings,
                 reply: answer.reply.code.name, replyBytes: answer.reply.bytes.count,
-                milliseconds: Double(answer.duration.microseconds) / 1_000, message: Challenge.message(of: answer.reply)))
+                milliseconds: Double(answer.duration.microseconds) / 1_000, message: Challenge.message(of: answer.reply),
+                chapError: LoginScreen.chapError(answer.reply)?.text))
     }
 }
 
@@ -70,7 +74,12 @@ struct LoginScreen {
         output.line(
             Span(arrows.back, .accent), Span(" "), Span(answer.reply.code.name, tone),
             Span(" in \(Self.time(answer.duration)), \(answer.reply.bytes.count) bytes\(message)"))
+        if let error = Self.chapError(answer.reply) { output.line(Span("    MS-CHAP-Error \(SafeText.line(error.text))", .soft)) }
         attributes(of: answer.reply)
+    }
+
+    static func chapError(_ reply: Packet) -> MSCHAPError? {
+        reply.first(vendor: MicrosoftAttribute.vendor, type: MicrosoftAttribute.chapError).flatMap { MSCHAPError(reply.value(of: $0)) }
     }
 
     /// The outcome, in words that stand alone.
@@ -80,7 +89,9 @@ struct LoginScreen {
         guard !output.isJSON else { return try output.json(report) }
         let requests = Words.count(report.exchanges.count, "request")
         switch outcome {
-        case .accepted: output.done("\(report.user) is logged in (\(requests)).")
+        case .accepted:
+            output.done("\(report.user) is logged in (\(requests)).")
+            if let proof = report.serverProof { output.line("The server knew the password too: \(proof).") }
         case .rejected:
             output.line(Span("\(report.user) is not logged in: the server refused (\(requests)).", .bad))
             output.warn(note ?? "The reason is in the server's trail alone.")
@@ -102,13 +113,21 @@ struct LoginScreen {
         let type = attribute.oid.numbers.count == 1 ? UInt8(exactly: attribute.oid.numbers[0]).map(AttributeType.init(rawValue:)) : nil
         if case .octets(let bytes) = attribute.value {
             if type == .messageAuthenticator { return "<signature>" }
-            if attribute.form == .hidden || type == .userPassword || type == .chapPassword || type == .state {
+            if attribute.form == .hidden || type == .userPassword || type == .chapPassword || type == .state || holdsProof(attribute.oid) {
                 return "<hidden, \(Words.count(bytes.count, "byte"))>"
             }
         }
         let text = dictionary.text(of: attribute)
         if case .text = attribute.value { return "\"\(text)\"" }
         return text
+    }
+
+    /// A response can be searched offline for its password.
+    private static func holdsProof(_ oid: AttributeOID) -> Bool {
+        let proofs = [
+            MicrosoftAttribute.chapResponse, MicrosoftAttribute.chap2Response, MicrosoftAttribute.chap2CPW, MicrosoftAttribute.chapNTEncPW,
+        ]
+        return proofs.contains { oid.numbers == [26, MicrosoftAttribute.vendor, UInt32($0)] }
     }
 
     private static func time(_ span: Timestamp.Span) -> String {

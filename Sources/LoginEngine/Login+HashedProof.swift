@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Logins whose proof shows no password: what may have been typed is tried against it.
+
+extension Login {
+    /// The first packet, by CHAP or MS-CHAP.
+    mutating func start(_ proof: HashedProof, now: Moment) -> [Action] {
+        let settings = client.settings
+        guard settings.schemes.contains(proof.scheme) else { return reject(.protocolNotAllowed, now: now) }
+        if request.handle != nil { return resume(now: now) }
+        if wasWrongJustNow, !(settings.concealFactor && readsAs == .passwordAndFactor) { return reject(.sameWrongProof, now: now) }
+        if proof.asksForChange, readsAs == .factor || settings.concealFactor { return reject(.protocolNotSupported, now: now) }
+        switch readsAs {
+        case .password:
+            return check(by: .matchPassword(proof), owed: .nothing, now: now)
+        case .factor:
+            // The code is the password.
+            return matchCodes(proof, now: now)
+        case .passwordAndFactor, .deny:
+            // Nothing can be cut from the end of what is not shown.
+            if settings.asking == .append { return reject(.appendNeedsPlaintext, now: now) }
+            return check(by: .matchPassword(proof), owed: whole, now: now)
+        }
+    }
+
+    /// Tries the codes that would be taken now, unless the guesses are used up. Recovery codes are kept as hashes, so none is tried.
+    mutating func matchCodes(_ proof: HashedProof, now: Moment) -> [Action] {
+        if isCodeLocked(now) { return reject(.factorLocked, now: now) }
+        phase = .readingCode
+        return [.matchCodes(proof)]
+    }
+
+    var mustChangePassword: Bool { facts.user?.mustChangePassword == true && !steps.contains("password-changed") }
+
+    /// A new password came with the proof of the old one: it is set before anything else is decided.
+    mutating func changePassword(from old: PasswordCandidate, owed: Owed) -> [Action]? {
+        guard case .hashed(let proof) = request.proof, proof.asksForChange, let new = proof.newPassword(old: old), facts.user != nil,
+            statusReason == nil, !isDenied, !steps.contains("password-locked")
+        else { return nil }
+        phase = .changingPassword(owed)
+        proven = ProvenPassword(.text(new), isCode: false)
+        return [.changePassword(to: new)]
+    }
+
+    mutating func passwordNotChanged(_ verdict: PasswordChangeVerdict, now: Moment) -> [Action] {
+        guard case .refused(let why) = verdict else { return decide(.none(.databaseUnavailable)) }
+        steps.add("new-password-refused: \(why)", at: now, since: began)
+        return reject(.newPasswordRefused, now: now)
+    }
+
+    /// What the protocol has a word for. Spoken behind a right password alone; that an account is disabled only where reasons are shown.
+    func refusal(for reason: RejectReason) -> ProofRefusal {
+        guard readsAs != .factor, !client.settings.concealFactor else { return .uniform }
+        return switch reason {
+        case .passwordExpired: .passwordExpired
+        case .newPasswordRefused: .changeFailed
+        case .userDisabled where client.settings.helpfulMessages: .accountDisabled
+        default: .uniform
+        }
+    }
+
+    /// Whether a new request proves the password that this login was begun with, by a challenge of its own.
+    func isProved(by request: LoginRequest) -> Bool {
+        guard case .hashed(let proof) = request.proof, let proven, !proven.isCode else { return false }
+        return proof.fits(proven.candidate)
+    }
+}
+
+extension Logins {
+    /// Codes that are tried against one request, over all factors of its user: what a stranger can make the node compute is bounded.
+    package static let mostCandidates = 32
+
+    /// The first code that makes this proof. Nothing is consumed; a name that nobody has costs as many codes as one token.
+    func match(_ proof: HashedProof, facts: LoginFacts, at moment: Moment) -> (Login.CodeReading, PasswordCandidate?) {
+        var left = Self.mostCandidates
+        var reading = Login.CodeReading(.malformed, factor: nil)
+        for factor in facts.user == nil || facts.factors.isEmpty ? [Self.nobodysFactor] : facts.factors {
+            let isNobodys = factor.id == Self.nobodysFactor.id
+            for code in factors[factor.kind]?.codes(for: factor, at: moment) ?? [] where left > 0 {
+                left -= 1
+                if reading.verdict == .malformed { reading = Login.CodeReading(.wrong, factor: isNobodys ? nil : factor.id) }
+                let candidate = PasswordCandidate.text(Secret(utf8: code.text))
+                if proof.fits(candidate), !isNobodys { return (Login.CodeReading(.right(code.mark), factor: factor.id), candidate) }
+            }
+        }
+        return (reading, nil)
+    }
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// CHAP and MS-CHAP between the wire and the engine: what a request proves, and what its reply carries of that.
+
+import LoginEngine
+import RADIUS
+
+extension HashedPassword {
+    /// As the engine sees it: something that candidates can be tried against.
+    var proof: HashedProof {
+        guard case .change(let change) = self else { return HashedProof(scheme, identity: identity) { fits($0) } }
+        @Sendable func new(_ old: PasswordCandidate) -> Secret? {
+            old.ntHash.flatMap { change.newPassword(old: $0) }.map { Secret($0.password) }
+        }
+        return HashedProof(scheme, identity: identity, change: { new($0) }) { new($0) != nil }
+    }
+
+    private var scheme: ProofScheme {
+        switch self {
+        case .chap: .chap
+        case .msCHAP: .msCHAP
+        case .msCHAPv2, .change: .msCHAPv2
+        }
+    }
+
+    /// Without the identifier of MS-CHAP, which is no part of its response: a gateway that repeats itself may count it on.
+    private var identity: [UInt8] {
+        switch self {
+        case .chap(let chap): chap.bytes + chap.challenge
+        case .msCHAP(let response): response.challenge + response.response.bytes
+        case .msCHAPv2(let response): response.challenge.bytes + response.peerChallenge.bytes + response.response.bytes
+        case .change(let change): change.response.challenge.bytes + change.bytes
+        }
+    }
+
+    /// The MS-CHAPv2 response in it.
+    fileprivate var secondVersion: MSCHAPv2Response? {
+        switch self {
+        case .chap, .msCHAP: nil
+        case .msCHAPv2(let response): response
+        case .change(let change): change.response
+        }
+    }
+
+    func fits(_ candidate: PasswordCandidate) -> Bool {
+        switch (self, candidate) {
+        case (.chap(let chap), .text(let text)): text.reveal { chap.matches(password: $0) }
+        case (.chap, .ntHash): false
+        // What it proves is the new password, once that is set.
+        case (.change(let change), _): candidate.ntHash.map { change.response.matches($0) } ?? false
+        case (.msCHAP(let response), _): candidate.ntHash.map { response.matches($0) } ?? false
+        case (.msCHAPv2(let response), _): candidate.ntHash.map { response.matches($0) } ?? false
+        }
+    }
+}
+
+extension PasswordCandidate {
+    var ntHash: NTHash? {
+        switch self {
+        case .text(let text): text.reveal { NTHash(password: $0) }
+        case .ntHash(let hash): hash.reveal { NTHash($0) }
+        }
+    }
+}
+
+extension PacketWriter {
+    /// What proves the server and keys the tunnel (RFC 2548 §2.3.3, §2.4). Only where this very request proves what was proven: others
+    /// may hear the same decision.
+    mutating func addProof(_ proven: ProvenPassword, of request: Packet, secret: SharedSecret) {
+        guard let hashed = try? request.hashedPassword(), hashed.fits(proven.candidate), let hash = proven.candidate.ntHash else { return }
+        switch hashed {
+        case .chap:
+            break
+        case .msCHAP:
+            guard !proven.isCode else { return }
+            addEncryption()
+            let keys = try? HiddenPassword.hide(MPPEKeys.firstVersion(hash), authenticator: request.authenticator, secret: secret)
+            if let keys { addVendor(MicrosoftAttribute.vendor, type: MicrosoftAttribute.chapMPPEKeys, keys) }
+        case .msCHAPv2, .change:
+            guard let response = hashed.secondVersion else { return }
+            addVendor(MicrosoftAttribute.vendor, type: MicrosoftAttribute.chap2Success, response.successValue(hash))
+            // A key made of six digits protects nothing for longer than it takes to try a million of them.
+            guard !proven.isCode else { return }
+            addEncryption()
+            let keys = MPPEKeys(response, hash)
+            // No two salts of a reply are the same (RFC 2548 §2.4.2), and the same request gets the same ones.
+            let salt = UInt16(truncatingIfNeeded: secret.hmacKey.code(for: request.authenticator.bytes + response.bytes).low) & ~1
+            for (type, key, salt) in [
+                (MicrosoftAttribute.mppeSendKey, keys.send, salt), (MicrosoftAttribute.mppeReceiveKey, keys.receive, salt | 1),
+            ] {
+                addVendor(
+                    MicrosoftAttribute.vendor, type: type,
+                    SaltedKey.hide(key, salt: salt, authenticator: request.authenticator, secret: secret))
+            }
+        }
+    }
+
+    /// RFC 2548 §2.4.4, §2.4.5: encryption is allowed, with keys of 40 or 128 bits.
+    private mutating func addEncryption() {
+        addVendor(MicrosoftAttribute.vendor, type: MicrosoftAttribute.mppeEncryptionPolicy, [0, 0, 0, 1])
+        addVendor(MicrosoftAttribute.vendor, type: MicrosoftAttribute.mppeEncryptionTypes, [0, 0, 0, 6])
+    }
+
+    /// MS-CHAP-Error, for a request by MS-CHAP: without it the user's device shows a broken line and no wrong password.
+    mutating func addRefusal(_ refusal: ProofRefusal, message: String, of request: Packet, secret: SharedSecret) {
+        guard request.contains(.vendorSpecific), let hashed = try? request.hashedPassword() else { return }
+        let (identifier, length): (UInt8, Int)
+        switch hashed {
+        case .chap: return
+        case .msCHAP(let response): (identifier, length) = (response.identifier, MSCHAPResponse.challengeLength)
+        case .msCHAPv2(let response): (identifier, length) = (response.identifier, MSCHAPv2Response.challengeLength)
+        case .change(let change): (identifier, length) = (change.response.identifier, MSCHAPv2Response.challengeLength)
+        }
+        // New for each request, foreseen by nobody who has not the secret, and the same when the same request comes again.
+        let challenge = secret.hmacKey.code(for: Array("retry challenge".utf8) + request.bytes).bytes.prefix(length)
+        let code: MSCHAPError.Code =
+            switch refusal {
+            case .uniform: .authenticationFailure
+            case .accountDisabled: .accountDisabled
+            case .passwordExpired: .passwordExpired
+            case .changeFailed: .changeFailed
+            }
+        // A device may try again; after an expired password its next try brings a new one, made with this challenge.
+        let error = MSCHAPError(
+            code, allowsRetry: code == .authenticationFailure || code == .passwordExpired, challenge: Array(challenge), message: message)
+        addVendor(MicrosoftAttribute.vendor, type: MicrosoftAttribute.chapError, error.value(identifier: identifier))
+    }
+}

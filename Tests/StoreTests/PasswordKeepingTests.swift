@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is kept of passwords beside their hash: sealed, given to the engine, gone when it is dropped.
+
+import LoginEngine
+import Testing
+
+@testable import Store
+
+@Suite struct PasswordKeepingTests {
+    private let kept = KeptPassword(ntHash: Secret([UInt8](repeating: 0xAB, count: 16)), text: Secret(utf8: "correct horse"))
+
+    private func records(_ kind: TestDatabases) throws -> (TemporaryFolder, Records) {
+        let folder = TemporaryFolder(kind)
+        let records = try Records(try kind.open(in: folder), key: .file(folder.path + "/master.key"), at: start, options: Records.Options())
+        return (folder, records)
+    }
+
+    private func add(_ name: String, _ kept: KeptPassword?, _ records: Records) async throws -> Int64 {
+        var user = NewUser(name: name, key: name, created: start)
+        user.passwordHash = Secret(utf8: "$argon2id$")
+        user.kept = kept
+        return try await records.addUser(user, event: Event(.userAdded, at: start))
+    }
+
+    private func facts(_ name: String, _ records: Records) throws -> User? {
+        try records.load([LoginLookup(nameKey: name, handle: nil)], at: start)[0].user
+    }
+
+    @Test(arguments: TestDatabases.all) func whatIsKeptIsSealedAndFound(_ kind: TestDatabases) async throws {
+        let (_, records) = try records(kind)
+        defer { records.close() }
+        _ = try await add("alice", kept, records)
+        let bob = try await add("bob", nil, records)
+        #expect(try facts("alice", records)?.kept == kept)
+        #expect(try facts("bob", records)?.kept == nil)
+        let row = try records.database.read([
+            Statement(SQL(composed: "SELECT nt_hash, clear_password FROM \"user\" WHERE nt_hash IS NOT NULL"))
+        ])[0]
+        #expect(row.count == 1)
+        let first = try #require(row.first)
+        let (hash, text) = (try first.blob(0), try first.blob(1))
+        #expect(hash.count == 16 + Sealing.overhead && text.count == 13 + Sealing.overhead)
+        #expect(!String(decoding: text, as: UTF8.self).contains("horse"))
+        #expect(try records.user(id: bob)?.keptSchemes == [])
+        #expect(try records.user(key: "alice")?.keptSchemes.schemes == [.chap, .msCHAP, .msCHAPv2])
+    }
+
+    @Test(arguments: TestDatabases.all) func aNewPasswordTakesTheOldOnesAway(_ kind: TestDatabases) async throws {
+        let (_, records) = try records(kind)
+        defer { records.close() }
+        let alice = try await add("alice", kept, records)
+        #expect(try facts("alice", records)?.kept != nil)
+        try await records.setPasswordHash(Secret(utf8: "new"), ofUser: alice, event: Event(.userChanged, at: start))
+        #expect(try facts("alice", records)?.kept == nil)
+        let half = KeptPassword(ntHash: kept.ntHash, text: nil)
+        try await records.setPasswordHash(Secret(utf8: "newer"), keeping: half, ofUser: alice, event: Event(.userChanged, at: start))
+        #expect(try facts("alice", records)?.kept == half)
+    }
+
+    @Test(arguments: TestDatabases.all) func droppingErasesItOfEverybody(_ kind: TestDatabases) async throws {
+        let (_, records) = try records(kind)
+        defer { records.close() }
+        let event = Event(.passwordKeepingChanged, at: start)
+        #expect(try records.passwordKeeping() == PasswordKeeping())
+        try await records.keep(.ntHash, event: event)
+        try await records.keep(.clearPassword, event: event)
+        #expect(try records.passwordKeeping().parts == [.ntHash, .clearPassword])
+        for number in 0..<3 { _ = try await add("u\(number)", kept, records) }
+        #expect(try records.keptCount(.ntHash) == 3)
+        try await records.drop(.ntHash, event: event)
+        #expect(try records.passwordKeeping().parts == [.clearPassword])
+        #expect(try records.keptCount(.ntHash) == 0)
+        #expect(try records.keptCount(.clearPassword) == 3)
+        #expect(try facts("u1", records)?.kept == KeptPassword(ntHash: nil, text: kept.text))
+        try await records.drop(.clearPassword, event: event)
+        #expect(try facts("u1", records)?.kept == nil)
+    }
+
+    @Test(arguments: TestDatabases.all) func aClientsProtocolsProfileAndProbeAreKept(_ kind: TestDatabases) async throws {
+        let (_, records) = try records(kind)
+        defer { records.close() }
+        var settings = ClientSettings(name: "aws", addresses: [], secret: Secret(utf8: "shared"))
+        let client = try await records.addClient(settings, event: Event(.clientAdded, at: start))
+        #expect(try records.clients().first?.settings == settings)
+        (settings.schemes, settings.profile, settings.probeUser) = ([.one(.chap), .one(.msCHAPv2)], "aws-directory", "fakeusername")
+        try await records.updateClient(client.id, settings, event: Event(.clientChanged, at: start))
+        #expect(try records.clients().first?.settings == settings)
+    }
+}
