@@ -46,6 +46,7 @@ package enum Verbs {
         ImportUsers.self, ShowPasswordKeeping.self, KeepPasswords.self, DropPasswords.self,
         AddGroup.self, ListGroups.self, ShowGroup.self, SetGroup.self, RemoveGroup.self,
         AddClient.self, ListClients.self, ShowClient.self, SetClient.self, RemoveClient.self, UnpinClient.self,
+        PreviewReply.self,
         RevealClientSecret.self, NodeStatus.self,
         AddFactor.self, AddRecoveryCodes.self, ListFactors.self, ShowFactor.self, SetFactor.self, RemoveFactor.self,
         AddPolicy.self, ListPolicies.self, ShowPolicy.self, SetPolicy.self, RemovePolicy.self, MovePolicy.self, DiffPolicy.self,

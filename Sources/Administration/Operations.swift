@@ -9,6 +9,8 @@ package final class Operations: Sendable {
     package enum Change: Sendable, Hashable {
         /// Clients or their pins: the doors need a new client table.
         case clients
+        /// Names or reply attributes of groups.
+        case replies
         /// Policies: logins that begin from now on are judged by the new ones.
         case policies
         /// The counters of this user were cleared: the engine's memory has to forget them too.
@@ -31,6 +33,8 @@ package final class Operations: Sendable {
         /// What the running process knows about itself; nothing where no node runs.
         package var examine: @Sendable () -> [Finding]
         package var dataDirectory: String?
+        /// The attributes that can be set.
+        package var replies = ReplyDictionary()
 
         package init(
             hashPassword: @escaping @Sendable (Secret) async throws -> Secret, now: @escaping @Sendable () -> Timestamp,

@@ -87,6 +87,8 @@ package struct ClientSettings: Sendable, Equatable {
     package var isEnabled = true
     /// What policies may name it by; sorted, lower case.
     package var tags: [String] = []
+    /// What goes out with an accept, where neither policy nor group say otherwise.
+    package var reply: [ReplySetting] = []
 
     package init(name: String, addresses: [AddressRange], secret: Secret) {
         self.name = name

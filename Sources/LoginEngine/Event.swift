@@ -86,6 +86,7 @@ package enum RejectReason: String, Sendable, CaseIterable {
     case sourceUnreachable = "password-source-unreachable"
     case nameMalformed = "name-malformed"
     case changedMeanwhile = "changed-meanwhile"
+    case replyUnfit = "reply-attribute-unfit"
 }
 
 /// Fields that belong to one person. The chain holds only a salted commitment of them, so that they can be erased.

@@ -54,7 +54,8 @@ extension Login {
         return [
             .answer(
                 recorded.isAccept
-                    ? .accept(recorded.login, proven: proven) : .reject(recorded.login, message: message(for: .handleSpent)))
+                    ? .accept(recorded.login, proven: proven, reply: recorded.reply)
+                    : .reject(recorded.login, message: message(for: .handleSpent)))
         ]
     }
 }
@@ -204,6 +205,15 @@ extension Login {
 extension Login {
     mutating func accept(marks: [Mark], grace: GraceStart? = nil, now: Moment) -> [Action] {
         guard let user = facts.user else { return reject(.unknownUser, now: now) }
+        if let plan = ruling.reply {
+            do throws(ReplyPlan.Unmade) {
+                reply = try plan.bytes(user: user.name)
+            } catch {
+                // An accept without an attribute that was to bound it would let in too far.
+                steps.add("reply \(error.name): \(error.problem.word)", at: now, since: began)
+                return reject(.replyUnfit, now: now)
+            }
+        }
         phase = .settling(.accept)
         var settlement = Settlement(
             decision: decision(isAccept: true, now: now), user: user.id, factor: factorInUse, marks: marks, handle: handle,
@@ -265,7 +275,7 @@ extension Login {
         switch (verdict, outcome) {
         case (.accept, .done):
             phase = .decided
-            return [.forgive(proved), .answer(.accept(id, proven: proven))]
+            return [.forgive(proved), .answer(.accept(id, proven: proven, reply: reply))]
         case (.reject(let reason), .done):
             phase = .decided
             return [.answer(refused(reason))]
@@ -288,7 +298,8 @@ extension Login {
     }
 
     private func again(_ recorded: RecordedDecision) -> LoginAnswer {
-        recorded.isAccept ? .accept(recorded.login, proven: proven) : .reject(recorded.login, message: Prompt.rejected)
+        recorded.isAccept
+            ? .accept(recorded.login, proven: proven, reply: recorded.reply) : .reject(recorded.login, message: Prompt.rejected)
     }
 
     private func refused(_ reason: RejectReason) -> LoginAnswer {
@@ -296,7 +307,8 @@ extension Login {
     }
 
     private func decision(isAccept: Bool, now: Moment) -> RecordedDecision {
-        RecordedDecision(login: id, isAccept: isAccept, at: now.wall, request: request.fingerprint, retry: retry)
+        RecordedDecision(
+            login: id, isAccept: isAccept, at: now.wall, request: request.fingerprint, retry: retry, reply: isAccept ? reply : [])
     }
 
     /// Whose counters this accept clears: only those of what it proved, and never those of codes where the code is the only proof,
@@ -329,6 +341,7 @@ extension Login {
             details.append(Event.Detail("requirement", ruling.requirement.rawValue))
         }
         if let reported { details.append(Event.Detail("report-only", reported)) }
+        if kind == .loginAccepted, !reply.isEmpty, let plan = ruling.reply { details.append(Event.Detail("reply", plan.names)) }
         if let graceEnd { details.append(Event.Detail("grace-until", graceEnd.iso8601)) }
         if let usedBefore {
             details.append(Event.Detail("used-by", usedBefore.login.description))

@@ -42,6 +42,8 @@ package struct Login: Sendable {
     var factorInUse: Int64?
     /// When the grace ends that lets this login in without a factor.
     var graceEnd: Timestamp?
+    /// The attributes that its accept carries, made once when it is decided.
+    var reply: [UInt8] = []
 
     /// The handle whose next packet belongs to this login while a phone is asked.
     var confirmingHandle: HandleID?

@@ -2,8 +2,9 @@
 // What the engine answers; a door turns it into bytes.
 
 package enum LoginAnswer: Sendable, Equatable {
-    /// `proven` is what a proof that shows no password was made of; nil where the password was shown.
-    case accept(LoginID, proven: ProvenPassword? = nil)
+    /// `proven` is what a proof that shows no password was made of; nil where the password was shown. `reply` holds the attributes that go
+    /// out with it, as they stand in a packet.
+    case accept(LoginID, proven: ProvenPassword? = nil, reply: [UInt8] = [])
     case challenge(LoginID, Challenge)
     /// `message` is what the user may read: the uniform sentence, or the reason where the client shows reasons.
     case reject(LoginID, message: String, refusal: ProofRefusal = .uniform)

@@ -17,6 +17,7 @@ package final class Logins: LoginJudge, Sendable {
     /// Told of every decision; false: a reject that only counts, since too many equal ones came this minute.
     let observe: @Sendable (Event, _ isWritten: Bool) -> Void
     private let policyTable = Mutex(PolicyTable.empty)
+    private let replyTable = Mutex(ReplyTable.empty)
     private let randomness: Mutex<any RandomNumberGenerator & Sendable>
     let shards: [Shard]
     /// Held answers by waiter, so that a door can give one up.
@@ -97,6 +98,7 @@ package final class Logins: LoginJudge, Sendable {
     package func attempt(_ attempts: [Attempt]) {
         let moment = now()
         let policies = policies
+        let replies = replies
         var known: [(index: Int, key: String)] = []
         known.reserveCapacity(attempts.count)
         var lookups: [LoginLookup] = []
@@ -116,6 +118,7 @@ package final class Logins: LoginJudge, Sendable {
                 lookup.wantsGroups = policies.looksUpGroups(for: attempt.request.client)
                 lookup.wantsGrace = policies.looksUpGrace(for: attempt.request.client)
             }
+            if !replies.isEmpty, !lookup.wantsGroups { lookup.wantsGroups = replies.looksUpGroups(for: attempt.request.client) }
             lookups.append(lookup)
         }
         guard !known.isEmpty else { return }
@@ -128,7 +131,8 @@ package final class Logins: LoginJudge, Sendable {
         }
         for (position, (index, key)) in known.enumerated() where position < facts.count {
             let client = attempts[index].request.client
-            let ruling = policies.isEmpty ? .own(of: client) : policies.ruling(for: client, groups: facts[position].groups)
+            var ruling = policies.isEmpty ? .own(of: client) : policies.ruling(for: client, groups: facts[position].groups)
+            if !replies.isEmpty { ruling.reply = replies.plan(for: client, policy: ruling.policy, groups: facts[position].groups) }
             begin(attempts[index], key: key, facts: facts[position], ruling: ruling, at: moment)
         }
     }
@@ -137,6 +141,12 @@ package final class Logins: LoginJudge, Sendable {
     package var policies: PolicyTable {
         get { policyTable.withLock { $0 } }
         set { policyTable.withLock { $0 = newValue } }
+    }
+
+    /// What accepts of logins that begin from now on carry.
+    package var replies: ReplyTable {
+        get { replyTable.withLock { $0 } }
+        set { replyTable.withLock { $0 = newValue } }
     }
 
     /// How a password is set that came with a login; plugged in once the node has its operations.

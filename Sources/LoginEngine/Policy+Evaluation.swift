@@ -8,6 +8,8 @@ package struct Ruling: Sendable, Equatable {
     package var policy: Policy?
     /// The report-only policy that would have decided.
     package var reported: Policy?
+    /// What an accept carries; nil: nothing.
+    package var reply: ReplyPlan?
 
     package init(requirement: Requirement, policy: Policy? = nil, reported: Policy? = nil) {
         self.requirement = requirement

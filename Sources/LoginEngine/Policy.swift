@@ -11,6 +11,8 @@ package struct PolicyRule: Sendable, Equatable {
     package var unenrolled: Unenrolled = .deny
     /// Decides as if it were absent; the trail tells what it would have done.
     package var isReportOnly = false
+    /// What goes out with an accept.
+    package var reply: [ReplySetting] = []
 
     /// Every condition must fit, each by one of its values; one without values fits everybody.
     package struct Conditions: Sendable, Equatable {

@@ -93,13 +93,16 @@ package struct RecordedDecision: Sendable, Equatable {
     package var request: Fingerprint
     /// Keyed, of client, user, State or station, gateway session and proof; nil where the client may not rejoin.
     package var retry: Fingerprint?
+    /// The attributes of an accept, so that its retry is answered with the same.
+    package var reply: [UInt8]
 
-    package init(login: LoginID, isAccept: Bool, at: Timestamp, request: Fingerprint, retry: Fingerprint?) {
+    package init(login: LoginID, isAccept: Bool, at: Timestamp, request: Fingerprint, retry: Fingerprint?, reply: [UInt8] = []) {
         self.login = login
         self.isAccept = isAccept
         self.at = at
         self.request = request
         self.retry = retry
+        self.reply = reply
     }
 }
 

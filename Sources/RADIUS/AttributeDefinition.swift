@@ -144,6 +144,13 @@ public struct AttributeDefinition: Sendable, Hashable {
     public var hiding: AttributeHiding?
     /// A long value goes on in the attributes that follow (RFC 3579 §3.1).
     public var isConcatenated = false
+
+    public init(name: String, oid: AttributeOID, kind: AttributeKind, fixedLength: Int? = nil) {
+        self.name = name
+        self.oid = oid
+        self.kind = kind
+        self.fixedLength = fixedLength
+    }
 }
 
 /// How a vendor lays its attributes out inside Vendor-Specific.

@@ -28,13 +28,15 @@ extension LoginAnswer {
         guard let code else { return nil }
         var writer = PacketWriter(reply: code, to: request)
         switch self {
-        case .accept(_, .some(let proven)): writer.addProof(proven, of: request, secret: secret)
+        case .accept(_, .some(let proven), _): writer.addProof(proven, of: request, secret: secret)
         case .reject(_, let message, let refusal): writer.addRefusal(refusal, message: message, of: request, secret: secret)
-        case .accept(_, nil), .challenge, .none: break
+        case .accept(_, nil, _), .challenge, .none: break
         }
         let room = Packet.maximumLength - writer.length - request.lengthOfProxyState
         switch self {
-        case .accept, .none:
+        case .accept(_, _, let reply):
+            if !reply.isEmpty { writer.addEncoded(reply) }
+        case .none:
             break
         case .challenge(_, let challenge):
             let state = Array(challenge.handle.utf8)

@@ -372,7 +372,21 @@ extension Migration {
             ALTER TABLE client ADD COLUMN probe_user TEXT COLLATE "C";
             """#)
 
-    static let postgres: [Migration] = [postgres1, postgres2, postgres3, postgres4, postgres5, postgres6]
+    private static let postgres7 = Migration(
+        number: 7, name: "reply-attributes",
+        checksum: "0927fdd2c4827d7a98b3159851b8856383b54859577c9962dc24038988c794bf",
+        script: #"""
+            -- What goes out with an accept: name and value of each attribute, as JSON.
+            ALTER TABLE client ADD COLUMN reply TEXT COLLATE "C" NOT NULL DEFAULT '';
+            ALTER TABLE "group" ADD COLUMN reply TEXT COLLATE "C" NOT NULL DEFAULT '';
+
+            -- The attributes that an accept went out with, as they stood in the packet, for its retry.
+            ALTER TABLE login_handle ADD COLUMN reply BYTEA;
+            ALTER TABLE used ADD COLUMN reply BYTEA;
+            ALTER TABLE recovery_code ADD COLUMN reply BYTEA;
+            """#)
+
+    static let postgres: [Migration] = [postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
         checksum: "8fbae4771e2cfd268d84070c1098b32fad078f96d02ec7874bf04c7763dbf311",
@@ -739,5 +753,19 @@ extension Migration {
             ALTER TABLE client ADD COLUMN probe_user TEXT;
             """#)
 
-    static let sqlite: [Migration] = [sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6]
+    private static let sqlite7 = Migration(
+        number: 7, name: "reply-attributes",
+        checksum: "22ea22d108eac79e8eee4d3f699f82dfab09fcf776875b71e8d524d960c60369",
+        script: #"""
+            -- What goes out with an accept: name and value of each attribute, as JSON.
+            ALTER TABLE client ADD COLUMN reply TEXT NOT NULL DEFAULT '';
+            ALTER TABLE "group" ADD COLUMN reply TEXT NOT NULL DEFAULT '';
+
+            -- The attributes that an accept went out with, as they stood in the packet, for its retry.
+            ALTER TABLE login_handle ADD COLUMN reply BLOB;
+            ALTER TABLE used ADD COLUMN reply BLOB;
+            ALTER TABLE recovery_code ADD COLUMN reply BLOB;
+            """#)
+
+    static let sqlite: [Migration] = [sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7]
 }

@@ -11,6 +11,8 @@ package struct Rollout: Sendable {
     package var changedClients: [(id: Int64, settings: ClientSettings, event: Event)] = []
     package var removedClients: [(id: Int64, event: Event)] = []
     package var newGroups: [(name: String, event: Event)] = []
+    /// Their reply attributes; new groups by their numbers below zero.
+    package var groupReplies: [(group: Int64, reply: [ReplySetting])] = []
     package var removedGroups: [(id: Int64, event: Event)] = []
     package var members: [Membership] = []
     package var policies: Policies?
@@ -121,6 +123,9 @@ extension Rollout {
             let secret = sealing.seal(new.settings.secret, at: .clientSecret(id))
             statements.append(Statement(.setClientSecret, [.integer(id), .blob(secret)]))
             statements += Records.insertRanges(new.settings, id)
+        }
+        for (group, reply) in groupReplies {
+            statements.append(Statement(.setGroupReply, [.integer(numbers.group(group)), .text(ReplyBody.json(reply))]))
         }
         for membership in members where membership.joins { statements.append(self.statement(membership, numbers)) }
         if let policies {

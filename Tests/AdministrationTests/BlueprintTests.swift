@@ -85,7 +85,7 @@ extension Blueprint {
         #expect(try office.records.clients().isEmpty && office.records.events(EventFilter(limit: 99)).count == before)
         let answer = try await office.perform(ApplyBlueprint(blueprint: company()))
         #expect(summary(answer) == summary(dry))
-        #expect(Set(office.changes.current) == [.policies, .clients])
+        #expect(Set(office.changes.current) == [.policies, .clients, .replies])
         #expect(try await office.perform(ShowClient(name: "hq")).requirement == "deny", "there are policies, so they decide")
         #expect(try await office.perform(ShowClient(name: "hq")).tags == ["vpn"])
         #expect(try await office.perform(ShowGroup(name: "staff")).users == ["alice", "bob"])

@@ -89,8 +89,8 @@ import Testing
             ),
             (office.client("b", address: "10.0.0.1") { $0.retryTries = 11 }, "retry-tries: 11 is out of range. It must be 1 to 10."),
             (
-                office.client("b", address: "10.0.0.1") { $0.profile = "cisco-asa" },
-                "profile: No profile `cisco-asa`. This version knows `generic` and `aws-directory`."
+                office.client("b", address: "10.0.0.1") { $0.profile = "fortgate" },
+                "profile: No profile `fortgate`. Did you mean `fortigate`?"
             ),
         ]
         for (request, text) in expected { #expect(await office.refusal(of: request) == text) }

@@ -30,7 +30,7 @@ import Testing
     }
 
     private func proven(_ answer: LoginAnswer?) -> ProvenPassword? {
-        if case .accept(_, let proven) = answer { proven } else { nil }
+        if case .accept(_, let proven, _) = answer { proven } else { nil }
     }
 
     // MARK: The code is the password

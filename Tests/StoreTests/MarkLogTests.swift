@@ -180,6 +180,7 @@ import Testing
                 retry: nil))
         var other = mark
         other.decision.retry = Fingerprint(Bits128(high: 5, low: 6))
+        other.decision.reply = [27, 6, 0, 0, 0, 60]
         let bytes = MarkRow.encode([mark, other])
         #expect(try MarkRow.decode(bytes) == [mark, other])
         for count in 0..<bytes.count where count != 1 && count != MarkRow.encode([mark]).count {

@@ -127,7 +127,7 @@ final class Fixture {
         return Settlement(
             decision: RecordedDecision(
                 login: id, isAccept: accept, at: at, request: Fingerprint(Bits128(high: 9, low: login)),
-                retry: Fingerprint(Bits128(high: 10, low: login))),
+                retry: Fingerprint(Bits128(high: 10, low: login)), reply: accept ? [11, 3, 65] : []),
             user: user, marks: marks, handle: handle,
             event: Event(
                 accept ? .loginAccepted : .loginRejected, at: at, login: id, user: user, client: 3,

@@ -115,7 +115,7 @@ extension LoginAnswer {
     package var message: String? { if case .reject(_, let message, _) = self { message } else { nil } }
     package var login: LoginID? {
         switch self {
-        case .accept(let id, _), .challenge(let id, _), .reject(let id, _, _): id
+        case .accept(let id, _, _), .challenge(let id, _), .reject(let id, _, _): id
         case .none: nil
         }
     }

@@ -3,6 +3,7 @@
 
 import Administration
 import Foundation
+import LoginEngine
 import Testing
 
 @testable import sallyport
@@ -27,6 +28,38 @@ import Testing
         } catch {
             return "\(error)"
         }
+    }
+
+    @Test func replyAttributesAreReadAndWrittenAlike() throws {
+        let text = """
+            version: 1
+            clients:
+              hq:
+                address: [10.0.0.5]
+                secret: { keep: true }
+                profile: fortigate
+                require: deny
+                reply:
+                  Session-Timeout: 28800
+                  Framed-Route: ["10.0.0.0/8 0.0.0.0 1", "off"]
+                  "Tunnel-Type:1": VLAN
+            groups:
+              staff:
+                reply:
+                  group: staff
+            policies:
+              - name: rest
+                require: deny
+                reply:
+                  Class: "{user.name}"
+
+            """
+        let blueprint = try read(text)
+        let names = blueprint.clients?.first?.choices.reply?.map(\.name)
+        #expect(names == ["Session-Timeout", "Framed-Route", "Framed-Route", "Tunnel-Type:1"])
+        #expect(blueprint.clients?.first?.choices.reply?[2].value == "off")
+        #expect(blueprint.yaml == text)
+        #expect(refusal("version: 1\ngroups: { staff: { reply: [a] } }").contains("reply must hold keys"))
     }
 
     @Test func everyKeyIsReadByItsOwnType() throws {

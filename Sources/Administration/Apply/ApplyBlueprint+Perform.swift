@@ -21,6 +21,7 @@ extension ApplyBlueprint {
             guard isWritten else { continue }
             if rollout.policies != nil { await operations.ports.changed(.policies) }
             if plan.changesClients { await operations.ports.changed(.clients) }
+            if plan.changesReplies { await operations.ports.changed(.replies) }
             return answer
         }
         preconditionFailure("the loop ends with an answer or an error")
@@ -37,6 +38,8 @@ struct BlueprintPlan {
     var warnings: [String] = []
     /// Clients and groups as they will be, new ones under a number of their own below zero.
     var rows = PolicyRows(clients: [], groups: [])
+    /// Of groups; those of clients and policies change with these.
+    var changesReplies: Bool { !(rollout.groupReplies.isEmpty && rollout.newGroups.isEmpty && rollout.removedGroups.isEmpty) }
     var changesClients: Bool { !(rollout.newClients.isEmpty && rollout.changedClients.isEmpty && rollout.removedClients.isEmpty) }
 
     init(_ request: ApplyBlueprint, _ operations: Operations, _ actor: Actor, revision: Int64) {
@@ -44,6 +47,7 @@ struct BlueprintPlan {
         self.operations = operations
         self.actor = actor
         rollout = Rollout(revision: revision)
+        rows.replies = operations.ports.replies
     }
 
     mutating func make() throws {
@@ -151,7 +155,7 @@ extension BlueprintPlan {
         var base = ClientSettings(name: name, addresses: [], secret: known?.settings.secret ?? Secret([]))
         base.bindBeforeCode = known?.settings.bindBeforeCode ?? false
         base.requirement = hasPolicies ? .deny : .passwordAndFactor
-        return (known, try entry.choices.apply(to: base))
+        return (known, try entry.choices.apply(to: base, operations.ports.replies))
     }
 
     private func event(added settings: ClientSettings) -> Event {

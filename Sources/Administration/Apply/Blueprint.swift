@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an apply file says: how clients, groups and policies are to be.
 
+package import LoginEngine
+
 /// A section that is nil was not in the file and stays untouched. Each entry says all of its object: what it leaves out is the default.
 package struct Blueprint: Codable, Sendable, Equatable {
     package var clients: [Client]?
@@ -30,6 +32,7 @@ package struct Blueprint: Codable, Sendable, Equatable {
         /// Nil leaves the members as they are.
         package var users: [Member]?
         package var groups: [Member]?
+        package var reply: [ReplySetting] = []
 
         package init(name: String, place: String, users: [Member]? = nil, groups: [Member]? = nil) {
             self.name = name

@@ -17,6 +17,7 @@ extension ExportBlueprint {
         var exported: [Blueprint.Group] = []
         for group in groups {
             var entry = Blueprint.Group(name: group.name, place: "")
+            entry.reply = group.reply
             guard group.users <= Self.mostMembers else {
                 warnings.append(
                     "Group \(group.name) has \(group.users) users: they are left out, and stay as they are when the file is applied.")
@@ -63,6 +64,7 @@ extension ClientChoices {
         protocols = settings.schemes.schemes.map(\.rawValue)
         isEnabled = settings.isEnabled
         tags = settings.tags
+        reply = settings.reply
     }
 }
 
@@ -83,5 +85,6 @@ extension PolicyChoices {
         graceDays = view.unenrolled.days
         remember = view.remember
         isReportOnly = view.isReportOnly
+        reply = view.reply
     }
 }

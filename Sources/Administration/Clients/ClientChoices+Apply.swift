@@ -4,11 +4,12 @@
 internal import LoginEngine
 
 extension ClientChoices {
-    func apply(to settings: ClientSettings) throws(Refusal) -> ClientSettings {
+    func apply(to settings: ClientSettings, _ replies: ReplyDictionary) throws(Refusal) -> ClientSettings {
         var new = settings
         if let addresses { new.addresses = try ranges(addresses) }
         if let secret { new.secret = secret.secret }
         if let profile, profile != settings.profile { try Self.take(profile, by: &new) }
+        if let reply { new.reply = try replies.checked(reply) }
         new.messageAuthenticator = try choice(messageAuthenticator, "message-authenticator") ?? new.messageAuthenticator
         new.requirement = try choice(requirement, "require") ?? new.requirement
         new.asking = try choice(asking, "ask") ?? new.asking
@@ -56,9 +57,11 @@ extension ClientChoices {
     /// What is chosen beside the profile wins over it.
     private static func take(_ name: String, by settings: inout ClientSettings) throws(Refusal) {
         guard let profile = ClientProfile.named(name) else {
+            let all = ClientProfile.all.map(\.name)
+            let near = NearNames.nearest(to: name, among: all)
             throw Refusal(
                 .invalid, "No profile `\(Valid.shown(name))`.",
-                remedy: "This version knows \(Words.list(ClientProfile.all.map { "`\($0.name)`" }, "and")).", place: "profile")
+                remedy: near.isEmpty ? "It is one of \(Words.list(all, "and"))." : NearNames.question(near), place: "profile")
         }
         settings.profile = profile.name
         settings.requirement = profile.requirement ?? settings.requirement

@@ -26,7 +26,7 @@ extension AddClient {
         }
         var fresh = ClientSettings(name: name, addresses: [], secret: Secret([]))
         fresh.requirement = try operations.requirementOfNewClients()
-        let settings = try choices.apply(to: fresh)
+        let settings = try choices.apply(to: fresh, operations.ports.replies)
         try operations.check(settings, against: others)
         _ = try await operations.records.addClient(
             settings,
@@ -127,7 +127,7 @@ extension SetClient {
         guard name != nil || choices != ClientChoices() else {
             throw Refusal(.invalid, "Nothing to change was given.", remedy: "`sallyport client set --help` lists what can be changed.")
         }
-        var settings = try choices.apply(to: old.settings)
+        var settings = try choices.apply(to: old.settings, operations.ports.replies)
         if let name {
             settings.name = try Valid.clientName(name)
             guard !others.contains(where: { $0.name == settings.name }) else {
@@ -191,6 +191,7 @@ extension ClientSettings {
         compare("profile", \.profile) { $0 }
         compare("probe-user", \.probeUser) { $0 ?? "none" }
         compare("protocol", \.schemes) { $0.schemes.map(\.rawValue).joined(separator: ", ") }
+        compare("reply", \.reply, \.words)
         compare("tags", \.tags) { $0.isEmpty ? "none" : $0.joined(separator: ", ") }
         if isEnabled != old.isEnabled { changes.append(isEnabled ? "enabled" : "disabled") }
         return changes

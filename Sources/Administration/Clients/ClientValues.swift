@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A client as the administrator sees one, and what can be asked about clients.
 
+package import LoginEngine
+
 package struct ClientSummary: Codable, Sendable, Equatable {
     package var name: String
     package var addresses: [String]
@@ -39,6 +41,7 @@ package struct ClientView: Codable, Sendable, Equatable {
     package var isEnabled: Bool
     /// What policies may name it by.
     package var tags: [String]
+    package var reply: [ReplySetting]
     package var warnings: [String] = []
     /// The lines to enter at the gateway, where they were asked for.
     package var howto: String?
@@ -74,6 +77,8 @@ package struct ClientChoices: Codable, Sendable, Equatable {
     package var isEnabled: Bool?
     /// Empty: none.
     package var tags: [String]?
+    /// Empty: none.
+    package var reply: [ReplySetting]?
 
     package init() {}
 }

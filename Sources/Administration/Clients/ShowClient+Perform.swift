@@ -32,7 +32,7 @@ extension ShowClient {
             fixedLengthTail: settings.fixedLengthTail, concealFactor: settings.concealFactor, helpfulMessages: settings.helpfulMessages,
             nameStripping: settings.nameStripping.rawValue, retryTimeout: settings.retryTimeout, retryTries: settings.retryTries,
             rejoin: settings.rejoin, automaticPush: settings.automaticPush, protocols: settings.schemes.schemes.map(\.rawValue),
-            probeUser: settings.probeUser, isEnabled: settings.isEnabled, tags: settings.tags)
+            probeUser: settings.probeUser, isEnabled: settings.isEnabled, tags: settings.tags, reply: settings.reply)
         if !settings.isEnabled {
             view.warnings.append("Disabled: its requests get no answer. `sallyport client set \(client.name) --enable` takes it up again.")
         }

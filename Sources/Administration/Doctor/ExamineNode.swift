@@ -65,6 +65,9 @@ package struct ExamineNode: AdminOperation {
         examine("clients") { () throws(StoreError) in
             ClientCheck.findings(
                 try records.clients(), pinned: Set(try records.pins(ofClient: nil).map(\.client)), policies: try records.policySet().table)
+                + ReplyCheck.findings(
+                    clients: try records.clients(), groups: try records.groups(), policies: try records.policySet().records.map(\.policy),
+                    operations.ports.replies)
         }
         examine("backups") { () throws(StoreError) in
             BackupCheck.findings(last: try records.lastBackup(), users: try records.userFigures().active, now: operations.now())

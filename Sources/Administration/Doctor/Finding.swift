@@ -99,6 +99,7 @@ extension Finding {
         case nobodyLetIn = "nobody-let-in"
         case rangeLarge = "range-large"
         case reasonTold = "reason-told"
+        case replyUnfit = "reply-unfit"
         // Users
         case usersRight = "users-right"
         case usersNone = "users-none"
@@ -119,7 +120,8 @@ extension Finding {
                 .pushUnasked, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
-                .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged, .secretKnown:
+                .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged, .secretKnown,
+                .replyUnfit:
                 .problem
             }
         }

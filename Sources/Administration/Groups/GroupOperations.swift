@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Groups: named sets of users and of other groups.
 
-internal import LoginEngine
+package import LoginEngine
 internal import Store
 
 package struct GroupSummary: Codable, Sendable, Equatable {
@@ -15,6 +15,7 @@ package struct GroupView: Codable, Sendable, Equatable {
     package var name: String
     package var users: [String]
     package var groups: [String]
+    package var reply: [ReplySetting] = []
 }
 
 package struct GroupList: Codable, Sendable, Equatable {
@@ -26,11 +27,13 @@ package struct AddGroup: AdminOperation {
     package var name: String
     package var users: [String]
     package var groups: [String]
+    package var reply: [ReplySetting]
 
-    package init(name: String, users: [String] = [], groups: [String] = []) {
+    package init(name: String, users: [String] = [], groups: [String] = [], reply: [ReplySetting] = []) {
         self.name = name
         self.users = users
         self.groups = groups
+        self.reply = reply
     }
 
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
@@ -38,6 +41,7 @@ package struct AddGroup: AdminOperation {
         try operations.free(group: name)
         let users = try users.map { try operations.user($0) }
         let groups = try groups.map { try operations.group($0) }
+        let reply = try operations.ports.replies.checked(reply)
         let id = try await operations.records.addGroup(name: name, event: operations.event(.groupAdded, by: actor, ["group": name]))
         for user in users {
             try await operations.records.addMember(.user(user.id), toGroup: id, event: operations.joined(user, name, by: actor))
@@ -46,6 +50,8 @@ package struct AddGroup: AdminOperation {
             let event = operations.event(.groupChanged, by: actor, ["group": name, "change": "added group \(group.name)"])
             try await operations.records.addMember(.group(group.id), toGroup: id, event: event)
         }
+        if !reply.isEmpty { try await operations.set(reply, ofGroup: id, name, before: [], by: actor) }
+        await operations.ports.changed(.replies)
         let members = users.map(\.name) + groups.map { "group \($0.name)" }
         return Done(members.isEmpty ? "Added group \(name)." : "Added group \(name) with \(Words.list(members)).")
     }
@@ -71,7 +77,7 @@ package struct ShowGroup: AdminOperation {
 
     package func perform(in operations: Operations, by actor: Actor) async throws -> GroupView {
         let group = try operations.group(name)
-        var view = GroupView(name: group.name, users: [], groups: [])
+        var view = GroupView(name: group.name, users: [], groups: [], reply: group.reply)
         let names = Dictionary(uniqueKeysWithValues: try operations.records.groups().map { ($0.id, $0.name) })
         for member in try operations.records.members(ofGroup: group.id) {
             switch member {
@@ -93,6 +99,8 @@ package struct SetGroup: AdminOperation {
     package var removeUsers: [String] = []
     package var addGroups: [String] = []
     package var removeGroups: [String] = []
+    /// Empty: none.
+    package var reply: [ReplySetting]?
 
     package init(group: String) {
         self.group = group
@@ -100,7 +108,7 @@ package struct SetGroup: AdminOperation {
 
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let records = operations.records
-        guard name != nil || !(addUsers + removeUsers + addGroups + removeGroups).isEmpty else {
+        guard name != nil || reply != nil || !(addUsers + removeUsers + addGroups + removeGroups).isEmpty else {
             throw Refusal(.invalid, "Nothing to change was given.", remedy: "`sallyport group set --help` lists what can be changed.")
         }
         let old = try operations.group(group)
@@ -126,13 +134,19 @@ package struct SetGroup: AdminOperation {
                 remedy: "See `sallyport group show \(Words.argument(old.name))`.")
         }
         for group in adding { try operations.refuseCircle(adding: group, to: old) }
+        let newReply = try reply.map { try operations.ports.replies.checked($0) }
 
         var done: [String] = []
         if let newName {
             try await records.renameGroup(
                 old.id, to: newName,
                 event: operations.event(.groupChanged, by: actor, ["group": newName, "change": "renamed from \(old.name)"]))
+            await operations.ports.changed(.replies)
             done.append("renamed from \(old.name)")
+        }
+        if let newReply, newReply != old.reply {
+            try await operations.set(newReply, ofGroup: old.id, shownName, before: old.reply, by: actor)
+            done.append("reply: \(old.reply.words) → \(newReply.words)")
         }
         for user in joining {
             try await records.addMember(.user(user.id), toGroup: old.id, event: operations.joined(user, shownName, by: actor))
@@ -170,6 +184,7 @@ package struct RemoveGroup: AdminOperation {
         let group = try operations.group(name)
         try operations.refuseIfNamed(group: group)
         try await operations.records.removeGroup(group.id, event: operations.event(.groupRemoved, by: actor, ["group": group.name]))
+        await operations.ports.changed(.replies)
         return Done(
             "Removed group \(group.name). Its \(Words.count(group.users, "user")) and \(Words.count(group.groups, "group")) are kept.")
     }
@@ -183,6 +198,13 @@ extension Operations {
         if let group = all.first(where: { $0.name.lowercased() == wanted.lowercased() }) { return group }
         throw Refusal.missing(
             "group", Valid.shown(name), among: all.map(\.name), otherwise: "`sallyport group add \(Words.argument(wanted))` makes it.")
+    }
+
+    func set(_ reply: [ReplySetting], ofGroup group: Int64, _ name: String, before: [ReplySetting], by actor: Actor) async throws {
+        try await records.setReply(
+            ofGroup: group, reply,
+            event: event(.groupChanged, by: actor, ["group": name, "change": "reply: \(before.words) → \(reply.words)"]))
+        await ports.changed(.replies)
     }
 
     func free(group name: String, but own: Int64? = nil) throws {

@@ -8,6 +8,8 @@ internal import Store
 struct PolicyRows {
     var clients: [(id: Int64, name: String, tags: [String])]
     var groups: [(id: Int64, name: String)]
+    /// What a policy may send along.
+    var replies = ReplyDictionary()
 
     var names: PolicyNames {
         PolicyNames(
@@ -20,7 +22,7 @@ extension Operations {
     func policyRows() throws -> PolicyRows {
         PolicyRows(
             clients: try records.clients().map { ($0.id, $0.name, $0.settings.tags) },
-            groups: try records.groups().map { ($0.id, $0.name) })
+            groups: try records.groups().map { ($0.id, $0.name) }, replies: ports.replies)
     }
 }
 
@@ -42,6 +44,7 @@ extension PolicyChoices {
                 place: "remember")
         }
         new.isReportOnly = isReportOnly ?? new.isReportOnly
+        if let reply { new.reply = try rows.replies.checked(reply) }
         try check(new)
         return new
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A policy as the administrator sees one, and what can be asked about policies.
 
+package import LoginEngine
+
 package struct PolicyView: Codable, Sendable, Equatable {
     package var name: String
     package var revision: Int
@@ -17,6 +19,7 @@ package struct PolicyView: Codable, Sendable, Equatable {
     /// Always `never` in this version.
     package var remember = "never"
     package var isReportOnly: Bool
+    package var reply: [ReplySetting]
 
     package struct Unenrolled: Codable, Sendable, Equatable {
         /// `deny` or `grace`.
@@ -59,6 +62,8 @@ package struct PolicyChoices: Codable, Sendable, Equatable {
     package var graceDays: Int?
     package var remember: String?
     package var isReportOnly: Bool?
+    /// Empty: none.
+    package var reply: [ReplySetting]?
 
     package init() {}
 }

@@ -25,6 +25,7 @@ extension PolicyView {
         case .graceDays(let days): unenrolled = Unenrolled(action: "grace", days: days)
         }
         isReportOnly = rule.isReportOnly
+        reply = rule.reply
     }
 
     /// `members of staff at clients tagged vpn`
@@ -53,6 +54,7 @@ extension PolicyView {
     package var meaning: String {
         var text = "\(who.prefix(1).uppercased())\(who.dropFirst()): \(what)."
         if require == "password+factor" || require == "factor" { text += " Who has no such factor: \(unenrolledText)." }
+        if !reply.isEmpty { text += " The accept carries \(reply.words)." }
         if isReportOnly { text += " It only reports: logins are decided as if it were not there." }
         return text
     }
@@ -71,6 +73,7 @@ extension PolicyView {
         compare("require", old.require, require)
         compare("factors", list(old.factors ?? []), list(factors ?? []))
         compare("unenrolled", old.unenrolledText, unenrolledText)
+        compare("reply", old.reply.words, reply.words)
         compare("report-only", old.isReportOnly ? "on" : "off", isReportOnly ? "on" : "off")
         return changes
     }

@@ -183,6 +183,12 @@ package struct ReasonSentences: Sendable {
             Explanation(
                 meaning: "The login name is empty, too long, or holds control characters.",
                 remedy: "Look at what the gateway sends as User-Name; with `--strip` nothing may have been left of it.")
+        case .replyUnfit:
+            Explanation(
+                meaning: "An attribute that the answer was to carry could not be made, so nobody was let in without it. The steps name it.",
+                remedy:
+                    "`sallyport client show \(client) --preview \(user)` shows every attribute and what is wrong with it."
+            )
         case .changedMeanwhile:
             Explanation(
                 meaning: "User, factor or policy were changed, disabled or removed while the login was under way.",

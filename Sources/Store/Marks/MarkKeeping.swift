@@ -182,7 +182,7 @@ extension Settlement {
                 .consumeHandle,
                 [
                     .blob(handle.bits.bytes), .blob(decision.login.bits.bytes), .integer(decision.at.microseconds),
-                    .flag(decision.isAccept), .blob(decision.request.bits.bytes), .blob(decision.retry?.bits.bytes),
+                    .flag(decision.isAccept), .blob(decision.request.bits.bytes), .blob(decision.retry?.bits.bytes), decision.replyValue,
                 ]))
         return Unit(guarded: guards, key: handle.bits.bytes, then: { [rest] _ in rest })
     }
@@ -190,7 +190,7 @@ extension Settlement {
     private func statement(for mark: Mark, slot: Int64) -> Statement {
         let written: [SQLValue] = [
             .blob(decision.login.bits.bytes), .integer(decision.at.microseconds), .blob(decision.request.bits.bytes),
-            .blob(decision.retry?.bits.bytes), .flag(decision.isAccept), .integer(user),
+            .blob(decision.retry?.bits.bytes), .flag(decision.isAccept), .integer(user), decision.replyValue,
         ]
         return switch mark {
         case .totp(let factor, let step), .hotp(let factor, let step):
@@ -198,6 +198,10 @@ extension Settlement {
         case .recovery(let factor, let hash): Statement(.markRecovery, [.blob(hash), .integer(factor), .null] + written)
         }
     }
+}
+
+extension RecordedDecision {
+    fileprivate var replyValue: SQLValue { .blob(reply.isEmpty ? nil : reply) }
 }
 
 extension Mark {

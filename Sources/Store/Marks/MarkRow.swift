@@ -18,7 +18,8 @@ enum MarkRow {
         var rawValue: UInt8
         static let accept = Flags(rawValue: 1)
         static let retry = Flags(rawValue: 2)
-        static let known: Flags = [.accept, .retry]
+        static let reply = Flags(rawValue: 4)
+        static let known: Flags = [.accept, .retry, .reply]
     }
 
     static func encode(_ marks: [LoggedMark]) -> [UInt8] {
@@ -28,6 +29,7 @@ enum MarkRow {
         for mark in marks {
             var flags: Flags = mark.decision.isAccept ? .accept : []
             if mark.decision.retry != nil { flags.insert(.retry) }
+            if !mark.decision.reply.isEmpty { flags.insert(.reply) }
             out.byte(flags.rawValue)
             out.signed(mark.factor)
             out.signed(mark.step)
@@ -35,6 +37,7 @@ enum MarkRow {
             out.bits(mark.decision.login.bits)
             out.bits(mark.decision.request.bits)
             if let retry = mark.decision.retry { out.bits(retry.bits) }
+            if !mark.decision.reply.isEmpty { out.blob(mark.decision.reply) }
         }
         return out.bytes
     }
@@ -49,12 +52,15 @@ enum MarkRow {
             guard Flags.known.isSuperset(of: flags) else { throw .notCanonical }
             let (factor, step, at) = (try reader.signed(), try reader.signed(), try reader.signed())
             let (login, request) = (try reader.bits(), try reader.bits())
+            let retry = flags.contains(.retry) ? Fingerprint(try reader.bits()) : nil
+            let reply = flags.contains(.reply) ? Array(try reader.blob()) : []
+            guard !flags.contains(.reply) || !reply.isEmpty else { throw .notCanonical }
             marks.append(
                 LoggedMark(
                     factor: factor, step: step,
                     decision: RecordedDecision(
                         login: LoginID(login), isAccept: flags.contains(.accept), at: Timestamp(microseconds: at),
-                        request: Fingerprint(request), retry: flags.contains(.retry) ? Fingerprint(try reader.bits()) : nil)))
+                        request: Fingerprint(request), retry: retry, reply: reply)))
         }
         return marks
     }

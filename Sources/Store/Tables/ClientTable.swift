@@ -144,7 +144,7 @@ extension Records {
             .integer(Int64(settings.retryTimeout)), .integer(Int64(settings.retryTries)), .flag(settings.rejoin),
             .flag(settings.automaticPush), .flag(settings.bindBeforeCode), .flag(settings.isEnabled),
             .text(settings.tags.joined(separator: " ")), .text(settings.schemes.schemes.map(\.rawValue).joined(separator: " ")),
-            .text(settings.profile), .text(settings.probeUser),
+            .text(settings.profile), .text(settings.probeUser), .text(ReplyBody.json(settings.reply)),
         ]
     }
 
@@ -173,6 +173,8 @@ extension Records {
         settings.schemes = ProofSchemes(try row.text(18).split(separator: " ").compactMap { ProofScheme(rawValue: String($0)) })
         settings.profile = try row.text(19)
         settings.probeUser = try row.textIfAny(20)
+        guard let reply = ReplyBody.settings(try row.text(21)) else { throw .unexpectedValue(21) }
+        settings.reply = reply
         return settings
     }
 }
@@ -186,22 +188,23 @@ extension SQL {
         """
         INSERT INTO client (name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
             helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags, schemes,
-            profile, probe_user)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20) ON CONFLICT DO NOTHING RETURNING id
+            profile, probe_user, reply)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+        ON CONFLICT DO NOTHING RETURNING id
         """)
     static let updateClient = SQL(
         """
         UPDATE client SET name = ?1, secret = ?2, message_authenticator = ?3, requirement = ?4, asking = ?5, separator = ?6,
             fixed_length_tail = ?7, conceal_factor = ?8, helpful_messages = ?9, name_stripping = ?10, retry_timeout = ?11,
             retry_tries = ?12, rejoin = ?13, automatic_push = ?14, bind_before_code = ?15, is_enabled = ?16, tags = ?17,
-            schemes = ?18, profile = ?19, probe_user = ?20
-        WHERE id = ?21
+            schemes = ?18, profile = ?19, probe_user = ?20, reply = ?21
+        WHERE id = ?22
         """)
     fileprivate static let clients = SQL(
         """
         SELECT id, name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
             helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags,
-            schemes, profile, probe_user
+            schemes, profile, probe_user, reply
         FROM client ORDER BY name
         """)
     static let setClientSecret = SQL("UPDATE client SET secret = ?2 WHERE id = ?1")

@@ -9,6 +9,8 @@ package struct GroupRecord: Sendable, Equatable {
     /// Direct members.
     package var users: Int
     package var groups: Int
+    /// What goes out with an accept of its members.
+    package var reply: [ReplySetting]
 }
 
 package enum GroupMember: Sendable, Equatable {
@@ -32,6 +34,13 @@ extension Records {
                 Unit.Guard(Statement(.renameGroup, [.integer(group), .text(name)])),
             ], then: { _ in [Statement(.raiseRevision)] })
         try await change(unit, refusals: [Self.noGroup(group), Self.groupTaken(name)]) { _ in [event] }
+    }
+
+    package func setReply(ofGroup group: Int64, _ reply: [ReplySetting], event: Event) async throws(StoreError) {
+        let unit = Unit(
+            guarded: [Unit.Guard(Statement(.setGroupReply, [.integer(group), .text(ReplyBody.json(reply))]))],
+            then: { _ in [Statement(.raiseRevision)] })
+        try await change(unit, refusals: [Self.noGroup(group)]) { _ in [event] }
     }
 
     package func removeGroup(_ group: Int64, event: Event) async throws(StoreError) {
@@ -119,9 +128,11 @@ extension Records {
     private static func groups(_ rows: Rows) throws(DatabaseError) -> [GroupRecord] {
         var groups: [GroupRecord] = []
         for row in rows {
+            guard let reply = ReplyBody.settings(try row.text(4)) else { throw .unexpectedValue(4) }
             groups.append(
                 GroupRecord(
-                    id: try row.integer(0), name: try row.text(1), users: Int(try row.integer(2)), groups: Int(try row.integer(3))))
+                    id: try row.integer(0), name: try row.text(1), users: Int(try row.integer(2)), groups: Int(try row.integer(3)),
+                    reply: reply))
         }
         return groups
     }
@@ -132,6 +143,7 @@ extension SQL {
     static let insertMembership = SQL("INSERT INTO membership (\"group\", \"user\") VALUES (?1, ?2) ON CONFLICT DO NOTHING")
     fileprivate static let findGroupName = SQL("SELECT 1 FROM \"group\" WHERE name = ?1 AND id <> ?2")
     static let insertUserGroup = SQL("INSERT INTO \"group\" (name) VALUES (?1) ON CONFLICT DO NOTHING RETURNING id")
+    static let setGroupReply = SQL("UPDATE \"group\" SET reply = ?2 WHERE id = ?1")
     fileprivate static let renameGroup = SQL("UPDATE \"group\" SET name = ?2 WHERE id = ?1")
     static let deleteGroup = SQL("DELETE FROM \"group\" WHERE id = ?1")
     static let insertGroupInGroup = SQL(
@@ -148,13 +160,13 @@ extension SQL {
     fileprivate static let groups = SQL(
         """
         SELECT g.id, g.name, (SELECT count(*) FROM membership m WHERE m."group" = g.id),
-            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id)
+            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply
         FROM "group" g ORDER BY g.name
         """)
     fileprivate static let directGroupsOfUser = SQL(
         """
         SELECT g.id, g.name, (SELECT count(*) FROM membership m WHERE m."group" = g.id),
-            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id)
+            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply
         FROM "group" g WHERE g.id IN (SELECT m."group" FROM membership m WHERE m."user" = ?1) ORDER BY g.name
         """)
     fileprivate static let groupsOfUser = SQL(
@@ -163,7 +175,7 @@ extension SQL {
             SELECT m."group" FROM membership m WHERE m."user" = ?1
             UNION SELECT i."group" FROM group_in_group i JOIN around ON i.member = around.id)
         SELECT g.id, g.name, (SELECT count(*) FROM membership m WHERE m."group" = g.id),
-            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id)
+            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply
         FROM "group" g WHERE g.id IN (SELECT id FROM around) ORDER BY g.name
         """)
     fileprivate static let groupMembers = SQL("SELECT member FROM group_in_group WHERE \"group\" = ?1 ORDER BY member")

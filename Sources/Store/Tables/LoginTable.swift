@@ -13,13 +13,13 @@ extension Records {
             decision: row.isNull(9) ? nil : try decision(row, from: 8))
     }
 
-    /// Five columns: login, at, accept, request, retry. Nil where no decision was made yet.
+    /// Six columns: login, at, accept, request, retry, reply. Nil where no decision was made yet.
     static func decision(_ row: Row, from column: Int) throws(DatabaseError) -> RecordedDecision? {
         guard !row.isNull(column) else { return nil }
         return RecordedDecision(
             login: LoginID(try bits(row, column)), isAccept: try row.flag(column + 2),
             at: Timestamp(microseconds: try row.integer(column + 1)), request: Fingerprint(try bits(row, column + 3)),
-            retry: row.isNull(column + 4) ? nil : Fingerprint(try bits(row, column + 4)))
+            retry: row.isNull(column + 4) ? nil : Fingerprint(try bits(row, column + 4)), reply: try row.blobIfAny(column + 5) ?? [])
     }
 
     /// What a login was begun with is no longer so: nobody may end it.
@@ -69,12 +69,16 @@ extension SQL {
     static let userActive = SQL("SELECT 1 FROM \"user\" WHERE id = ?1 AND status = 'active'")
     static let handleRow = SQL(
         """
-        SELECT login, client, "user", name_key, station, first_factor, issued, expires, decided_login, decided_at, accept, request, retry
+        SELECT login, client, "user", name_key, station, first_factor, issued, expires, decided_login, decided_at, accept, request, retry,
+            reply
         FROM login_handle WHERE handle = ?1
         """)
     static let handleUnused = SQL("SELECT 1 FROM login_handle WHERE handle = ?1 AND decided_at IS NULL")
     static let consumeHandle = SQL(
-        "UPDATE login_handle SET decided_login = ?2, decided_at = ?3, accept = ?4, request = ?5, retry = ?6 WHERE handle = ?1")
+        """
+        UPDATE login_handle SET decided_login = ?2, decided_at = ?3, accept = ?4, request = ?5, retry = ?6, reply = ?7
+        WHERE handle = ?1
+        """)
     /// ?1 user, ?2 what has expired before is left to housekeeping: by it the open ones are found without reading all.
     static let dropOpenHandles = SQL("DELETE FROM login_handle WHERE expires >= ?2 AND \"user\" = ?1 AND decided_at IS NULL")
     static let insertHandle = SQL(

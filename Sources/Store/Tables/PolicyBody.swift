@@ -20,6 +20,8 @@ struct PolicyBody: Codable {
     var graceUntil: Int64?
     var graceDays: Int?
     var reportOnly: Bool?
+    /// Name and value of each.
+    var reply: [[String]]?
 
     init(_ rule: PolicyRule, names: PolicyNames) {
         func named(_ ids: [Int64], _ names: [Int64: String]) -> [Named]? {
@@ -36,6 +38,7 @@ struct PolicyBody: Codable {
         case .graceDays(let days): graceDays = days
         }
         reportOnly = rule.isReportOnly ? true : nil
+        reply = rule.reply.isEmpty ? nil : rule.reply.map { [$0.name, $0.value] }
     }
 
     init?(json: String) {
@@ -64,6 +67,10 @@ struct PolicyBody: Codable {
         if let graceUntil { rule.unenrolled = .graceUntil(Timestamp(microseconds: graceUntil)) }
         if let graceDays { rule.unenrolled = .graceDays(graceDays) }
         rule.isReportOnly = reportOnly ?? false
+        for pair in reply ?? [] {
+            guard pair.count == 2 else { return nil }
+            rule.reply.append(ReplySetting(pair[0], pair[1]))
+        }
         return rule
     }
 

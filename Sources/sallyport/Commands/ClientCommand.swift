@@ -24,7 +24,8 @@ struct ClientFlags: ParsableArguments {
     var addresses: [String] = []
     @Flag(help: "Read the shared secret, one line, from standard input.") var secretStdin = false
     @Flag(help: "Let the node make the shared secret; it is printed once.") var generateSecret = false
-    @Option(help: ArgumentHelp("What product it is: generic or aws-directory.", valueName: "profile")) var profile: String?
+    @Option(help: ArgumentHelp("What product it is, such as fortigate or cisco-asa: where it reads groups from.", valueName: "profile"))
+    var profile: String?
     @Option(
         name: .customLong("message-authenticator"),
         help: ArgumentHelp("require, auto or allow: requests that come without it (BlastRADIUS).", valueName: "rule"))
@@ -62,6 +63,7 @@ struct ClientFlags: ParsableArguments {
         name: .customLong("tag"),
         help: ArgumentHelp("A word that policies may name it by; can be repeated, replaces all.", valueName: "tag"))
     var tags: [String] = []
+    @OptionGroup var reply: ReplyFlags
     @Flag(help: "Give its requests no answer.") var disable = false
 
     func choices(_ prompts: Prompts) throws -> ClientChoices {
@@ -84,6 +86,7 @@ struct ClientFlags: ParsableArguments {
         choices.probeUser = probeUser
         choices.protocols = protocols.isEmpty ? nil : protocols
         choices.tags = tags.isEmpty ? nil : tags
+        choices.reply = try reply.settings
         if disable { choices.isEnabled = false }
         return choices
     }
@@ -153,18 +156,28 @@ extension ClientCommand {
 
     struct Show: NodeCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Show a client, or what to enter at the gateway.",
+            abstract: "Show a client, what to enter at the gateway, or what a user's accept would carry.",
             discussion: """
                 Examples:
                   sallyport client show office
                   sallyport client show office --howto
+                  sallyport client show office --preview alice
                 """)
 
         @Argument(help: "The client's name.") var name: String
         @Flag(help: "Print the lines to enter at the gateway.") var howto = false
+        @Option(help: ArgumentHelp("Show the attributes that this user's accept would carry.", valueName: "user")) var preview: String?
         @OptionGroup var options: GlobalOptions
 
+        func validate() throws {
+            if howto, preview != nil { throw ValidationError("Use one of --howto and --preview.") }
+        }
+
         func run(_ node: NodeConnection, _ output: Output) async throws {
+            if let preview {
+                let answer = try await node.perform(PreviewReply(client: name, user: preview))
+                return try output.show(answer, warnings: answer.warnings) { $0.show(output) }
+            }
             let client = try await node.perform(ShowClient(name: name, withHowto: howto))
             try output.show(client, warnings: howto ? [] : client.warnings) { client in
                 if let howto = client.howto { return output.line(howto) }
@@ -189,11 +202,13 @@ extension ClientCommand {
         @Option(help: ArgumentHelp("A new name.", valueName: "name")) var name: String?
         @Flag(help: "Answer its requests again.") var enable = false
         @Flag(help: "Take all tags away.") var noTags = false
+        @Flag(help: "Take all reply attributes away.") var noReply = false
         @OptionGroup(title: "Client options") var flags: ClientFlags
         @OptionGroup var options: GlobalOptions
 
         func validate() throws {
             if noTags, !flags.tags.isEmpty { throw ValidationError("Use one of --tag and --no-tags.") }
+            if noReply, !flags.reply.reply.isEmpty { throw ValidationError("Use one of --reply and --no-reply.") }
             if enable, flags.disable { throw ValidationError("Use one of --enable and --disable.") }
         }
 
@@ -201,6 +216,7 @@ extension ClientCommand {
             var choices = try flags.choices(options.prompts)
             if enable { choices.isEnabled = true }
             if noTags { choices.tags = [] }
+            if noReply { choices.reply = [] }
             let request = SetClient(client: client, name: name, choices: choices, generateSecret: flags.generateSecret)
             try ClientCommand.show(try await node.perform(request), output)
         }
@@ -262,6 +278,7 @@ extension ClientCommand {
         var sheet = Sheet()
         sheet.add("Name", Span(client.name, .strong))
         sheet.add("Status", .status(client.isEnabled ? "active" : "disabled"))
+        if client.profile != "generic" { sheet.add("Profile", Span(client.profile)) }
         if !client.tags.isEmpty { sheet.add("Tags", output.list(client.tags)) }
         sheet.add("Addresses", client.addresses.map { Span($0) })
         sheet.add("Secret", Span("set; never shown", .soft))
@@ -286,6 +303,7 @@ extension ClientCommand {
         sheet.add("Retries", Span("every \(Words.count(client.retryTimeout, "second")), \(client.retryTries) in all"))
         sheet.add("Rejoin", word(client.rejoin))
         sheet.add("Automatic push", word(client.automaticPush))
+        if !client.reply.isEmpty { sheet.add("Accept carries", ReplyFlags.spans(client.reply)) }
         output.lines(sheet.lines(output.terminal))
     }
 }

@@ -28,10 +28,12 @@ extension GroupCommand {
         @Option(name: .customLong("user"), help: ArgumentHelp("A member; can be repeated.", valueName: "user")) var users: [String] = []
         @Option(name: .customLong("group"), help: ArgumentHelp("A group whose users are members too; can be repeated.", valueName: "group"))
         var groups: [String] = []
+        @OptionGroup var reply: ReplyFlags
         @OptionGroup var options: GlobalOptions
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
-            try output.show(try await node.perform(AddGroup(name: name, users: users, groups: groups)))
+            try output.show(
+                try await node.perform(AddGroup(name: name, users: users, groups: groups, reply: try reply.settings ?? [])))
         }
     }
 
@@ -74,6 +76,7 @@ extension GroupCommand {
                 sheet.add("Name", Span(group.name, .strong))
                 sheet.add("Users", group.users.map { Span($0) })
                 sheet.add("Groups", group.groups.map { Span($0) })
+                if !group.reply.isEmpty { sheet.add("Accept carries", ReplyFlags.spans(group.reply)) }
                 output.lines(sheet.lines(output.terminal))
             }
         }
@@ -81,11 +84,12 @@ extension GroupCommand {
 
     struct Set: NodeCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Rename a group, or change its members.",
+            abstract: "Rename a group, change its members, or what their accepts carry.",
             discussion: """
                 Examples:
                   sallyport group set staff --add-user carol --remove-user bob
                   sallyport group set everybody --add-group contractors
+                  sallyport group set staff --reply group=vpn-staff
                 """)
 
         @Argument(help: "The group's name.") var group: String
@@ -94,10 +98,17 @@ extension GroupCommand {
         @Option(help: ArgumentHelp("A user who leaves.", valueName: "user")) var removeUser: [String] = []
         @Option(help: ArgumentHelp("A group that joins.", valueName: "group")) var addGroup: [String] = []
         @Option(help: ArgumentHelp("A group that leaves.", valueName: "group")) var removeGroup: [String] = []
+        @OptionGroup var reply: ReplyFlags
+        @Flag(help: "Take all reply attributes away.") var noReply = false
         @OptionGroup var options: GlobalOptions
+
+        func validate() throws {
+            if noReply, !reply.reply.isEmpty { throw ValidationError("Use one of --reply and --no-reply.") }
+        }
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
             var request = SetGroup(group: group)
+            request.reply = noReply ? [] : try reply.settings
             request.name = name
             request.addUsers = addUser
             request.removeUsers = removeUser

@@ -13,16 +13,22 @@ struct OfflineOperations: Sendable {
     private let store: OpenedStore
 
     static func open(_ settings: Settings) throws(Refusal) -> OfflineOperations {
+        let store: OpenedStore
         do throws(StoreError) {
-            let store = try OpenedStore.open(settings, creating: false)
-            let operations = Operations(
-                records: store.records,
-                ports: Operations.Ports(
-                    hashPassword: { try await store.hash($0) }, now: { NodeClock.now().wall },
-                    radiusAddresses: { settings.radiusListen.map { "\($0)" } }, dataDirectory: settings.dataDirectory))
-            return OfflineOperations(operations: operations, actor: Peer.own(node: NodeLocation.nodeName), store: store)
+            store = try OpenedStore.open(settings, creating: false)
         } catch {
             throw Refusal(error)
+        }
+        do throws(Refusal) {
+            var ports = Operations.Ports(
+                hashPassword: { try await store.hash($0) }, now: { NodeClock.now().wall },
+                radiusAddresses: { settings.radiusListen.map { "\($0)" } }, dataDirectory: settings.dataDirectory)
+            ports.replies = try DictionaryFolder.read(in: settings.dataDirectory)
+            let operations = Operations(records: store.records, ports: ports)
+            return OfflineOperations(operations: operations, actor: Peer.own(node: NodeLocation.nodeName), store: store)
+        } catch {
+            store.close()
+            throw error
         }
     }
 

@@ -40,9 +40,14 @@ struct PolicyFlags: ParsableArguments {
     @Option(help: ArgumentHelp("never: this version remembers no device.", valueName: "what")) var remember: String?
     @Option(help: ArgumentHelp("on or off: decide as if it were absent, and write what it would have done.", valueName: "switch"))
     var reportOnly: Switch?
+    @OptionGroup var reply: ReplyFlags
     @Flag(help: "Say what it would mean, and write nothing.") var dryRun = false
 
     var choices: PolicyChoices {
+        get throws { try chosen() }
+    }
+
+    private func chosen() throws -> PolicyChoices {
         var choices = PolicyChoices()
         choices.clients = clients.isEmpty ? nil : clients
         choices.clientTags = clientTags.isEmpty ? nil : clientTags
@@ -54,6 +59,7 @@ struct PolicyFlags: ParsableArguments {
         choices.graceDays = graceDays
         choices.remember = remember
         choices.isReportOnly = reportOnly?.isOn
+        choices.reply = try reply.settings
         return choices
     }
 }
@@ -95,7 +101,7 @@ extension PolicyCommand {
         @OptionGroup var options: GlobalOptions
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
-            let request = AddPolicy(name: name, choices: flags.choices, place: place.place ?? .last, isDryRun: flags.dryRun)
+            let request = AddPolicy(name: name, choices: try flags.choices, place: place.place ?? .last, isDryRun: flags.dryRun)
             try PolicyCommand.show(try await node.perform(request), output)
         }
     }
@@ -185,6 +191,7 @@ extension PolicyCommand {
         @Flag(help: "At every client again.") var anyClient = false
         @Flag(help: "Whatever the client's tags.") var anyClientTag = false
         @Flag(help: "For everybody again.") var anyGroup = false
+        @Flag(help: "Take all reply attributes away.") var noReply = false
         @OptionGroup(title: "Policy options") var flags: PolicyFlags
         @OptionGroup var options: GlobalOptions
 
@@ -192,14 +199,16 @@ extension PolicyCommand {
             let both = [
                 (anyClient, flags.clients, "client"), (anyClientTag, flags.clientTags, "client-tag"), (anyGroup, flags.groups, "group"),
             ]
+            if noReply, !flags.reply.reply.isEmpty { throw ValidationError("Use one of --reply and --no-reply.") }
             for (any, named, flag) in both where any && !named.isEmpty { throw ValidationError("Use one of --\(flag) and --any-\(flag).") }
         }
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
-            var choices = flags.choices
+            var choices = try flags.choices
             if anyClient { choices.clients = [] }
             if anyClientTag { choices.clientTags = [] }
             if anyGroup { choices.groups = [] }
+            if noReply { choices.reply = [] }
             let request = SetPolicy(policy: policy, name: name, choices: choices, isDryRun: flags.dryRun)
             try PolicyCommand.show(try await node.perform(request), output)
         }
@@ -335,6 +344,7 @@ extension PolicyCommand {
             sheet.add("Un-enrolled", Span(policy.unenrolledText))
         }
         sheet.add("Remembers", Span(policy.remember))
+        if !policy.reply.isEmpty { sheet.add("Accept carries", ReplyFlags.spans(policy.reply)) }
         sheet.add("Mode", policy.isReportOnly ? Span("report-only", .warn) : Span("decides"))
         output.lines(sheet.lines(output.terminal))
     }

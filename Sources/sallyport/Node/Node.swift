@@ -73,28 +73,29 @@ final class Node: Sendable {
         records.writer.afterGroup { [weak writer = records.writer] in
             if let writer { database.note(writer.statistics.lastError) }
         }
-        let policies = PolicyKeeper(records: records, logins: logins)
+        let replies = try DictionaryFolder.read(in: settings.dataDirectory)
+        let policies = PolicyKeeper(records: records, logins: logins, replies: replies)
         try policies.reload()
-        operations = Operations(
-            records: records,
-            ports: Operations.Ports(
-                hashPassword: { try await store.hash($0) }, now: { NodeClock.now().wall },
-                random: { BufferedRandom() }, radiusAddresses: { [weak radius] in radius?.boundAddresses.map { "\($0)" } ?? [] },
-                changed: { [weak logins] change in
-                    switch change {
-                    case .clients: pins.reloadNow()
-                    case .policies:
-                        do { try policies.reload() } catch {
-                            logger.error(
-                                "the policies were not replaced; those before stay in force until a restart",
-                                metadata: ["error": "\(error)"])
-                        }
-                    case .failures(let user): logins?.forgetFailures(ofUser: user)
-                    case .erasure: logins?.flushTallies()
+        var ports = Operations.Ports(
+            hashPassword: { try await store.hash($0) }, now: { NodeClock.now().wall },
+            random: { BufferedRandom() }, radiusAddresses: { [weak radius] in radius?.boundAddresses.map { "\($0)" } ?? [] },
+            changed: { [weak logins] change in
+                switch change {
+                case .clients, .policies, .replies:
+                    if change == .clients { pins.reloadNow() }
+                    do { try policies.reload() } catch {
+                        logger.error(
+                            "the policies were not replaced; those before stay in force until a restart",
+                            metadata: ["error": "\(error)"])
                     }
-                }, isServing: true,
-                examine: { [weak radius] in NodeCheck.findings(radius, since: started, now: NodeClock.now()) },
-                dataDirectory: settings.dataDirectory))
+                case .failures(let user): logins?.forgetFailures(ofUser: user)
+                case .erasure: logins?.flushTallies()
+                }
+            }, isServing: true,
+            examine: { [weak radius] in NodeCheck.findings(radius, since: started, now: NodeClock.now()) },
+            dataDirectory: settings.dataDirectory)
+        ports.replies = replies
+        operations = Operations(records: records, ports: ports)
         logins.changePassword = PasswordChanger(operations: operations).change
         control = try ControlService(
             operations: operations, dataDirectory: store.directory.path, node: NodeLocation.nodeName, release: Sallyport.release,
@@ -216,19 +217,25 @@ final class Node: Sendable {
     }
 }
 
-/// Brings the policies of the database into force.
+/// Brings the policies of the database into force, and what accepts carry.
 final class PolicyKeeper: Sendable {
     private let records: Records
     private let logins: Mutex<Logins>
+    private let replies: ReplyDictionary
 
-    init(records: Records, logins: Logins) {
+    init(records: Records, logins: Logins, replies: ReplyDictionary) {
         self.records = records
         self.logins = Mutex(logins)
+        self.replies = replies
     }
 
     /// One after the other, so that an older reading never replaces a newer one.
     func reload() throws {
-        try logins.withLock { $0.policies = try records.policySet().table }
+        try logins.withLock { logins in
+            let replies = try records.replyTable(replies)
+            logins.policies = try records.policySet().table
+            logins.replies = replies
+        }
     }
 }
 

@@ -48,12 +48,12 @@ struct ApplyFile {
     static let clientKeys = [
         "address", "secret", "profile", "tags", "message-authenticator", "require", "ask", "separator", "fixed-length-tail",
         "conceal-factor", "helpful-messages", "strip", "retry-timeout", "retry-tries", "rejoin", "automatic-push", "protocols",
-        "probe-user", "enabled",
+        "probe-user", "enabled", "reply",
     ]
 
     private func client(_ entry: YAMLReader.Entry) throws -> Blueprint.Client {
         let what = "Client \(SafeText.line(entry.key))"
-        let keys = try reader.entries(entry.value, what, keys: Self.clientKeys, coming: ["api-token", "certificate", "reply"])
+        let keys = try reader.entries(entry.value, what, keys: Self.clientKeys, coming: ["api-token", "certificate"])
         func text(_ key: String) throws -> String? { try keys[key].map { try reader.text($0.value, key) } }
         func list(_ key: String) throws -> [String]? { try keys[key].map { try reader.list($0.value, key).map(\.text) } }
         func isOn(_ key: String) throws -> Bool? { try keys[key].map { try reader.isOn($0.value, key) } }
@@ -78,6 +78,7 @@ struct ApplyFile {
         choices.protocols = try list("protocols")
         choices.probeUser = try text("probe-user")
         choices.isEnabled = try isOn("enabled")
+        choices.reply = try keys["reply"].map { try reply($0.value) } ?? []
         return Blueprint.Client(name: entry.key, place: reader.place(entry.keyNode), choices: choices)
     }
 
@@ -110,19 +111,30 @@ struct ApplyFile {
     // MARK: Groups
 
     private func group(_ entry: YAMLReader.Entry) throws -> Blueprint.Group {
-        let keys = try reader.entries(entry.value, "Group \(SafeText.line(entry.key))", keys: ["members", "groups"])
+        let keys = try reader.entries(entry.value, "Group \(SafeText.line(entry.key))", keys: ["members", "groups", "reply"])
         func members(_ key: String) throws -> [Blueprint.Member]? {
             guard let value = keys[key]?.value else { return nil }
             guard value.sequence != nil else { throw reader.refusal(value, "\(key) must be a list.") }
             return try reader.list(value, key).map { Blueprint.Member($0.text, place: reader.place($0.node)) }
         }
-        return Blueprint.Group(
+        var group = Blueprint.Group(
             name: entry.key, place: reader.place(entry.keyNode), users: try members("members"), groups: try members("groups"))
+        group.reply = try keys["reply"].map { try reply($0.value) } ?? []
+        return group
+    }
+
+    // MARK: Reply attributes
+
+    /// A name and its value, or a list of values.
+    private func reply(_ node: Yams.Node) throws -> [ReplySetting] {
+        try reader.entries(node, "reply").flatMap { entry in
+            try reader.list(entry.value, "reply \(SafeText.line(entry.key))").map { ReplySetting(entry.key, $0.text) }
+        }
     }
 
     // MARK: Policies
 
-    static let policyKeys = ["name", "when", "require", "factors", "unenrolled", "remember", "report-only"]
+    static let policyKeys = ["name", "when", "require", "factors", "unenrolled", "remember", "report-only", "reply"]
     static let conditionKeys = ["client", "client-tag", "group"]
 
     private func policies(_ node: Yams.Node) throws -> [Blueprint.Policy] {
@@ -132,7 +144,7 @@ struct ApplyFile {
     }
 
     private func policy(_ node: Yams.Node) throws -> Blueprint.Policy {
-        let keys = try reader.entries(node, "A policy", keys: Self.policyKeys, coming: ["reply", "enrol", "provisional", "hardware"])
+        let keys = try reader.entries(node, "A policy", keys: Self.policyKeys, coming: ["enrol", "provisional", "hardware"])
         guard let name = try keys["name"].map({ try reader.text($0.value, "name") }) else {
             throw reader.refusal(node, "A policy needs a name.", "Write `name: staff`.")
         }
@@ -157,6 +169,7 @@ struct ApplyFile {
         if let entry = keys["unenrolled"] { try unenrolled(entry.value, &choices) }
         choices.remember = try keys["remember"].map { try remember($0.value) }
         choices.isReportOnly = try keys["report-only"].map { try reader.isOn($0.value, "report-only") } ?? false
+        choices.reply = try keys["reply"].map { try reply($0.value) } ?? []
         let place = keys["name"].map { reader.place($0.value) } ?? reader.place(node)
         return Blueprint.Policy(name: name, place: place, choices: choices)
     }

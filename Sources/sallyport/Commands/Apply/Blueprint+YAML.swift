@@ -59,18 +59,18 @@ extension Blueprint {
             lines.append("    protocols: \(list(protocols))")
         }
         add("enabled", choices.isEnabled, standard.isEnabled)
-        return lines
+        return lines + reply(choices.reply ?? [])
     }
 
     private static func lines(_ group: Group) -> [String] {
-        guard group.users != nil || group.groups != nil else { return ["  \(scalar(group.name)): {}"] }
+        guard group.users != nil || group.groups != nil || !group.reply.isEmpty else { return ["  \(scalar(group.name)): {}"] }
         var lines = ["  \(scalar(group.name)):"]
         if let users = group.users {
             lines.append(users.isEmpty ? "    members: []" : "    members:")
             lines += users.map { "      - \(scalar($0.name))" }
         }
         if let groups = group.groups { lines.append("    groups: \(list(groups.map(\.name)))") }
-        return lines
+        return lines + reply(group.reply)
     }
 
     private static func lines(_ policy: Policy) -> [String] {
@@ -87,7 +87,18 @@ extension Blueprint {
         if let end = choices.graceUntil { lines.append("    unenrolled: { do: grace, until: \(scalar(end)) }") }
         if let days = choices.graceDays { lines.append("    unenrolled: { do: grace, for: \(days)d }") }
         if choices.isReportOnly == true { lines.append("    report-only: on") }
-        return lines
+        return lines + reply(choices.reply ?? [])
+    }
+
+    /// Values of one name stand together, as a list where there are several.
+    private static func reply(_ settings: [ReplySetting]) -> [String] {
+        var names: [String] = []
+        for setting in settings where !names.contains(setting.name) { names.append(setting.name) }
+        let lines = names.map { name in
+            let values = settings.filter { $0.name == name }.map(\.value)
+            return "      \(scalar(name)): \(values.count == 1 ? scalar(values[0]) : list(values))"
+        }
+        return lines.isEmpty ? [] : ["    reply:"] + lines
     }
 
     private static func list(_ items: [String]) -> String { "[" + items.map(scalar).joined(separator: ", ") + "]" }

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// The administrator's own dictionaries: files in FreeRADIUS's format beside the data.
+
+import Administration
+import Foundation
+import RADIUS
+
+enum DictionaryFolder {
+    static let name = "dictionaries"
+
+    /// The built-in attributes and those of the folder; a node takes its files up when it starts.
+    ///
+    /// A file `dictionary` says by itself which others it includes, as FreeRADIUS's does. Without one, every `dictionary.NAME` and
+    /// `NAME.dictionary` is read, by name.
+    /// - Throws: `.configuration` with file, line and what to do.
+    static func read(in dataDirectory: String) throws(Refusal) -> ReplyDictionary {
+        let folder = dataDirectory + "/" + name
+        guard let files = try? FileManager.default.contentsOfDirectory(atPath: folder) else { return ReplyDictionary() }
+        var names = files.filter { ($0.hasPrefix("dictionary.") || $0.hasSuffix(".dictionary")) && !$0.hasPrefix(".") }.sorted()
+        if files.contains("dictionary") { names = ["dictionary"] }
+        var dictionary = AttributeDictionary.builtIn
+        for name in names {
+            guard let text = text(of: folder + "/" + name) else {
+                throw Refusal(
+                    .configuration, "This dictionary cannot be read.",
+                    remedy: "It must be a file of at most \(AttributeDictionary.maximumFileLength) bytes; or take it away.",
+                    place: "\(folder)/\(name)")
+            }
+            do throws(DictionaryError) {
+                try dictionary.read(text, named: name) { self.text(of: folder + "/" + $0) }
+            } catch {
+                throw Refusal(
+                    .configuration, "This dictionary has a mistake: \(error.problem).",
+                    remedy: "Correct the file, or take it out of the folder.", place: "\(folder)/\(error.file):\(error.line)")
+            }
+        }
+        return ReplyDictionary(dictionary)
+    }
+
+    /// Old dictionaries have comments in Latin-1; names are ASCII, so what is no UTF-8 may be replaced.
+    private static func text(of path: String) -> String? {
+        guard let handle = FileHandle(forReadingAtPath: path) else { return nil }
+        defer { try? handle.close() }
+        guard let bytes = try? handle.read(upToCount: AttributeDictionary.maximumFileLength + 1) else { return "" }
+        guard bytes.count <= AttributeDictionary.maximumFileLength else { return nil }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
