@@ -6,6 +6,7 @@ import Glibc
 import LoginEngine
 import RADIUSDoor
 import Synchronization
+import TestSupport
 import Testing
 
 /// How a program ended, and all that it said.
@@ -56,55 +57,51 @@ struct Program: Sendable {
 
 final class RunningProgram: Sendable {
     private let folder: TemporaryFolder
-    private let process: Process
-    private let ended = Flag()
+    private let process: ChildProcess
 
     fileprivate init(_ path: String, _ arguments: [String], input: String, environment: [String: String]) throws {
         folder = try TemporaryFolder()
-        process = Process()
-        process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = arguments
         let inherited = ProcessInfo.processInfo.environment
-        process.environment = ["PATH": inherited["PATH"] ?? "/usr/bin:/bin", "HOME": folder.path, "SWIFT_BACKTRACE": "enable=no"]
+        let variables = ["PATH": inherited["PATH"] ?? "/usr/bin:/bin", "HOME": folder.path, "SWIFT_BACKTRACE": "enable=no"]
             .merging(environment) { $1 }
-        process.standardInput = try FileHandle(forReadingFrom: URL(fileURLWithPath: try folder.file("in", input)))
-        process.standardOutput = try FileHandle(forWritingTo: URL(fileURLWithPath: try folder.file("out", "")))
-        process.standardError = try FileHandle(forWritingTo: URL(fileURLWithPath: try folder.file("err", "")))
-        process.terminationHandler = { [ended] _ in ended.raise() }
-        try process.run()
+        let input = try FileHandle(forReadingFrom: URL(fileURLWithPath: try folder.file("in", input)))
+        let output = try FileHandle(forWritingTo: URL(fileURLWithPath: try folder.file("out", "")))
+        let errors = try FileHandle(forWritingTo: URL(fileURLWithPath: try folder.file("err", "")))
+        process = try ChildProcess(
+            path, arguments, environment: variables, input: input.fileDescriptor, output: output.fileDescriptor,
+            errors: errors.fileDescriptor)
+        for handle in [input, output, errors] { try handle.close() }
     }
 
     deinit {
-        if process.isRunning { Glibc.kill(process.processIdentifier, SIGKILL) }
+        process.signal(SIGKILL)
     }
 
     var output: String { folder.text(of: "out") }
     var errors: String { folder.text(of: "err") }
 
     func signal(_ signal: Int32) {
-        Glibc.kill(process.processIdentifier, signal)
+        process.signal(signal)
     }
 
     /// Waits for the end; after a minute it is made to end, and the status tells.
     func end() async throws -> Finished {
         let isOver = try await eventually(seconds: 60) { self.hasEnded }
         if !isOver { signal(SIGKILL) }
-        // Asking a process that is not yet reaped for its status would end the tests themselves.
-        try #require(try await eventually(seconds: 60) { self.hasEnded }, "the program does not end")
-        let status = process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
-        return Finished(status: status, output: output, errors: errors)
+        _ = try await eventually(seconds: 60) { self.hasEnded }
+        return Finished(status: try #require(process.ending, "the program does not end"), output: output, errors: errors)
     }
 
-    var processID: Int32 { process.processIdentifier }
+    var processID: Int32 { process.id }
 
     /// 0 when it has ended.
     var residentBytes: Int {
-        let text = (try? String(contentsOfFile: "/proc/\(process.processIdentifier)/statm", encoding: .utf8)) ?? ""
+        let text = (try? String(contentsOfFile: "/proc/\(process.id)/statm", encoding: .utf8)) ?? ""
         let pages = text.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
         return pages * Int(getpagesize())
     }
 
-    var hasEnded: Bool { ended.isRaised }
+    var hasEnded: Bool { process.hasEnded }
 
     /// The port in the log line that says that RADIUS answers, once the last listener is up too and signals are minded.
     func radiusEndpoint() async throws -> UDPEndpoint {

@@ -36,15 +36,14 @@ package final class PostgresCluster: Sendable {
             throw Failure(description: "PostgreSQL's initdb is not here: scripts/install-packages test")
         }
         folder = NSTemporaryDirectory() + "sallyport-pg-" + UUID().uuidString.prefix(8).lowercased()
-        let shell = Process()
         let (toShell, fromShell) = (Pipe(), Pipe())
-        shell.executableURL = URL(fileURLWithPath: "/bin/sh")
-        shell.arguments = ["-c", Self.keeper, "sh", folder, programs]
-        shell.standardInput = toShell
-        shell.standardOutput = fromShell
         // The keeper ends when this end is closed: by the end of this process, and by no other program that it starts.
         _ = fcntl(toShell.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
-        try shell.run()
+        _ = try ChildProcess(
+            "/bin/sh", ["-c", Self.keeper, "sh", folder, programs], input: toShell.fileHandleForReading.fileDescriptor,
+            output: fromShell.fileHandleForWriting.fileDescriptor)
+        try toShell.fileHandleForReading.close()
+        try fromShell.fileHandleForWriting.close()
         input = toShell.fileHandleForWriting
         output = fromShell.fileHandleForReading
         try expectReady()
@@ -120,15 +119,11 @@ package final class PostgresCluster: Sendable {
     package func end() { try? input.close() }
 
     private static func output(_ path: String, _ arguments: [String]) throws -> String {
-        let process = Process()
         let pipe = Pipe()
-        process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = arguments
-        process.standardOutput = pipe
-        try process.run()
+        let process = try ChildProcess(path, arguments, output: pipe.fileHandleForWriting.fileDescriptor)
+        try pipe.fileHandleForWriting.close()
         let data = try pipe.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw Failure(description: "\(path) failed") }
+        guard process.wait() == 0 else { throw Failure(description: "\(path) failed") }
         return String(decoding: data, as: UTF8.self)
     }
 }
