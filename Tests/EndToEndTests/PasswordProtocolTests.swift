@@ -106,13 +106,19 @@ import Testing
                 writer.addVendor(311, type: MicrosoftAttribute.chapChallenge, response.challenge.bytes)
                 writer.addVendor(311, type: MicrosoftAttribute.chap2Response, response.bytes)
             }
+            let began = ContinuousClock.now
             let first = try #require(try await gateway.exchange(request))
             #expect(first.code == .accessAccept)
             #expect(try await gateway.exchange(request) == first)
             node = try await node.restarted()
             gateway = try GatewayClient(node)
             let again = try #require(try await gateway.exchange(request))
-            #expect(again == first)
+            // After ten seconds it is a used code, and a machine that is busy may take so long to start a node again.
+            if ContinuousClock.now - began < .seconds(9) {
+                #expect(again == first)
+            } else {
+                #expect(again == first || again.code == .accessReject)
+            }
             #expect(try await node.logins("login-accepted").count == 1)
         } catch {
             await node.stop()
