@@ -8,7 +8,7 @@ extension Logins {
     func keepBack(_ reject: LoginAnswer, from waiters: [OpenLogin.Waiter], at client: Client, by rule: RejectRelease) {
         if waiters.contains(where: \.isHeld) { deliver(reject, to: waiters.filter(\.isHeld)) }
         let decided = now().uptime
-        let step = rule.step(at: client, under: policies)
+        let step = rule.step(at: client, under: rulebook.policies)
         for waiter in waiters where !waiter.isHeld {
             let cell = rule.cell(arrived: waiter.arrived, decided: decided, step: step)
             let kept = KeptRejects.Reject(arrived: waiter.arrived, waiter: waiter.id, answer: reject, completion: waiter.completion)

@@ -16,8 +16,7 @@ package final class Logins: LoginJudge, Sendable {
     let now: @Sendable () -> Moment
     /// Told of every decision; false: a reject that only counts, since too many equal ones came this minute.
     let observe: @Sendable (Event, _ isWritten: Bool) -> Void
-    private let policyTable = Mutex(PolicyTable.empty)
-    private let replyTable = Mutex(ReplyTable.empty)
+    private let rulebookInForce = Mutex(Rulebook())
     private let randomness: Mutex<any RandomNumberGenerator & Sendable>
     let shards: [Shard]
     /// Held answers by waiter, so that a door can give one up.
@@ -97,8 +96,8 @@ package final class Logins: LoginJudge, Sendable {
 
     package func attempt(_ attempts: [Attempt]) {
         let moment = now()
-        let policies = policies
-        let replies = replies
+        let rulebook = rulebook
+        let (policies, replies) = (rulebook.policies, rulebook.replies)
         var known: [(index: Int, key: String)] = []
         known.reserveCapacity(attempts.count)
         var lookups: [LoginLookup] = []
@@ -137,16 +136,10 @@ package final class Logins: LoginJudge, Sendable {
         }
     }
 
-    /// Every login that begins from now on is judged by these.
-    package var policies: PolicyTable {
-        get { policyTable.withLock { $0 } }
-        set { policyTable.withLock { $0 = newValue } }
-    }
-
-    /// What accepts of logins that begin from now on carry.
-    package var replies: ReplyTable {
-        get { replyTable.withLock { $0 } }
-        set { replyTable.withLock { $0 = newValue } }
+    /// Every login that begins from now on is judged by it.
+    package var rulebook: Rulebook {
+        get { rulebookInForce.withLock { $0 } }
+        set { rulebookInForce.withLock { $0 = newValue } }
     }
 
     /// How a password is set that came with a login; plugged in once the node has its operations.

@@ -20,7 +20,7 @@ import Testing
 
     func bench(_ policies: Policy..., hasFactor: Bool = true, groups: [Int64] = []) -> LoginBench {
         let bench = LoginBench()
-        bench.logins.policies = PolicyTable(policies)
+        bench.logins.rulebook.policies = PolicyTable(policies)
         bench.records.change { tables in
             if !hasFactor { tables.factors = [:] }
             tables.groups[LoginBench.aliceID] = groups
@@ -252,7 +252,7 @@ import Testing
     @Test func aPolicyThatChangedBetweenTwoPacketsIsJudgedAsItIsAtTheSecond() {
         let bench = bench()
         let challenge = bench.ask(bench.request(LoginBench.password, client: client))?.challenge
-        bench.logins.policies = PolicyTable([policy(.deny)])
+        bench.logins.rulebook.policies = PolicyTable([policy(.deny)])
         #expect(bench.ask(bench.request("111111", client: client, handle: challenge?.handle))?.isReject == true)
         #expect(bench.rejections == ["denied-by-policy"])
         #expect(bench.records.change { $0.marks.isEmpty })
@@ -262,7 +262,7 @@ import Testing
         let bench = bench(policy(.password))
         bench.passwords.holdBack(true)
         let waiter = bench.send(bench.request(LoginBench.password, client: client))
-        bench.logins.policies = PolicyTable([policy(.deny, name: "late", id: 2)])
+        bench.logins.rulebook.policies = PolicyTable([policy(.deny, name: "late", id: 2)])
         bench.passwords.holdBack(false)
         #expect(bench.answer(to: waiter)?.isAccept == true)
         #expect(bench.records.events.last?["policy"] == "staff@3")
@@ -275,7 +275,7 @@ import Testing
             _ = bench.send(bench.request(LoginBench.password, client: client, station: "198.51.100.7"))
             bench.advance(by: client.settings.holdTime)
             bench.phone.answer(.approved)
-            if isDenied { bench.logins.policies = PolicyTable([policy(.deny)]) }
+            if isDenied { bench.logins.rulebook.policies = PolicyTable([policy(.deny)]) }
             let again = bench.ask(bench.request(LoginBench.password, client: client, station: "198.51.100.7"))
             #expect(again?.isAccept == !isDenied)
         }

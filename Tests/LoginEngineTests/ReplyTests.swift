@@ -108,7 +108,7 @@ struct LetterEncoder: ReplyEncoder {
             $0.reply = reply
             change(&$0)
         }
-        bench.logins.replies = ReplyTable(clients: [client], policies: [], groups: [], encoder: LetterEncoder())
+        bench.logins.rulebook.replies = ReplyTable(clients: [client], policies: [], groups: [], encoder: LetterEncoder())
         return (bench, client)
     }
 
@@ -133,7 +133,7 @@ struct LetterEncoder: ReplyEncoder {
         let request = bench.request("111111", client: client, handle: challenge?.handle)
         #expect(carried(bench.ask(request)) == "A=before;")
         // What is set meanwhile is for logins to come.
-        bench.logins.replies = .empty
+        bench.logins.rulebook.replies = .empty
         #expect(carried(bench.ask(request)) == "A=before;")
     }
 

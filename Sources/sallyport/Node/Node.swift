@@ -82,12 +82,13 @@ final class Node: Sendable {
             changed: { [weak logins] change in
                 switch change {
                 case .clients, .policies, .replies:
-                    if change == .clients { pins.reloadNow() }
                     do { try policies.reload() } catch {
                         logger.error(
                             "the policies were not replaced; those before stay in force until a restart",
                             metadata: ["error": "\(error)"])
                     }
+                    // After the rules: no packet of a new client is judged by rules that do not know it.
+                    if change == .clients { pins.reloadNow() }
                 case .failures(let user): logins?.forgetFailures(ofUser: user)
                 case .erasure: logins?.flushTallies()
                 }
@@ -232,9 +233,7 @@ final class PolicyKeeper: Sendable {
     /// One after the other, so that an older reading never replaces a newer one.
     func reload() throws {
         try logins.withLock { logins in
-            let replies = try records.replyTable(replies)
-            logins.policies = try records.policySet().table
-            logins.replies = replies
+            logins.rulebook = Rulebook(policies: try records.policySet().table, replies: try records.replyTable(replies))
         }
     }
 }
