@@ -147,6 +147,14 @@ import Testing
             #expect(refusal.kind == .configuration && refusal.place?.hasSuffix("dictionaries/dictionary.acme:1") == true)
             #expect(refusal.message.contains("VENDOR name number"))
         }
+        // What cannot be read is not passed over: attributes would be missing from accepts.
+        try FileManager.default.removeItem(atPath: path + "/dictionary.acme")
+        try FileManager.default.createDirectory(atPath: path + "/dictionary.acme", withIntermediateDirectories: true)
+        #expect(throws: Refusal.self) { try DictionaryFolder.read(in: folder.path) }
+        try FileManager.default.removeItem(atPath: path)
+        try Data("no folder".utf8).write(to: URL(fileURLWithPath: path))
+        let refusal = #expect(throws: Refusal.self) { try DictionaryFolder.read(in: folder.path) }
+        #expect(refusal?.place == path && refusal?.kind == .configuration)
         // Without the dictionary nobody is let in, and doctor says why.
         try FileManager.default.removeItem(atPath: path)
         let without = try await TestNode.start(in: folder)

@@ -15,7 +15,13 @@ enum DictionaryFolder {
     /// - Throws: `.configuration` with file, line and what to do.
     static func read(in dataDirectory: String) throws(Refusal) -> ReplyDictionary {
         let folder = dataDirectory + "/" + name
-        guard let files = try? FileManager.default.contentsOfDirectory(atPath: folder) else { return ReplyDictionary() }
+        guard FileManager.default.fileExists(atPath: folder) else { return ReplyDictionary() }
+        let files: [String]
+        do { files = try FileManager.default.contentsOfDirectory(atPath: folder) } catch {
+            throw Refusal(
+                .configuration, "The folder of your dictionaries cannot be read.",
+                remedy: "Let the user that runs Sallyport read it (chmod and chown), or take it away.", place: folder)
+        }
         var names = files.filter { ($0.hasPrefix("dictionary.") || $0.hasSuffix(".dictionary")) && !$0.hasPrefix(".") }.sorted()
         if files.contains("dictionary") { names = ["dictionary"] }
         var dictionary = AttributeDictionary.builtIn
@@ -41,8 +47,12 @@ enum DictionaryFolder {
     private static func text(of path: String) -> String? {
         guard let handle = FileHandle(forReadingAtPath: path) else { return nil }
         defer { try? handle.close() }
-        guard let bytes = try? handle.read(upToCount: AttributeDictionary.maximumFileLength + 1) else { return "" }
-        guard bytes.count <= AttributeDictionary.maximumFileLength else { return nil }
-        return String(decoding: bytes, as: UTF8.self)
+        do {
+            // At the end of a file, as of an empty one, there is nothing instead of no bytes.
+            let bytes = try handle.read(upToCount: AttributeDictionary.maximumFileLength + 1) ?? Data()
+            return bytes.count <= AttributeDictionary.maximumFileLength ? String(decoding: bytes, as: UTF8.self) : nil
+        } catch {
+            return nil
+        }
     }
 }
