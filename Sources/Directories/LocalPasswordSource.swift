@@ -21,10 +21,6 @@ package final class LocalPasswordSource: PasswordSource {
 
     package var countsElsewhere: Bool { false }
 
-    package func check(_ password: Secret, of user: User?, completion: @escaping @Sendable (PasswordVerdict) -> Void) {
-        check(password, of: user, within: pool.patience, completion: completion)
-    }
-
     package func check(
         _ password: Secret, of user: User?, within patience: Timestamp.Span, completion: @escaping @Sendable (PasswordVerdict) -> Void
     ) {

@@ -274,9 +274,8 @@ package protocol PasswordSource: Sendable {
 
     /// Checks on the source's own bounded pool; never blocks the caller. A nil user costs the same as a wrong password.
     /// `completion` runs once, on any thread.
-    func check(_ password: Secret, of user: User?, completion: @escaping @Sendable (PasswordVerdict) -> Void)
-
-    /// The same, where a check that begins later than `patience` from now helps nobody: it may be `.overloaded` without a look.
+    ///
+    /// A check that begins later than `patience` from now helps nobody: it may be `.overloaded` without a look.
     func check(
         _ password: Secret, of user: User?, within patience: Timestamp.Span, completion: @escaping @Sendable (PasswordVerdict) -> Void)
 
@@ -286,12 +285,6 @@ package protocol PasswordSource: Sendable {
 }
 
 extension PasswordSource {
-    package func check(
-        _ password: Secret, of user: User?, within patience: Timestamp.Span, completion: @escaping @Sendable (PasswordVerdict) -> Void
-    ) {
-        check(password, of: user, completion: completion)
-    }
-
     /// A source that must be shown the password, as a directory must.
     package func match(_ proof: HashedProof, of user: User?, completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void)
     {

@@ -67,7 +67,7 @@ import Testing
 
     private func check(_ source: LocalPasswordSource, _ password: String, _ user: User?) async -> PasswordVerdict {
         await withCheckedContinuation { continuation in
-            source.check(Secret(utf8: password), of: user) { continuation.resume(returning: $0) }
+            source.check(Secret(utf8: password), of: user, within: .seconds(5)) { continuation.resume(returning: $0) }
         }
     }
 
