@@ -12,6 +12,7 @@ internal import Synchronization
 
 /// Blocks that no hash uses now. Only threads that hash come here.
 enum HashMemory {
+    /// Unchecked: a block that lies here belongs to no thread, and the lock hands it to one at a time.
     private struct Block: @unchecked Sendable {
         let start: UnsafeMutableRawPointer
         let length: Int
@@ -44,8 +45,6 @@ enum HashMemory {
         }
         for block in unused { munmap(block.start, block.length) }
     }
-
-    static var keptBytes: Int { blocks.withLock { $0.reduce(0) { $0 + $1.length } } }
 
     private static func rounded(_ count: Int) -> Int {
         let page = count < largePage ? 4_096 : largePage
