@@ -38,8 +38,18 @@ package final class ChildProcess: Sendable {
         var words = ([path] + arguments).map { strdup($0) } + [nil]
         var settings = variables.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { for word in words + settings { free(word) } }
+        // Threads of the runtime block every signal and the services under test ignore some: a child starts without either.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        sigfillset(&signals)
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         var child: pid_t = 0
-        let problem = posix_spawn(&child, path, &actions, nil, &words, &settings)
+        let problem = posix_spawn(&child, path, &actions, &attributes, &words, &settings)
         guard problem == 0 else { throw Failure(description: "\(path) does not start: \(String(cString: strerror(problem)))") }
         id = child
         let thread = Thread { [self] in reap() }
