@@ -124,6 +124,16 @@ class Node:
         self.stop()
         fail(f"sallyport serve did not get ready:\n{self.log_path.read_text()[-2000:]}")
 
+    def settle(self, patience=60):
+        """Waits until what an earlier load left lying, such as the index of the trail, is done: it would be counted as this one's."""
+        ticks, still = processor_ticks(self.process), 0
+        end = time.monotonic() + patience
+        while still < 4 and time.monotonic() < end:
+            # The writer calls itself idle after 0.2 s.
+            time.sleep(0.3)
+            before, ticks = ticks, processor_ticks(self.process)
+            still = still + 1 if ticks - before <= 1 else 0
+
     def stop(self, with_signal=signal.SIGTERM):
         stop(self.process, with_signal)
         self.log.close()
@@ -136,6 +146,12 @@ class Node:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics}/metrics", timeout=5) as page:
             lines = page.read().decode().splitlines()
         return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))}
+
+
+def processor_ticks(process):
+    """User and system time so far, in clock ticks of 10 ms."""
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def kilobytes(process):
