@@ -19,8 +19,9 @@ internal import Synchronization
 /// usual one on purpose: with a lower one, or `SCHED_IDLE`, Linux with groups of tasks (autogroup) was seen to let the kernel threads that
 /// end a write wait for 300 ms, and with them every login.
 ///
-/// Work that could not be done in time is refused at once, first in, first out: retransmissions of a request that waits here join it,
-/// so the oldest is still the one that somebody waits for.
+/// Work that could not be done in time is refused at once. Each asker's is done first in, first out: retransmissions of a request that waits
+/// here join it, so the oldest is still the one that somebody waits for. Askers take turns, so that a gateway through which somebody tries
+/// passwords by the thousand makes its own users wait and nobody else's.
 package final class BlockingPool: Sendable {
     package let name: String
     package let threads: Int
@@ -34,25 +35,22 @@ package final class BlockingPool: Sendable {
     private let whenIdle: @Sendable () -> Void
 
     private struct State {
-        var queue: [Piece] = []
-        var head = 0
+        var queue = FairQueue<Piece>()
+        /// Pushed out by others, and to be told.
+        var refused: [Piece] = []
         var isStopped = false
         var running = 0
         var shed = 0
         /// Of one piece, as the last ones took, the time off the core included. Microseconds.
         var usualTime: Int64 = 0
 
-        var waiting: Int { queue.count - head }
-
-        mutating func takeFirst() -> Piece? {
-            guard head < queue.count else { return nil }
-            let piece = queue[head]
-            head += 1
-            if head == queue.count || head > 1_024 {
-                queue.removeFirst(head)
-                head = 0
-            }
-            return piece
+        /// - Returns: whether there is room, made if need be.
+        mutating func makeRoom(for asker: Int64, limit: Int) -> Bool {
+            if queue.count < limit { return true }
+            guard let last = queue.giveWay(to: asker) else { return false }
+            refused.append(last)
+            shed += 1
+            return true
         }
     }
 
@@ -87,30 +85,31 @@ package final class BlockingPool: Sendable {
     }
 
     /// How many pieces of work wait and run now.
-    package var load: (waiting: Int, running: Int) { state.withLock { ($0.waiting, $0.running) } }
+    package var load: (waiting: Int, running: Int) { state.withLock { ($0.queue.count, $0.running) } }
 
     /// How many pieces of work were refused or dropped because they would have been done too late.
     package var shedCount: Int { state.withLock { $0.shed } }
 
     /// - Parameters:
+    ///   - asker: who is to have a fair share: the row of a client, or 0 for administrators.
     ///   - shorterPatience: of the one who asks, where it is less than the pool's.
     ///   - completion: runs on the thread of normal priority, and must not block; with nil when the work was not begun, because it
     ///     had waited for too long or the pool was stopped.
     /// - Returns: false when there is no room, or the wait would be too long; then neither closure ever runs.
     package func run<Value: Sendable>(
-        within shorterPatience: Timestamp.Span? = nil, _ work: @escaping @Sendable () -> Value,
+        for asker: Int64 = 0, within shorterPatience: Timestamp.Span? = nil, _ work: @escaping @Sendable () -> Value,
         completion: @escaping @Sendable (Value?) -> Void = { _ in }
     ) -> Bool {
         let patience = min(patience, shorterPatience ?? patience)
         let moment = now()
         let piece = Errand(work, completion, submitted: moment, latest: moment + patience)
         let isTaken = state.withLock { state in
-            let wait = state.usualTime * Int64(state.waiting) / Int64(threads)
-            guard !state.isStopped, state.waiting < queueLimit, wait <= patience.microseconds else {
+            let wait = state.usualTime * Int64(state.queue.ahead(of: asker)) / Int64(threads)
+            guard !state.isStopped, wait <= patience.microseconds, state.makeRoom(for: asker, limit: queueLimit) else {
                 state.shed += 1
                 return false
             }
-            state.queue.append(piece)
+            state.queue.append(piece, of: asker)
             return true
         }
         if isTaken { wake.signal() }
@@ -142,6 +141,7 @@ package final class BlockingPool: Sendable {
                 if let piece = worker.takeFinished() { finish(piece) }
                 while worker.isFree, let piece = next() { begin(piece, on: worker) }
             }
+            tellRefused()
             guard state.withLock({ $0.isStopped }) else { continue }
             refuseTheRest()
             // The last one to finish wakes this thread once more.
@@ -152,9 +152,17 @@ package final class BlockingPool: Sendable {
         }
     }
 
+    private func tellRefused() {
+        let refused = state.withLock { state in
+            defer { state.refused = [] }
+            return state.refused
+        }
+        for piece in refused { piece.giveUp() }
+    }
+
     private func next() -> Piece? {
         state.withLock { state in
-            guard !state.isStopped, let piece = state.takeFirst() else { return nil }
+            guard !state.isStopped, let piece = state.queue.takeFirst() else { return nil }
             state.running += 1
             return piece
         }
@@ -184,7 +192,7 @@ package final class BlockingPool: Sendable {
     }
 
     private func refuseTheRest() {
-        while let piece = state.withLock({ $0.takeFirst() }) { piece.giveUp() }
+        while let piece = state.withLock({ $0.queue.takeFirst() }) { piece.giveUp() }
     }
 }
 

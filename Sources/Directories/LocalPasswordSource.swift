@@ -21,12 +21,10 @@ package final class LocalPasswordSource: PasswordSource {
 
     package var countsElsewhere: Bool { false }
 
-    package func check(
-        _ password: Secret, of user: User?, within patience: Timestamp.Span, completion: @escaping @Sendable (PasswordVerdict) -> Void
-    ) {
+    package func check(_ password: Secret, of user: User?, at client: Client, completion: @escaping @Sendable (PasswordVerdict) -> Void) {
         let known = user?.passwordHash
         let hash = known ?? nobodysHash
-        let isTaken = pool.run(within: patience) { () -> PasswordVerdict in
+        let isTaken = pool.run(for: client.id, within: client.settings.checkTime) { () -> PasswordVerdict in
             do throws(Argon2Error) {
                 let matches = try Argon2id.verify(password, against: hash)
                 return matches && known != nil ? .right : .wrong

@@ -75,6 +75,7 @@ package enum RejectReason: String, Sendable, CaseIterable {
     case factorTimedOut = "factor-timed-out"
     case factorFailed = "factor-failed"
     case tooManyStarts = "too-many-pushes"
+    case tooManyChallenges = "too-many-challenges"
     case keywordNotAllowed = "keyword-not-allowed"
     case sameWrongProof = "same-wrong-proof-again"
     case protocolNotSupported = "protocol-not-supported"

@@ -14,6 +14,8 @@ extension Login {
         case passwordChanged(PasswordChangeVerdict)
         /// The row behind the handle is durable, or was not written.
         case suspended(NoAnswer?)
+        /// More challenges were sent to this user lately than anybody answers.
+        case tooManyChallenges
         case settled(SettlementOutcome)
         case factorStarted(Int64)
         /// `isHeld`: whether a gateway still waits for the answer.

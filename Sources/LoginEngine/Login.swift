@@ -172,6 +172,8 @@ package struct Login: Sendable {
             phase = .suspended
             if let failure { return decide(.none(failure)) }
             return [.answer(.challenge(id, challenge))]
+        case (.suspending, .tooManyChallenges):
+            return reject(.tooManyChallenges, now: now)
         case (_, .factorStarted(let factor)):
             return factorStarted(factor, now: now, random: &random, seal: seal)
         case (.waiting, _), (.approvedLate, _), (.denied, _):
@@ -430,6 +432,9 @@ package struct LoginRules: Sendable, Equatable {
     package var bindCountsElsewhere = false
     /// Factors started for one user in a minute; more are refused.
     package var startsPerMinute = 5
+    /// Challenges of one user in a minute that no accept came of, from one source and from all; more are refused.
+    package var challengesFromSource = 20
+    package var challengesPerMinute = 100
     /// Nil: a reject leaves when it is decided.
     package var rejectRelease: RejectRelease?
 

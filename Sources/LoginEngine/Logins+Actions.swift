@@ -53,7 +53,7 @@ extension Logins {
                     continue
                 }
                 let (user, client) = open.withLock { ($0.login.facts.user, $0.login.client) }
-                passwords.check(password, of: user, within: client.settings.checkTime) { [self] verdict in
+                passwords.check(password, of: user, at: client) { [self] verdict in
                     advance(open, .passwordChecked(verdict), at: now())
                     closeUnlessWaiting(open)
                 }
@@ -82,6 +82,10 @@ extension Logins {
                     closeUnlessWaiting(open)
                 }
             case .suspend(let row, let event):
+                guard mayAsk(open, at: moment) else {
+                    advance(open, .tooManyChallenges, at: moment)
+                    continue
+                }
                 guard isWorthARow(event, of: open, at: moment) else {
                     advance(open, .suspended(nil), at: moment)
                     continue
@@ -195,7 +199,10 @@ extension Logins {
         guard case .user(let id) = open.subject else { return }
         let shard = shard(of: open.subject)
         // The common case: nothing ever failed, and no text is made of an address.
-        let known = shard.state.withLock { $0.known(open.subject, stored: open.stored) }
+        let known = shard.state.withLock { state in
+            state.challenges.forget(open.subject)
+            return state.known(open.subject, stored: open.stored)
+        }
         if known.records.isEmpty, known.wrongProofs.isEmpty { return }
         let source = open.failureSource
         let forgave = shard.state.withLock { state in
@@ -232,6 +239,14 @@ extension Logins {
             deadlines.schedule(at: moment.uptime + .seconds(60)) { [self] moment in flushTally(of: shard, at: moment) }
         }
         return isWritten
+    }
+
+    /// A challenge is a row and an event of its own: whoever only knows a name must not get them by the thousand.
+    private func mayAsk(_ open: OpenLogin, at moment: Moment) -> Bool {
+        let source = open.failureSource
+        return shard(of: open.subject).state.withLock { state in
+            state.challenges.mayAsk(open.subject, from: source, at: moment.uptime, rules: rules)
+        }
     }
 
     /// A name that nobody has gets its challenge like everybody, but invented names by the thousand write neither rows nor events:

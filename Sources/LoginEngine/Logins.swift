@@ -71,6 +71,7 @@ package final class Logins: LoginJudge, Sendable {
         var tallyFlushIsDue = false
         /// Logins that wait for a password check, a phone, or a retry to take their answer.
         var open: [FailureSubject: [OpenLogin]] = [:]
+        var challenges = ChallengeTally(capacity: 4_096)
         /// Uptimes at which factors were started, of the last minute.
         var starts: [FailureSubject: [Timestamp]] = [:]
 

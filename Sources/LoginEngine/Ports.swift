@@ -275,9 +275,9 @@ package protocol PasswordSource: Sendable {
     /// Checks on the source's own bounded pool; never blocks the caller. A nil user costs the same as a wrong password.
     /// `completion` runs once, on any thread.
     ///
-    /// A check that begins later than `patience` from now helps nobody: it may be `.overloaded` without a look.
-    func check(
-        _ password: Secret, of user: User?, within patience: Timestamp.Span, completion: @escaping @Sendable (PasswordVerdict) -> Void)
+    /// `client` is where the user logs in: the pool's time is shared fairly between clients, and a check that would begin later than
+    /// the client waits (`checkTime`) helps nobody, so that it may be `.overloaded` without a look.
+    func check(_ password: Secret, of user: User?, at client: Client, completion: @escaping @Sendable (PasswordVerdict) -> Void)
 
     /// Judges a proof that shows no password, with the candidate that fits. A nil user costs the same as a wrong proof.
     /// `completion` runs once, on any thread.

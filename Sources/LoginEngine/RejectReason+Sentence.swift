@@ -35,6 +35,7 @@ extension RejectReason {
         case .factorDenied: "The login was denied on your phone."
         case .factorTimedOut: "Nobody answered on your phone in time."
         case .factorFailed: "Your phone could not be reached. Use a code instead."
+        case .tooManyChallenges: "You were asked for a code too often. Wait a minute, then try again."
         case .tooManyStarts: "Too many requests to your phone. Wait a minute, or use a code."
         case .keywordNotAllowed: "This cannot be used here. Enter a code."
         case .sameWrongProof: "The same wrong answer again. Check what you typed."

@@ -65,9 +65,12 @@ import Testing
             pool: pool, cost: cheap, nobodysPassword: Secret(utf8: "nobody's"), salt: Array(repeating: 9, count: 16))
     }
 
+    private let gateway = Client(
+        id: 1, settings: ClientSettings(name: "gw", addresses: [AddressRange(NetworkAddress(v4: 1))], secret: Secret(utf8: "s")))
+
     private func check(_ source: LocalPasswordSource, _ password: String, _ user: User?) async -> PasswordVerdict {
         await withCheckedContinuation { continuation in
-            source.check(Secret(utf8: password), of: user, within: .seconds(5)) { continuation.resume(returning: $0) }
+            source.check(Secret(utf8: password), of: user, at: gateway) { continuation.resume(returning: $0) }
         }
     }
 
@@ -206,6 +209,35 @@ import Testing
         started.wait()
         let taken = (0..<10).map { _ in pool.run {} }
         #expect(taken == Array(repeating: true, count: 5) + Array(repeating: false, count: 5))
+    }
+
+    @Test func whoBringsThousandsWaitsForItself() {
+        let pool = BlockingPool(name: "test", threads: 1, queueLimit: 4)
+        defer { pool.stop() }
+        let (started, gate, told) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        #expect(
+            pool.run {
+                started.signal()
+                gate.wait()
+            })
+        started.wait()
+        let order = Mutex<[String]>([])
+        func submit(_ name: String, of asker: Int64) -> Bool {
+            pool.run(for: asker) {
+                true
+            } completion: { value in
+                order.withLock { $0.append(value == nil ? "\(name) given up" : name) }
+                told.signal()
+            }
+        }
+        for index in 1...4 { #expect(submit("crowd \(index)", of: 1)) }
+        #expect(!submit("crowd 5", of: 1), "there is no room")
+        #expect(submit("other", of: 2), "room is made")
+        told.wait()
+        gate.signal()
+        for _ in 0..<4 { told.wait() }
+        #expect(order.withLock { $0 } == ["crowd 4 given up", "crowd 1", "other", "crowd 2", "crowd 3"])
+        #expect(pool.shedCount == 2)
     }
 
     @Test func aPoolThatStopsTellsWhatWaitsAndEndsWhatRuns() {

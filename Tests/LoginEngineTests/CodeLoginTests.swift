@@ -184,6 +184,37 @@ import Testing
         #expect(bench.rejections == ["code-missing"])
     }
 
+    @Test func whoOnlyKnowsANameIsAskedSoOftenAMinute() {
+        let bench = LoginBench()
+        let client = LoginBench.client { $0.requirement = .factor }
+        for name in ["alice", "nobody"] {
+            let first = (0..<25).map { _ in bench.ask(bench.request("", name: name, client: client, station: "a"))?.challenge != nil }
+            #expect(first == Array(repeating: true, count: 20) + Array(repeating: false, count: 5), "\(name)")
+            // Another device is still asked; a gateway that makes devices up is not for ever.
+            let more = (0..<100).count { index in
+                bench.ask(bench.request("", name: name, client: client, station: "b\(index / 10)"))?.challenge != nil
+            }
+            #expect(more == 80, "\(name)")
+        }
+        #expect(bench.rejections.filter { $0 == "too-many-challenges" }.count == 10, "of each, those beyond five are counted")
+        #expect(bench.records.events.count { $0.kind == .loginChallenged && $0.user != nil } == 100)
+        bench.advance(by: .seconds(60))
+        let challenge = bench.ask(bench.request("", client: client, station: "a"))?.challenge
+        #expect(bench.ask(bench.request("111111", client: client, handle: challenge?.handle, station: "a"))?.isAccept == true)
+    }
+
+    @Test func whatIsAnsweredDoesNotCountAsAskedTooOften() {
+        let code = { (number: Int) in String(repeating: "0", count: number < 10 ? 5 : 4) + "\(number)" }
+        let codes = Dictionary(uniqueKeysWithValues: (1...30).map { (code($0), Int64($0)) })
+        let bench = LoginBench(codes: codes)
+        let client = LoginBench.client { $0.requirement = .factor }
+        for index in 1...30 {
+            let challenge = bench.ask(bench.request("", client: client))?.challenge
+            #expect(challenge != nil, "\(index)")
+            #expect(bench.ask(bench.request(code(index), client: client, handle: challenge?.handle))?.isAccept == true, "\(index)")
+        }
+    }
+
     @Test func appendOrChallengeAsksForWhatIsMissing() {
         let bench = LoginBench()
         let client = LoginBench.client { $0.asking = .appendOrChallenge }

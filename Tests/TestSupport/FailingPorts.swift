@@ -77,10 +77,8 @@ package struct FailingPorts: LoginRecords, PasswordSource, HandleSeal {
 
     package var countsElsewhere: Bool { passwords.countsElsewhere }
 
-    package func check(
-        _ password: Secret, of user: User?, within patience: Timestamp.Span, completion: @escaping @Sendable (PasswordVerdict) -> Void
-    ) {
-        guard failures.isNext("check") else { return passwords.check(password, of: user, within: patience, completion: completion) }
+    package func check(_ password: Secret, of user: User?, at client: Client, completion: @escaping @Sendable (PasswordVerdict) -> Void) {
+        guard failures.isNext("check") else { return passwords.check(password, of: user, at: client, completion: completion) }
         switch failures.manner {
         case .fails: completion(.unreachable("planted"))
         case .isSilent: break

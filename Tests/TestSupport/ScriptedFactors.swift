@@ -33,9 +33,7 @@ package final class ScriptedPasswords: PasswordSource {
         for go in waiting { go() }
     }
 
-    package func check(
-        _ password: Secret, of user: User?, within patience: Timestamp.Span, completion: @escaping @Sendable (PasswordVerdict) -> Void
-    ) {
+    package func check(_ password: Secret, of user: User?, at client: Client, completion: @escaping @Sendable (PasswordVerdict) -> Void) {
         let isRight = user.map { passwords[$0.id].map { Secret(utf8: $0) } == password } ?? false
         let isHeldBack = state.withLock { state in
             state.checks.append(user?.name ?? "nobody")

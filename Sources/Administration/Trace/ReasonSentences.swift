@@ -135,6 +135,12 @@ package struct ReasonSentences: Sendable {
             Explanation(
                 meaning: "The phone could not be asked.",
                 remedy: "Let \(user) use a code. The reason stands in the steps of the login and in the log of the node.")
+        case .tooManyChallenges:
+            Explanation(
+                meaning: "A code was asked for too often within a minute, and no login came of it.",
+                remedy:
+                    "Let \(user) wait a minute. If the user did not try, look at the source: somebody, or a program with an old password, tries in a loop."
+            )
         case .tooManyStarts:
             Explanation(
                 meaning: "The phone was asked too often within a minute.",
