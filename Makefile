@@ -1,6 +1,6 @@
 # `make help` lists the targets. The work is in scripts/, which also run on their own.
 .DEFAULT_GOAL := help
-.PHONY: run test test-all interop bench deb test-deb lint format fuzz sanitize generate golden help clean
+.PHONY: run test test-all interop bench deb test-deb drill lint format fuzz sanitize generate golden help clean
 
 DEMO ?= .sallyport-demo
 FUZZ_SECONDS ?= 60
