@@ -238,6 +238,9 @@ extension Login {
 
     var isDenied: Bool { ruling.requirement == .deny }
 
+    /// A name that nobody has is asked here in the same words, so the question must not leave sooner for it either.
+    var asksAnybody: Bool { readsAs == .factor || client.settings.concealFactor }
+
     /// What a field without a readable tail leaves owed on an append client.
     var whole: Owed {
         client.settings.asking == .append ? .missing : client.settings.concealFactor ? .concealed : .challenge

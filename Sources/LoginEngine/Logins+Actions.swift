@@ -134,7 +134,13 @@ extension Logins {
         let waiters = open.takeWaiters()
         let isOver = open.withLock { $0.login.phase == .decided }
         if isOver { close(open) }
-        guard case .reject = reply, let rule = rules.rejectRelease else { return deliver(reply, to: waiters) }
+        let isKeptBack =
+            switch reply {
+            case .reject: true
+            case .challenge: open.withLock { $0.login.asksAnybody }
+            case .accept, .none: false
+            }
+        guard isKeptBack, let rule = rules.rejectRelease else { return deliver(reply, to: waiters) }
         keepBack(reply, from: waiters, at: open.withLock { $0.login.client }, by: rule)
     }
 

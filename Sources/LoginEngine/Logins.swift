@@ -21,7 +21,7 @@ package final class Logins: LoginJudge, Sendable {
     let shards: [Shard]
     /// Held answers by waiter, so that a door can give one up.
     let held = Mutex<[UInt64: OpenLogin]>([:])
-    let keptRejects = Mutex(KeptRejects())
+    let keptAnswers = Mutex(KeptAnswers())
 
     /// Logins that wait for something at the same time; more are shed.
     package static let mostOpen = 50_000

@@ -33,9 +33,9 @@ package struct RejectRelease: Sendable, Equatable {
     }
 }
 
-/// Rejects on their way, by cell.
-struct KeptRejects {
-    struct Reject: Sendable {
+/// Answers on their way, by cell.
+struct KeptAnswers {
+    struct Answer: Sendable {
         var arrived: Timestamp
         var waiter: UInt64
         var answer: LoginAnswer
@@ -44,20 +44,20 @@ struct KeptRejects {
 
     enum Entry { case first, another, full }
 
-    private var cells: [Int64: [Reject]] = [:]
+    private var cells: [Int64: [Answer]] = [:]
     private(set) var count = 0
-    /// What a second of rejects is on a fast machine; more are shed, whoever they are for.
+    /// What a second of them is on a fast machine; more are shed, whoever they are for.
     static let most = 65_536
 
-    mutating func add(_ reject: Reject, to cell: Int64) -> Entry {
+    mutating func add(_ answer: Answer, to cell: Int64) -> Entry {
         guard count < Self.most else { return .full }
         count += 1
-        cells[cell, default: []].append(reject)
+        cells[cell, default: []].append(answer)
         return cells[cell]?.count == 1 ? .first : .another
     }
 
     /// In the order in which they came in, whenever they were decided.
-    mutating func take(_ cell: Int64) -> [Reject] {
+    mutating func take(_ cell: Int64) -> [Answer] {
         let group = cells.removeValue(forKey: cell) ?? []
         count -= group.count
         return group.sorted { ($0.arrived, $0.waiter) < ($1.arrived, $1.waiter) }

@@ -82,11 +82,24 @@ import Testing
         let waiter = bench.send(bench.request("999999", name: name, client: LoginBench.client { $0.requirement = .factor }))
         bench.advance(by: .milliseconds(19))
         #expect(bench.answer(to: waiter) == nil)
-        #expect(bench.logins.keptRejectCount == 1)
+        #expect(bench.logins.keptAnswerCount == 1)
         bench.advance(by: .milliseconds(5))
         #expect(bench.answer(to: waiter)?.isReject == true)
-        #expect(bench.logins.keptRejectCount == 0)
+        #expect(bench.logins.keptAnswerCount == 0)
         #expect(bench.deadlines.count == 1, "the tally's")
+    }
+
+    @Test(arguments: ["alice", "mallory"])
+    func aQuestionThatEverybodyGetsWaitsToo(name: String) {
+        let bench = LoginBench(rules: Self.released)
+        let conceals = LoginBench.client(id: 2) { $0.concealFactor = true }
+        for (field, client, step) in [("", LoginBench.client { $0.requirement = .factor }, 20), ("guess", conceals, 100)] {
+            let waiter = bench.send(bench.request(field, name: name, client: client))
+            bench.advance(by: .milliseconds(Int64(step - 1)))
+            #expect(bench.answer(to: waiter) == nil)
+            bench.advance(by: .milliseconds(5))
+            #expect(bench.answer(to: waiter)?.challenge != nil)
+        }
     }
 
     @Test func acceptsAndChallengesLeaveAtOnce() {
@@ -109,10 +122,10 @@ import Testing
     }
 
     @Test func aGroupLeavesInTheOrderInWhichItCame() {
-        var kept = KeptRejects()
+        var kept = KeptAnswers()
         let order = Mutex<[UInt64]>([])
         for (arrived, waiter) in [(3, 1), (1, 9), (2, 4), (2, 3)] as [(Int64, UInt64)] {
-            let reject = KeptRejects.Reject(
+            let reject = KeptAnswers.Answer(
                 arrived: microseconds(arrived), waiter: waiter, answer: .none(.abandoned),
                 completion: { _ in order.withLock { $0.append(waiter) } })
             #expect(kept.add(reject, to: 510) == (arrived == 3 ? .first : .another))
@@ -124,9 +137,9 @@ import Testing
     }
 
     @Test func moreThanItsBoundIsShed() {
-        var kept = KeptRejects()
-        let reject = KeptRejects.Reject(arrived: microseconds(1), waiter: 1, answer: .none(.abandoned), completion: { _ in })
-        for number in 0..<KeptRejects.most { #expect(kept.add(reject, to: Int64(number % 50)) != .full) }
+        var kept = KeptAnswers()
+        let reject = KeptAnswers.Answer(arrived: microseconds(1), waiter: 1, answer: .none(.abandoned), completion: { _ in })
+        for number in 0..<KeptAnswers.most { #expect(kept.add(reject, to: Int64(number % 50)) != .full) }
         #expect(kept.add(reject, to: 7) == .full)
         _ = kept.take(7)
         #expect(kept.add(reject, to: 7) == .first)

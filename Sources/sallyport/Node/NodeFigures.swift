@@ -70,7 +70,7 @@ struct NodeFigures: Sendable {
     func refresh() {
         let writer = records.writer.statistics
         waitingLogins.record(logins.waitingCount)
-        keptRejects.record(logins.keptRejectCount)
+        keptRejects.record(logins.keptAnswerCount)
         writerQueue.record(writer.waiting)
         writerGroups.reach(writer.groups)
         writerUnits.reach(writer.units)
