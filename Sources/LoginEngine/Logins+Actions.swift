@@ -237,7 +237,7 @@ extension Logins {
     /// - Returns: whether this one is to be written by itself.
     private func tally(_ event: Event, as subject: FailureSubject, in shard: Shard, at moment: Moment) -> Bool {
         let (isWritten, isFirst) = shard.state.withLock { state in
-            let isWritten = state.tally.count(event, subject: subject)
+            let isWritten = state.count(event, as: subject)
             defer { state.tallyFlushIsDue = true }
             return (isWritten, !state.tallyFlushIsDue)
         }
@@ -267,7 +267,7 @@ extension Logins {
     private func flushTally(of shard: Shard, at moment: Moment) {
         let events = shard.state.withLock { state in
             state.tallyFlushIsDue = false
-            return state.tally.flush(at: moment.wall)
+            return state.tally.flush(at: moment.wall) + state.strangersTally.flush(at: moment.wall)
         }
         for event in events { records.remember(.event(event)) }
     }

@@ -57,7 +57,8 @@ package final class Logins: LoginJudge, Sendable {
         init(subjects: Int) {
             state = Mutex(
                 ShardState(
-                    failures: Failures(capacity: subjects), strangers: Failures(capacity: subjects), tally: RejectTally(capacity: 1_024)))
+                    failures: Failures(capacity: subjects), strangers: Failures(capacity: subjects), tally: RejectTally(capacity: 1_024),
+                    strangersTally: RejectTally(capacity: 1_024)))
         }
     }
 
@@ -68,6 +69,8 @@ package final class Logins: LoginJudge, Sendable {
         /// Codes that are being judged at this moment.
         var judging: [FailureSubject: Int] = [:]
         var tally: RejectTally
+        /// Apart for the same reason: whoever invents names must not hide what is tried on a user's.
+        var strangersTally: RejectTally
         var tallyFlushIsDue = false
         /// Logins that wait for a password check, a phone, or a retry to take their answer.
         var open: [FailureSubject: [OpenLogin]] = [:]
@@ -78,6 +81,12 @@ package final class Logins: LoginJudge, Sendable {
         func known(_ subject: FailureSubject, stored: [FailureRecord]) -> SubjectFailures {
             if case .nobody = subject { return strangers.known(subject, stored: stored) }
             return failures.known(subject, stored: stored)
+        }
+
+        /// - Returns: whether this event is to be written by itself.
+        mutating func count(_ event: Event, as subject: FailureSubject) -> Bool {
+            if case .nobody = subject { return strangersTally.count(event, subject: subject) }
+            return tally.count(event, subject: subject)
         }
 
         mutating func update(_ subject: FailureSubject, stored: [FailureRecord], _ change: (inout SubjectFailures) -> Void) {

@@ -206,6 +206,19 @@ import Testing
         #expect(rejected <= 6)
         #expect(rejected + counted == 200)
     }
+
+    /// Invented names by the thousand take the room of strangers alone: what is tried on a user's name stays told under that name.
+    @Test func strangersDoNotHideWhatIsTriedOnAUser() {
+        let bench = LoginBench()
+        let client = LoginBench.client { $0.requirement = .factor }
+        for number in 0..<6_000 { _ = bench.ask(bench.request("900000", name: "x\(number)", client: client)) }
+        for _ in 0..<20 { _ = bench.ask(bench.request("900000", client: client)) }
+        bench.advance(by: .seconds(61))
+        let events = bench.records.events.filter { $0.user == LoginBench.aliceID }
+        #expect(events.contains { $0.kind == .loginRejected })
+        let told = events.reduce(0) { $0 + ($1.kind == .loginsRejected ? $1["count"].flatMap { Int($0) } ?? 0 : 1) }
+        #expect(told == 20)
+    }
 }
 
 @Suite struct DeadlinesTests {
