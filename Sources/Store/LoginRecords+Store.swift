@@ -37,7 +37,8 @@ extension Records: LoginRecords {
         for (index, read) in zip(missing, try read(missing.map { lookups[$0] }, version: version)) {
             facts[index] = read
             for position in read.factors.indices { layLiveMark(over: &facts[index].factors[position]) }
-            guard let key = lookups[index].nameKey, let user = read.user, read.failures.isEmpty else { continue }
+            // Of whom more than a hash is kept, nothing stays in memory.
+            guard let key = lookups[index].nameKey, let user = read.user, user.kept == nil, read.failures.isEmpty else { continue }
             cache.keep(FactsCache.Entry(version: version, user: user, factors: read.factors), for: key, ticket)
         }
         return facts

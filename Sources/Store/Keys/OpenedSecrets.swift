@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Secrets that were opened lately, by their sealed bytes: opening costs more than reading the user. A changed row has other
-// sealed bytes, so nothing here is ever out of date.
+// sealed bytes, so nothing here is ever out of date. What is kept of passwords for CHAP and MS-CHAP is opened anew for each login and
+// stays nowhere: an NT hash is the password itself to whoever reads the memory (docs/design/0010).
 
 package import LoginEngine
 internal import Synchronization
@@ -14,7 +15,7 @@ package final class OpenedSecrets: Sendable {
     }
 
     private enum Column: Hashable {
-        case passwordHash, ntHash, clearPassword, factor
+        case passwordHash, factor
     }
 
     /// Two generations: the older one goes when the younger is full, and what is asked for moves to the younger.
@@ -37,11 +38,11 @@ package final class OpenedSecrets: Sendable {
     }
 
     package func ntHash(_ sealed: [UInt8], ofUser user: Int64) throws(SealingError) -> Secret {
-        try open(Key(row: user, column: .ntHash, sealed: sealed), at: .ntHash(user))
+        try sealing.open(sealed, at: .ntHash(user))
     }
 
     package func clearPassword(_ sealed: [UInt8], ofUser user: Int64) throws(SealingError) -> Secret {
-        try open(Key(row: user, column: .clearPassword, sealed: sealed), at: .clearPassword(user))
+        try sealing.open(sealed, at: .clearPassword(user))
     }
 
     package func factorSecret(_ sealed: [UInt8], of factor: Int64, ofUser user: Int64) throws(SealingError) -> Secret {
