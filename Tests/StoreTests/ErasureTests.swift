@@ -72,6 +72,32 @@ import Testing
         #expect(try fixture.records.events(EventFilter(limit: 1))[0].event.subject["name"] == "alice")
     }
 
+    /// A change of password by MS-CHAPv2 once named the user as its actor.
+    @Test(arguments: TestDatabases.all) func personGoesAsAnActorToo(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        let events: [(user: Int64, actor: String)] = [
+            (fixture.user, "user:alice@office"), (fixture.user, "cli:alice@vpn1"), (77, "user:bob@office"),
+        ]
+        for (user, actor) in events {
+            fixture.records.remember(
+                .event(
+                    Event(
+                        .userChanged, at: start, user: user, details: [.init("change", "password set")],
+                        subject: PersonalFields([.init("name", "someone")]), actor: PersonalFields([.init("actor", actor)]))))
+        }
+        fixture.records.writer.commitNow()
+        try await begin(fixture)
+        #expect(try await fixture.change { try await $0.continueErasures(settledBefore: start + .seconds(1), at: start) } == 1)
+        let changes = try fixture.records.events(EventFilter(limit: .max)).filter { $0.event.kind == .userChanged }
+        // Newest first.
+        #expect(changes.map { $0.event.actor["actor"] } == ["user:bob@office", "cli:alice@vpn1", nil])
+        #expect(changes.map(\.isErased) == [false, true, true])
+        #expect(try fixture.records.verifyChain().findings == [])
+        let last = try fixture.records.events(EventFilter(limit: 1))[0].event
+        // Its own event too; an event from which two things were taken is one.
+        #expect(last.kind == .userErased && last["events"] == "3")
+    }
+
     @Test func rowAndEventComeTogetherOrNotAtAll() async throws {
         let fixture = try await Fixture()
         try fixture.reopen { sql throws(DatabaseError) in if sql.contains("INSERT INTO erasure") { throw DatabaseError(.full, "test") } }

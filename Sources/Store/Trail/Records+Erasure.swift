@@ -105,11 +105,11 @@ extension Records {
             if let subject = try? EventCodec.subject(of: line.bytes) { users[subject.seq] = subject.user }
         }
         var found: Set<Int64> = []
-        for entry in entries where entry.role == .subject {
+        for entry in entries where entry.role == .subject || isNameOfUser(entry) {
             guard let user = users[entry.seq] else { continue }
             if let user {
                 if user == erasure.user { found.insert(entry.seq) }
-            } else if let fields = try? EventCodec.decodeFields(entry.fields[...]),
+            } else if entry.role == .subject, let fields = try? EventCodec.decodeFields(entry.fields[...]),
                 let key = fields["name"].flatMap({ UserName.key(of: $0) }), erasure.keys.contains(key)
             {
                 // Typed before the user was there, or while a client's rule read another name out of it.
@@ -117,6 +117,12 @@ extension Records {
             }
         }
         return found
+    }
+
+    /// Once a change of password by MS-CHAPv2 named the user as its actor, by name; an administrator's name stays.
+    private static func isNameOfUser(_ entry: PersonalEntry) -> Bool {
+        guard entry.role == .actor, let fields = try? EventCodec.decodeFields(entry.fields[...]) else { return false }
+        return fields["actor"]?.hasPrefix("user:") == true
     }
 
     private func erase(_ found: [Int64: Set<Int64>], of user: Int64, upTo position: Int64) async throws(StoreError) {
@@ -127,8 +133,11 @@ extension Records {
                 guard let row = try database.read([Statement(.personalOf, [.integer(first)])])[0].first,
                     let entries = try? PersonalCodec.decode(try row.blob(0)[...], first: first)
                 else { continue }
-                let kept = entries.filter { !($0.role == .subject && seqs.contains($0.seq)) }
-                count += entries.count - kept.count
+                let (gone, kept) = entries.reduce(into: ([PersonalEntry](), [PersonalEntry]())) { parts, entry in
+                    let goes = seqs.contains(entry.seq) && (entry.role == .subject || Self.isNameOfUser(entry))
+                    if goes { parts.0.append(entry) } else { parts.1.append(entry) }
+                }
+                count += Set(gone.map(\.seq)).count
                 statements.append(Statement(.setPersonal, [.integer(first), .blob(PersonalCodec.encode(kept, first: first))]))
             }
             statements.append(Statement(.advanceErasure, [.integer(user), .integer(position), .integer(Int64(count))]))
