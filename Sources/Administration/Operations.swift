@@ -26,8 +26,8 @@ package final class Operations: Sendable {
         package var random: @Sendable () -> any RandomNumberGenerator
         /// Where RADIUS answers, as `192.0.2.1:1812`; where no node runs, what its settings say.
         package var radiusAddresses: @Sendable () -> [String]
-        /// Returns when the change is in force. Does nothing where no node runs.
-        package var changed: @Sendable (Change) async -> Void
+        /// Returns when the change is in force; throws where it is written and is not. Does nothing where no node runs.
+        package var changed: @Sendable (Change) async throws(Refusal) -> Void
         /// Whether logins are decided meanwhile.
         package var isServing: Bool
         /// What the running process knows about itself; nothing where no node runs.
@@ -40,7 +40,7 @@ package final class Operations: Sendable {
             hashPassword: @escaping @Sendable (Secret) async throws -> Secret, now: @escaping @Sendable () -> Timestamp,
             random: @escaping @Sendable () -> any RandomNumberGenerator = { SystemRandomNumberGenerator() },
             radiusAddresses: @escaping @Sendable () -> [String] = { [] },
-            changed: @escaping @Sendable (Change) async -> Void = { _ in }, isServing: Bool = false,
+            changed: @escaping @Sendable (Change) async throws(Refusal) -> Void = { _ in }, isServing: Bool = false,
             examine: @escaping @Sendable () -> [Finding] = { [] }, dataDirectory: String? = nil
         ) {
             self.hashPassword = hashPassword

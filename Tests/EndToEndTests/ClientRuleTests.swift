@@ -5,9 +5,9 @@ import Administration
 import LoginEngine
 import RADIUS
 import RADIUSDoor
-import Store
 import Testing
 
+@testable import Store
 @testable import sallyport
 
 @Suite struct ClientRuleTests {
@@ -53,6 +53,49 @@ import Testing
             let gateway = try GatewayClient(node, secret: "not the secret of this one", patience: 200)
             #expect(try await gateway.login("alice", TestNode.password) == nil)
             #expect(node.node.radius.statistics.dropped[.wrongMessageAuthenticator] == 1)
+        }
+    }
+
+    /// Behind the back of the node, as damage comes.
+    private func write(_ sql: String, _ node: TestNode) async throws {
+        _ = try await node.node.store.records.change(Unit([Statement(SQL(composed: sql))])) { _ in [] }
+    }
+
+    @Test func aSecretThatDoesNotOpenCostsItsClientAlone() async throws {
+        try await withNode { node in
+            try await node.addClient("broken", ["127.0.0.5"]) { $0.requirement = "password" }
+            try await node.addUser()
+            try await write("UPDATE client SET secret = x'0102030405'", node)
+            try await node.addClient("vpn", ["127.0.0.6"]) { $0.requirement = "password" }
+            let gateway = try GatewayClient(node, from: "127.0.0.6")
+            #expect(try await gateway.login("alice", TestNode.password)?.code == .accessAccept)
+            #expect(try await GatewayClient(node, from: "127.0.0.5", patience: 200).login("alice", TestNode.password) == nil)
+            let found = try await node.perform(ExamineNode()).findings.first { $0.kind == .secretDamaged }
+            #expect(found?.subject == "broken" && found?.severity == .problem)
+            try await node.setClient("broken") { $0.secret = SecretText(TestNode.secret) }
+            #expect(try await GatewayClient(node, from: "127.0.0.5").login("alice", TestNode.password)?.code == .accessAccept)
+        }
+    }
+
+    @Test func aChangeThatIsNotInForceIsNotReportedAsDone() async throws {
+        try await withNode { node in
+            try await node.addClient("vpn", ["127.0.0.6"]) { $0.requirement = "password" }
+            try await node.addUser()
+            try await write("ALTER TABLE policy RENAME TO policy_lost", node)
+            await #expect {
+                try await node.perform(AddGroup(name: "second"))
+            } throws: { error in
+                "\(error)".contains("The change is written, but not in force")
+            }
+            #expect(try await node.healthPage("/readyz").status == 503)
+            #expect(try await node.metricsPage("/readyz").body.contains("not in force"))
+            // What was in force before still is.
+            #expect(try await GatewayClient(node, from: "127.0.0.6").login("alice", TestNode.password)?.code == .accessAccept)
+            try await write("ALTER TABLE policy_lost RENAME TO policy", node)
+            // A later reload brings both.
+            try await node.perform(AddGroup(name: "third"))
+            #expect(try node.node.store.records.groups().map(\.name) == ["second", "third"])
+            #expect(try await node.healthPage("/readyz").status == 200)
         }
     }
 

@@ -19,9 +19,9 @@ extension ApplyBlueprint {
                 try await records.roll(out: rollout, at: now)
             }
             guard isWritten else { continue }
-            if rollout.policies != nil { await operations.ports.changed(.policies) }
-            if plan.changesClients { await operations.ports.changed(.clients) }
-            if plan.changesReplies { await operations.ports.changed(.replies) }
+            if rollout.policies != nil { try await operations.ports.changed(.policies) }
+            if plan.changesClients { try await operations.ports.changed(.clients) }
+            if plan.changesReplies { try await operations.ports.changed(.replies) }
             return answer
         }
         preconditionFailure("the loop ends with an answer or an error")

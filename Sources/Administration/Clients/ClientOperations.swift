@@ -36,7 +36,7 @@ extension AddClient {
                     "client": name, "addresses": settings.addresses.map(\.description).joined(separator: ", "),
                     "requirement": settings.requirement.rawValue, "asking": settings.asking.rawValue,
                 ]))
-        await operations.ports.changed(.clients)
+        try await operations.ports.changed(.clients)
         return Answer(
             message: "Added client \(name) for \(Words.list(settings.addresses.map(\.description))).",
             warnings: settings.secretWarnings(among: others) + settings.warnings + [
@@ -143,7 +143,7 @@ extension SetClient {
             old.id, settings,
             event: operations.event(
                 .clientChanged, by: actor, client: old.id, ["client": settings.name, "change": changes.joined(separator: "; ")]))
-        await operations.ports.changed(.clients)
+        try await operations.ports.changed(.clients)
         var warnings = settings.warnings
         if settings.asking != .challenge, settings.cutting != old.settings.cutting {
             warnings.append(
@@ -204,7 +204,7 @@ extension RemoveClient {
         try operations.refuseIfNamed(client: client)
         try await operations.records.removeClient(
             client.id, event: operations.event(.clientRemoved, by: actor, client: client.id, ["client": client.name]))
-        await operations.ports.changed(.clients)
+        try await operations.ports.changed(.clients)
         return Done("Removed client \(client.name). Its requests get no answer from now on.")
     }
 }
@@ -227,7 +227,7 @@ extension UnpinClient {
         _ = try await operations.records.removePin(
             client: client.id, address: source,
             event: operations.event(.clientUnpinned, by: actor, client: client.id, ["client": client.name, "source": shown]))
-        await operations.ports.changed(.clients)
+        try await operations.ports.changed(.clients)
         return Done(
             "Unpinned \(shown) at client \(client.name): requests without Message-Authenticator are taken again.",
             warnings: client.settings.messageAuthenticator == .require

@@ -25,6 +25,14 @@ enum ClientCheck {
     /// Never says what it is.
     private static func ofSecret(_ client: Client, among clients: [Client]) -> [Finding] {
         let set = "sallyport client set \(client.name) --generate-secret, and enter it at the gateway"
+        guard !client.settings.secret.isEmpty else {
+            return [
+                Finding(
+                    .secretDamaged, client.name,
+                    "The shared secret of client \(client.name) does not open, so its requests get no answer; the others are served.",
+                    remedy: set)
+            ]
+        }
         var findings: [Finding] = []
         switch client.settings.secretWeakness {
         case .known:

@@ -88,6 +88,7 @@ extension Finding {
         // Clients
         case clientsRight = "clients-right"
         case clientsNone = "clients-none"
+        case secretDamaged = "secret-damaged"
         case secretKnown = "secret-known"
         case secretWeak = "secret-weak"
         case secretShared = "secret-shared"
@@ -120,8 +121,8 @@ extension Finding {
                 .pushUnasked, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
-                .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged, .secretKnown,
-                .replyUnfit:
+                .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,
+                .secretDamaged, .secretKnown, .replyUnfit:
                 .problem
             }
         }

@@ -51,7 +51,7 @@ package struct AddGroup: AdminOperation {
             try await operations.records.addMember(.group(group.id), toGroup: id, event: event)
         }
         if !reply.isEmpty { try await operations.set(reply, ofGroup: id, name, before: [], by: actor) }
-        await operations.ports.changed(.replies)
+        try await operations.ports.changed(.replies)
         let members = users.map(\.name) + groups.map { "group \($0.name)" }
         return Done(members.isEmpty ? "Added group \(name)." : "Added group \(name) with \(Words.list(members)).")
     }
@@ -141,7 +141,7 @@ package struct SetGroup: AdminOperation {
             try await records.renameGroup(
                 old.id, to: newName,
                 event: operations.event(.groupChanged, by: actor, ["group": newName, "change": "renamed from \(old.name)"]))
-            await operations.ports.changed(.replies)
+            try await operations.ports.changed(.replies)
             done.append("renamed from \(old.name)")
         }
         if let newReply, newReply != old.reply {
@@ -184,7 +184,7 @@ package struct RemoveGroup: AdminOperation {
         let group = try operations.group(name)
         try operations.refuseIfNamed(group: group)
         try await operations.records.removeGroup(group.id, event: operations.event(.groupRemoved, by: actor, ["group": group.name]))
-        await operations.ports.changed(.replies)
+        try await operations.ports.changed(.replies)
         return Done(
             "Removed group \(group.name). Its \(Words.count(group.users, "user")) and \(Words.count(group.groups, "group")) are kept.")
     }
@@ -204,7 +204,7 @@ extension Operations {
         try await records.setReply(
             ofGroup: group, reply,
             event: event(.groupChanged, by: actor, ["group": name, "change": "reply: \(before.words) → \(reply.words)"]))
-        await ports.changed(.replies)
+        try await ports.changed(.replies)
     }
 
     func free(group name: String, but own: Int64? = nil) throws {

@@ -24,7 +24,7 @@ extension Operations {
                 try await records.replacePolicies(policies, over: set, names: names, at: now, events: events)
             }
             guard isWritten else { continue }
-            await ports.changed(.policies)
+            try await ports.changed(.policies)
             return wanted.answer(policies)
         }
         preconditionFailure("the loop ends with an answer or an error")

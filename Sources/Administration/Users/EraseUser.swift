@@ -20,8 +20,8 @@ package struct EraseUser: AdminOperation {
         let user = try operations.user(name)
         try await records.beginErasure(
             ofUser: user.id, keys: [user.key] + user.aliases.map(\.key), event: operations.event(.userErased, by: actor, user: user.id))
-        await operations.ports.changed(.failures(user: user.id))
-        await operations.ports.changed(.erasure)
+        try await operations.ports.changed(.failures(user: user.id))
+        try await operations.ports.changed(.erasure)
         // What was counted stands in the queue now.
         try await records.waitForWriter()
         while try await records.eraseSome(ofUser: user.id) {}

@@ -149,7 +149,7 @@ extension UnlockUser {
             event: operations.event(
                 .userUnlocked, by: actor, user: user.id, subject: [PersonalFields.Field("name", user.name)],
                 ["locks": locks.map(\.of).joined(separator: ", ")]))
-        await operations.ports.changed(.failures(user: user.id))
+        try await operations.ports.changed(.failures(user: user.id))
         return Done(
             locks.isEmpty
                 ? "\(user.name) was not locked; failures that were counted are cleared."
@@ -162,7 +162,7 @@ extension RemoveUser {
         let user = try operations.user(name)
         try await operations.records.removeUser(
             user.id, event: operations.event(.userRemoved, by: actor, user: user.id, subject: [PersonalFields.Field("name", user.name)]))
-        await operations.ports.changed(.failures(user: user.id))
+        try await operations.ports.changed(.failures(user: user.id))
         return Done("Removed user \(user.name), with factors and recovery codes. The trail keeps the events.")
     }
 }

@@ -58,6 +58,7 @@ extension Records {
         try await change(unit, refusals: [named, Self.noClient]) { _ in [event.about(client: client)] }
     }
 
+    /// The secret of one whose sealed value does not open is empty.
     package func clients() throws(StoreError) -> [Client] {
         try read([Statement(.clients), Statement(.ranges)]) { results throws(DatabaseError) in
             var ranges: [Int64: [AddressRange]] = [:]
@@ -149,7 +150,9 @@ extension Records {
     }
 
     private func settings(_ row: Row, addresses: [AddressRange]) throws(DatabaseError) -> ClientSettings {
-        guard let secret = try secret(try row.blob(2), at: .clientSecret(try row.integer(0))) else { throw .unexpectedValue(2) }
+        // One that does not open costs its client the service, and nobody else: it is empty, as no secret may be.
+        let (sealed, place) = (try row.blob(2), SealedPlace.clientSecret(try row.integer(0)))
+        let secret = (try? sealing.open(sealed, at: place)) ?? Secret([])
         guard let rule = MessageAuthenticatorRule(rawValue: try row.text(3)) else { throw .unexpectedValue(3) }
         guard let requirement = Requirement(rawValue: try row.text(4)) else { throw .unexpectedValue(4) }
         guard let asking = Asking(rawValue: try row.text(5)) else { throw .unexpectedValue(5) }

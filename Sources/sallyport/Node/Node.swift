@@ -26,6 +26,7 @@ final class Node: Sendable {
     private let deadlines: Deadlines
     private let logger: Logger
     private let pins: PinKeeper
+    private let inForce: ChangesInForce
     private let trail: TrailKeeper
     private let disk: DiskWatch?
 
@@ -64,9 +65,8 @@ final class Node: Sendable {
         var listen = RADIUSSettings(listen: settings.radiusListen.map { UDPEndpoint(address: $0.host, port: $0.port) })
         listen.drainTime = .seconds(5)
         let radius = RADIUSService(
-            settings: listen, clients: try Self.clientTable(records), judge: logins, logger: Logger(label: "sallyport.radius"),
+            settings: listen, clients: try Self.clientTable(records, logger), judge: logins, logger: Logger(label: "sallyport.radius"),
             now: NodeClock.now, onPin: { pins.keep($0) })
-        pins.reload = { [weak radius] in try radius?.replaceClients(Self.clientTable(records)) }
         records.writer.afterGroup { [weak radius] in radius?.flush() }
         deadlines.afterGroup { [weak radius] in radius?.flush() }
         let database = DatabaseLog(logger: Logger(label: "sallyport.database"))
@@ -76,21 +76,27 @@ final class Node: Sendable {
         let replies = try DictionaryFolder.read(in: settings.dataDirectory)
         let policies = PolicyKeeper(records: records, logins: logins, replies: replies)
         try policies.reload()
+        let inForce = ChangesInForce { [weak radius] part in
+            switch part {
+            case .rules: try policies.reload()
+            case .clients: try radius?.replaceClients(Self.clientTable(records, logger))
+            }
+        }
+        pins.inForce = inForce
         var ports = Operations.Ports(
             hashPassword: { try await store.hash($0) }, now: { NodeClock.now().wall },
             random: { BufferedRandom() }, radiusAddresses: { [weak radius] in radius?.boundAddresses.map { "\($0)" } ?? [] },
-            changed: { [weak logins] change in
-                switch change {
-                case .clients, .policies, .replies:
-                    do { try policies.reload() } catch {
-                        logger.error(
-                            "the policies were not replaced; those before stay in force until a restart",
-                            metadata: ["error": "\(error)"])
+            changed: { [weak logins] change throws(Refusal) in
+                do throws(Refusal) {
+                    switch change {
+                    case .policies, .replies: try inForce.take(.rules)
+                    case .clients: try inForce.take(.clients)
+                    case .failures(let user): logins?.forgetFailures(ofUser: user)
+                    case .erasure: logins?.flushTallies()
                     }
-                    // After the rules: no packet of a new client is judged by rules that do not know it.
-                    if change == .clients { pins.reloadNow() }
-                case .failures(let user): logins?.forgetFailures(ofUser: user)
-                case .erasure: logins?.flushTallies()
+                } catch {
+                    logger.error("a change is not in force", metadata: ["error": "\(error)"])
+                    throw error
                 }
             }, isServing: true,
             examine: { [weak radius] in NodeCheck.findings(radius, since: started, now: NodeClock.now()) },
@@ -105,7 +111,7 @@ final class Node: Sendable {
         web = WebService(
             health: settings.webHealth, metrics: settings.webMetrics,
             sources: WebSources(
-                readiness: { Self.problems(of: records) },
+                readiness: { Self.problems(of: records, inForce) },
                 renderMetrics: {
                     figures.refresh()
                     return Observability.page(metrics, version: Sallyport.release)
@@ -115,20 +121,28 @@ final class Node: Sendable {
         self.radius = radius
         self.deadlines = deadlines
         self.pins = pins
+        self.inForce = inForce
         disk = store.reserve.map { DiskWatch(records: records, reserve: $0, logger: Logger(label: "sallyport.disk")) }
         trail = TrailKeeper(records: records, settings: settings, logger: Logger(label: "sallyport.trail"))
     }
 
-    private static func clientTable(_ records: Records) throws -> ClientTable {
+    /// A client whose shared secret does not open is left out: it costs nobody else the service.
+    private static func clientTable(_ records: Records, _ logger: Logger) throws -> ClientTable {
         let pins = try records.pins(ofClient: nil).map { RADIUSDoor.ClientPin(client: $0.client, address: $0.address) }
-        return try ClientTable(try records.clients(), pins: pins)
+        let clients = try records.clients()
+        for client in clients where client.settings.secret.isEmpty {
+            logger.error(
+                "the shared secret of client \(client.name) does not open, so its requests get no answer: sallyport client set \(client.name) --generate-secret"
+            )
+        }
+        return try ClientTable(clients.filter { !$0.settings.secret.isEmpty }, pins: pins)
     }
 
     /// What keeps this node from deciding logins; empty when nothing does.
-    private static func problems(of records: Records) -> [ReadinessProblem] {
+    private static func problems(of records: Records, _ inForce: ChangesInForce) -> [ReadinessProblem] {
         let health = records.health()
-        guard !health.isUsable else { return [] }
-        return [ReadinessProblem(part: "database", reason: health.problem ?? "cannot be written")]
+        guard health.isUsable else { return [ReadinessProblem(part: "database", reason: health.problem ?? "cannot be written")] }
+        return inForce.problem.map { [ReadinessProblem(part: "changes", reason: "written, but not in force: \($0)")] } ?? []
     }
 
     /// Binds everything. After it returns, packets are answered and commands are taken.
@@ -203,7 +217,7 @@ final class Node: Sendable {
 
     /// Marks are folded, handles expire and indexes are filled behind; every minute is often enough.
     private func scheduleHousekeeping() {
-        let (records, logger, trail) = (store.records, logger, trail)
+        let (records, logger, trail, inForce) = (store.records, logger, trail, inForce)
         deadlines.schedule(at: NodeClock.now().uptime + .seconds(60)) { [weak self] moment in
             Task {
                 do {
@@ -212,6 +226,7 @@ final class Node: Sendable {
                     logger.warning("housekeeping failed and is tried again in a minute", metadata: ["error": "\(error)"])
                 }
                 await trail.everyMinute(at: moment)
+                if let why = inForce.tryAgain() { logger.error("changes are written and not in force", metadata: ["error": "\(why)"]) }
                 self?.scheduleHousekeeping()
             }
         }
@@ -242,14 +257,14 @@ final class PolicyKeeper: Sendable {
 final class PinKeeper: Sendable {
     private let records: Records
     private let logger: Logger
-    private let reloading = Mutex<(@Sendable () throws -> Void)?>(nil)
+    private let reloading = Mutex<ChangesInForce?>(nil)
 
     init(records: Records, logger: Logger) {
         self.records = records
         self.logger = logger
     }
 
-    var reload: (@Sendable () throws -> Void)? {
+    var inForce: ChangesInForce? {
         get { reloading.withLock { $0 } }
         set { reloading.withLock { $0 = newValue } }
     }
@@ -261,18 +276,10 @@ final class PinKeeper: Sendable {
             do {
                 let event = Event(.clientPinned, at: now, client: pin.client, source: pin.address)
                 try await records.addPin(client: pin.client, address: pin.address, at: now, event: event)
-                reloadNow()
+                try inForce?.take(.clients)
             } catch {
-                logger.warning("the pin of \(pin.address) was not written; it is tried again", metadata: ["error": "\(error)"])
+                logger.warning("the pin of \(pin.address) is not in force; it is tried again", metadata: ["error": "\(error)"])
             }
-        }
-    }
-
-    func reloadNow() {
-        do {
-            try reload?()
-        } catch {
-            logger.error("the client table was not replaced; the one before stays in force", metadata: ["error": "\(error)"])
         }
     }
 }
