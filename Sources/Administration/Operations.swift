@@ -78,6 +78,20 @@ package final class Operations: Sendable {
         }
     }
 
+    /// A password that came with a login, by the rules of any other: what is to be written of it.
+    package func newPassword(_ password: Secret) async throws(Refusal) -> (hash: Secret, kept: KeptPassword?) {
+        do {
+            try checkPassword(password)
+            return (try await hash(password), try kept(of: password))
+        } catch let refusal as Refusal {
+            throw refusal
+        } catch let error as StoreError {
+            throw Refusal(error)
+        } catch {
+            throw Refusal(.unavailable, "The new password could not be hashed: \(error)", remedy: "Try again.")
+        }
+    }
+
     func now() -> Timestamp { ports.now() }
 
     /// An event of a change; who did it is a personal field.

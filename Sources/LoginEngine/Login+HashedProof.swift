@@ -29,22 +29,35 @@ extension Login {
         return [.matchCodes(proof)]
     }
 
-    var mustChangePassword: Bool { facts.user?.mustChangePassword == true && !steps.contains("password-changed") }
+    /// The password has to be changed, and this login brings no other.
+    var mustChangePassword: Bool { facts.user?.mustChangePassword == true && renewal == nil }
 
-    /// A new password came with the proof of the old one: it is set before anything else is decided.
-    mutating func changePassword(from old: PasswordCandidate, owed: Owed) -> [Action]? {
-        guard case .hashed(let proof) = request.proof, proof.asksForChange, let new = proof.newPassword(old: old), facts.user != nil,
-            statusReason == nil, !isDenied, !steps.contains("password-locked")
+    /// A new password came with the proof of the old one. It is taken where it was asked for (RFC 2759 §7: after error 648), held as
+    /// long as a second factor is owed, and written with the accept: a password alone changes nothing that needs more than a password.
+    mutating func takeNewPassword(behind old: PasswordCandidate, owed: Owed, now: Moment) -> [Action]? {
+        guard case .hashed(let proof) = request.proof, proof.asksForChange, facts.user != nil, statusReason == nil, !isDenied,
+            !steps.contains("password-locked")
         else { return nil }
-        phase = .changingPassword(owed)
+        guard mustChangePassword else { return newPasswordRefused(.refused("nobody asked for it"), now: now) }
+        guard let new = proof.newPassword(old: old) else { return nil }
+        phase = .checkingNewPassword(owed)
         proven = ProvenPassword(.text(new), isCode: false)
-        return [.changePassword(to: new)]
+        return [.checkNewPassword(new)]
     }
 
-    mutating func passwordNotChanged(_ verdict: PasswordChangeVerdict, now: Moment) -> [Action] {
+    mutating func newPasswordRefused(_ verdict: NewPasswordVerdict, now: Moment) -> [Action] {
         guard case .refused(let why) = verdict else { return decide(.none(.databaseUnavailable)) }
         steps.add("new-password-refused: \(why)", at: now, since: began)
         return reject(.newPasswordRefused, now: now)
+    }
+
+    /// The user did it, by proving the old password. Named by no name: what the trail says of a person is its subject.
+    func renewalEvent(now: Moment) -> Event? {
+        guard renewal != nil, let user = facts.user else { return nil }
+        return Event(
+            .userChanged, at: now.wall, user: user.id, details: [Event.Detail("change", "password set")],
+            subject: PersonalFields([PersonalFields.Field("name", user.name)]),
+            actor: PersonalFields([PersonalFields.Field("actor", "user@\(client.name)")]))
     }
 
     /// What the protocol has a word for. Spoken behind a right password alone; that an account is disabled only where reasons are shown.
@@ -53,6 +66,7 @@ extension Login {
         return switch reason {
         case .passwordExpired: .passwordExpired
         case .newPasswordRefused: .changeFailed
+        case .changedMeanwhile where renewal != nil: .changeFailed
         case .userDisabled where client.settings.helpfulMessages: .accountDisabled
         default: .uniform
         }

@@ -11,7 +11,7 @@ extension Login {
         case codesMatched(CodeReading, PasswordCandidate?)
         /// With the candidate that fitted.
         case passwordMatched(PasswordVerdict, PasswordCandidate?)
-        case passwordChanged(PasswordChangeVerdict)
+        case newPasswordChecked(NewPasswordVerdict)
         /// The row behind the handle is durable, or was not written.
         case suspended(NoAnswer?)
         /// More challenges were sent to this user lately than anybody answers.
@@ -40,8 +40,8 @@ extension Login {
         /// The codes that would be taken now, and the password that is kept, against a proof that shows none.
         case matchCodes(HashedProof)
         case matchPassword(HashedProof)
-        /// The old password was proved.
-        case changePassword(to: Secret)
+        /// The old password was proved: whether this one may take its place.
+        case checkNewPassword(Secret)
         case suspend(SuspendedLogin, Event)
         case settle(Settlement)
         case startFactor(Int64, lives: Timestamp.Span)

@@ -24,12 +24,14 @@ extension Login {
             steps.add("password-was-wrong", at: now, since: began)
             return reject(facts.user == nil ? .unknownUser : mustChangePassword ? .passwordExpired : .wrongPassword, now: now)
         }
+        renewal = row.renewal
         if readsAs == .passwordAndFactor, row.firstFactor != .right {
             // The client asked for less when it gave this handle out.
             return reject(.changedMeanwhile, now: now)
         }
         if let reason = statusReason { return reject(reason, now: now) }
         if isDenied, row.firstFactor == .right { return reject(.deniedByPolicy, now: now) }
+        if mustChangePassword, row.firstFactor == .right { return reject(.passwordExpired, now: now) }
         if facts.factors.isEmpty { return row.firstFactor == .right ? withoutFactor(now: now) : reject(noFactorReason, now: now) }
         if wasWrongJustNow { return reject(.sameWrongProof, now: now) }
         switch request.proof {
@@ -215,10 +217,16 @@ extension Login {
             }
         }
         phase = .settling(.accept)
+        // It is no step of a login that is refused after all.
+        let before = steps
+        if renewal != nil { steps.add("password-changed", at: now, since: began) }
         var settlement = Settlement(
             decision: decision(isAccept: true, now: now), user: user.id, factor: factorInUse, marks: marks, handle: handle,
             event: event(.loginAccepted, reason: nil, now: now), basis: basis(of: marks))
+        steps = before
         settlement.grace = grace
+        settlement.renewal = renewal
+        settlement.renewalEvent = renewalEvent(now: now)
         return [.settle(settlement)]
     }
 

@@ -34,6 +34,8 @@ package struct Login: Sendable {
     var steps = Steps()
     /// What a proof that shows no password was made of, once that is known.
     var proven: ProvenPassword?
+    /// What the accept sets.
+    var renewal: PasswordRenewal?
     /// What stood behind the password, where it was read as a tail.
     var typedTail: String?
     /// The decision that used the code up before.
@@ -72,7 +74,7 @@ package struct Login: Sendable {
         /// Append: the tails are being read, before anything is consumed.
         case readingField([PasswordField])
         case checkingPassword(Owed)
-        case changingPassword(Owed)
+        case checkingNewPassword(Owed)
         case readingCode
         case suspending(Challenge)
         /// Asked, and out of our hands until the handle comes back.
@@ -155,14 +157,15 @@ package struct Login: Sendable {
             return passwordChecked(verdict, owed: owed, now: now, random: &random, seal: seal)
         case (.checkingPassword(let owed), .passwordMatched(let verdict, let candidate)):
             proven = candidate.map { ProvenPassword($0, isCode: false) }
-            if verdict == .right, let candidate, let change = changePassword(from: candidate, owed: owed) { return change }
+            if verdict == .right, let candidate, let check = takeNewPassword(behind: candidate, owed: owed, now: now) { return check }
             return passwordChecked(verdict, owed: owed, now: now, random: &random, seal: seal)
-        case (.changingPassword(let owed), .passwordChanged(.done)):
-            steps.add("password-changed", at: now, since: began)
+        case (.checkingNewPassword(let owed), .newPasswordChecked(.ready(let hash, let kept))):
+            renewal = PasswordRenewal(hash: hash, kept: kept, replaces: facts.user?.passwordRevision ?? 0)
+            steps.add("new-password", at: now, since: began)
             phase = .checkingPassword(owed)
             return passwordChecked(.right, owed: owed, now: now, random: &random, seal: seal)
-        case (.changingPassword, .passwordChanged(let verdict)):
-            return passwordNotChanged(verdict, now: now)
+        case (.checkingNewPassword, .newPasswordChecked(let verdict)):
+            return newPasswordRefused(verdict, now: now)
         case (.readingCode, .codesRead(let readings)):
             return codeRead(readings.first ?? CodeReading(.malformed, factor: nil), now: now)
         case (.readingCode, .codesMatched(let reading, let candidate)):
@@ -407,9 +410,10 @@ extension Login {
             prompt
             ?? (settings.concealFactor || readsAs == .factor
                 ? Prompt.uniform : Prompt.text(offering: facts.factors.map(\.kind), keywords: keywords))
-        let row = SuspendedLogin(
+        var row = SuspendedLogin(
             handle: handle, login: id, client: client.id, user: facts.user?.id, nameKey: nameKey, station: request.callingStation,
             firstFactor: firstFactor, issued: now.wall, expires: now.wall + Self.handleLife)
+        row.renewal = renewal
         steps.add("asked", at: now, since: began)
         let asked = Challenge(
             handle: seal.text(of: handle), prompt: text, echo: true, lifetime: Int(Self.handleLife.microseconds / 1_000_000))

@@ -71,14 +71,13 @@ extension Logins {
                     advance(open, .passwordMatched(verdict, candidate), at: now())
                     closeUnlessWaiting(open)
                 }
-            case .changePassword(let new):
-                let (user, client) = open.withLock { ($0.login.facts.user, $0.login.client) }
-                guard let user, let changePassword else {
-                    advance(open, .passwordChanged(.refused("not offered here")), at: moment)
+            case .checkNewPassword(let new):
+                guard let checkNewPassword else {
+                    advance(open, .newPasswordChecked(.refused("not offered here")), at: moment)
                     continue
                 }
-                changePassword(user, new, client) { [self] verdict in
-                    advance(open, .passwordChanged(verdict), at: now())
+                checkNewPassword(new) { [self] verdict in
+                    advance(open, .newPasswordChecked(verdict), at: now())
                     closeUnlessWaiting(open)
                 }
             case .suspend(let row, let event):

@@ -32,7 +32,7 @@ extension Logins {
     func closeUnlessWaiting(_ open: OpenLogin) {
         let stays = open.withLock { state in
             switch state.login.phase {
-            case .waiting, .approvedLate, .denied, .changingPassword: true
+            case .waiting, .approvedLate, .denied, .checkingNewPassword: true
             default: false
             }
         }

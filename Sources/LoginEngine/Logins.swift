@@ -9,7 +9,7 @@ package final class Logins: LoginJudge, Sendable {
     let seal: any HandleSeal
     let passwords: any PasswordSource
     /// Nil: no password can be changed by logging in.
-    private let passwordChange = Mutex<PasswordChange?>(nil)
+    private let newPasswordCheck = Mutex<NewPasswordCheck?>(nil)
     let factors: [FactorKind: any SecondFactor]
     let rules: LoginRules
     let deadlines: Deadlines
@@ -152,10 +152,10 @@ package final class Logins: LoginJudge, Sendable {
         set { rulebookInForce.withLock { $0 = newValue } }
     }
 
-    /// How a password is set that came with a login; plugged in once the node has its operations.
-    package var changePassword: PasswordChange? {
-        get { passwordChange.withLock { $0 } }
-        set { passwordChange.withLock { $0 = newValue } }
+    /// How a new password is checked that came with a login; plugged in once the node has its operations.
+    package var checkNewPassword: NewPasswordCheck? {
+        get { newPasswordCheck.withLock { $0 } }
+        set { newPasswordCheck.withLock { $0 = newValue } }
     }
 
     package func abandon(waiter: UInt64) {

@@ -59,6 +59,8 @@ package struct SuspendedLogin: Sendable, Equatable {
     package var expires: Timestamp
     /// Set once the handle was used.
     package var decision: RecordedDecision?
+    /// A new password that came with the first factor: its accept writes it.
+    package var renewal: PasswordRenewal?
 
     package enum FirstFactor: UInt8, Sendable {
         case right = 1
@@ -143,6 +145,10 @@ package struct Settlement: Sendable, Equatable {
     }
     /// A time of grace that begins with this accept.
     package var grace: GraceStart?
+    /// A new password that is set with this accept, unless the one that was proved is another by now.
+    package var renewal: PasswordRenewal?
+    /// What the trail says of it.
+    package var renewalEvent: Event?
 
     package init(
         decision: RecordedDecision, user: Int64?, factor: Int64? = nil, marks: [Mark], handle: HandleID?, event: Event,
@@ -254,18 +260,37 @@ package enum PasswordVerdict: Sendable, Equatable {
     case notKept
 }
 
-package enum PasswordChangeVerdict: Sendable, Equatable {
-    /// Durable.
-    case done
+package enum NewPasswordVerdict: Sendable, Equatable {
+    /// Fit to be written; nothing is yet.
+    case ready(hash: Secret, KeptPassword?)
     /// By a rule; the text is for the trail and holds none of the password.
     case refused(String)
-    /// It could not be written.
+    /// It could not be looked at.
     case failed
 }
 
-/// Sets a user's password, by the rules and with the event of any other change; `completion` runs once, on any thread.
-package typealias PasswordChange =
-    @Sendable (_ user: User, _ to: Secret, _ at: Client, _ completion: @escaping @Sendable (PasswordChangeVerdict) -> Void) -> Void
+/// Holds a new password against the rules of any other one and hashes it; `completion` runs once, on any thread.
+package typealias NewPasswordCheck =
+    @Sendable (_ password: Secret, _ completion: @escaping @Sendable (NewPasswordVerdict) -> Void) -> Void
+
+/// A new password that came behind the proof of the old one. It becomes true with the accept of its login or not at all. An object,
+/// because hardly any login has one.
+package final class PasswordRenewal: Sendable, Equatable {
+    package let hash: Secret
+    package let kept: KeptPassword?
+    /// `User.passwordRevision` of the password that was proved.
+    package let replaces: Int64
+
+    package init(hash: Secret, kept: KeptPassword?, replaces: Int64) {
+        self.hash = hash
+        self.kept = kept
+        self.replaces = replaces
+    }
+
+    package static func == (left: PasswordRenewal, right: PasswordRenewal) -> Bool {
+        left.hash == right.hash && left.kept == right.kept && left.replaces == right.replaces
+    }
+}
 
 /// What checks the first factor.
 package protocol PasswordSource: Sendable {

@@ -19,6 +19,8 @@ package struct User: Sendable, Equatable {
     package var kept: KeptPassword?
     /// The password opens nothing until it is changed.
     package var mustChangePassword = false
+    /// Rises whenever the password is set, or has to be changed.
+    package var passwordRevision: Int64 = 0
 
     package init(id: Int64, name: String, status: UserStatus, passwordHash: Secret?) {
         self.id = id

@@ -56,8 +56,8 @@ package final class GroupCommit: Sendable {
         case settlement(PendingSettlement)
         case unit(PendingUnit)
 
-        init(_ settlement: Settlement, _ completion: @escaping @Sendable (SettlementOutcome) -> Void) {
-            self = .settlement(PendingSettlement(settlement, completion))
+        init(_ settlement: Settlement, renewal: SettledRenewal? = nil, _ completion: @escaping @Sendable (SettlementOutcome) -> Void) {
+            self = .settlement(PendingSettlement(settlement, renewal, completion))
         }
 
         init(_ unit: Unit, isChange: Bool = false, trail: Trail = .none, _ completion: @escaping @Sendable (Outcome) -> Void = { _ in }) {
@@ -75,10 +75,12 @@ package final class GroupCommit: Sendable {
 
     final class PendingSettlement: Sendable {
         let settlement: Settlement
+        let renewal: SettledRenewal?
         let completion: @Sendable (SettlementOutcome) -> Void
 
-        init(_ settlement: Settlement, _ completion: @escaping @Sendable (SettlementOutcome) -> Void) {
+        init(_ settlement: Settlement, _ renewal: SettledRenewal?, _ completion: @escaping @Sendable (SettlementOutcome) -> Void) {
             self.settlement = settlement
+            self.renewal = renewal
             self.completion = completion
         }
     }

@@ -78,7 +78,7 @@ extension Records: LoginRecords {
                 }
             }
             if let handle = lookup.handle {
-                fact.suspended = try results[next].first.map { row throws(DatabaseError) in try Self.suspended(handle, row) }
+                fact.suspended = try results[next].first.flatMap { row throws(DatabaseError) in try suspended(handle, row) }
                 next += 1
             }
             facts.append(fact)
@@ -88,6 +88,15 @@ extension Records: LoginRecords {
         let records = try database.read(failing.map { Statement(.failures, [.integer(facts[$0].user?.id)]) })
         for (index, rows) in zip(failing, records) { facts[index].failures = try Self.failures(rows) }
         return facts
+    }
+
+    /// Nil where a new password belongs to it that does not open: a login must not be accepted without what it brought.
+    private func suspended(_ handle: HandleID, _ row: Row) throws(DatabaseError) -> SuspendedLogin? {
+        var login = try Self.suspended(handle, row)
+        guard let sealed = try row.blobIfAny(14) else { return login }
+        login.renewal = login.user.flatMap { PasswordRenewal.opened(sealed, handle, ofUser: $0, sealing) }
+        if login.renewal == nil { damaged.add(1, ordering: .relaxed) }
+        return login.renewal == nil ? nil : login
     }
 
     /// - Returns: whether the user has failures.
@@ -101,6 +110,7 @@ extension Records: LoginRecords {
                 login { () throws(SealingError) in try opened.passwordHash(sealed, ofUser: id) }
             })
         if try first.flag(21) { fact.user?.mustChangePassword = true }
+        fact.user?.passwordRevision = try first.integer(22)
         if !first.isNull(19) || !first.isNull(20) {
             let ntHash = try first.blobIfAny(19)
             let text = try first.blobIfAny(20)
@@ -162,7 +172,7 @@ extension Records: LoginRecords {
             completion(.changedMeanwhile)
             return
         }
-        writer.submit(GroupCommit.Submission(settlement, completion))
+        writer.submit(GroupCommit.Submission(settlement, renewal: renewal(of: settlement), completion))
     }
 
     // MARK: Refusals
@@ -219,6 +229,7 @@ extension Records: LoginRecords {
                 .blob(login.handle.bits.bytes), .blob(login.login.bits.bytes), .integer(login.client), .integer(login.user),
                 .text(login.nameKey), .text(login.station), .integer(Int64(login.firstFactor.rawValue)),
                 .integer(login.issued.microseconds), .integer(login.expires.microseconds),
+                .blob(login.renewal.flatMap { renewal in login.user.map { renewal.sealed(login.handle, ofUser: $0, sealing) } }),
             ])
         writer.submit(
             GroupCommit.Submission(Unit(guarded: [Unit.Guard(statement)]), trail: .event(event)) { outcome in

@@ -386,7 +386,17 @@ extension Migration {
             ALTER TABLE recovery_code ADD COLUMN reply BYTEA;
             """#)
 
-    static let postgres: [Migration] = [postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7]
+    private static let postgres8 = Migration(
+        number: 8, name: "password-renewal",
+        checksum: "717fee694a96a0ebd9889c105400fcc64a596425ddd0e1247f3615d5746cc71a",
+        script: #"""
+            -- Rises whenever the password is set or has to be changed: a change that a device asked for replaces the one it proved, or nothing.
+            ALTER TABLE "user" ADD COLUMN password_revision BIGINT NOT NULL DEFAULT 0;
+            -- A new password that came with the first factor, sealed: set with the accept of this login, or never.
+            ALTER TABLE login_handle ADD COLUMN renewal BYTEA;
+            """#)
+
+    static let postgres: [Migration] = [postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
         checksum: "8fbae4771e2cfd268d84070c1098b32fad078f96d02ec7874bf04c7763dbf311",
@@ -767,5 +777,15 @@ extension Migration {
             ALTER TABLE recovery_code ADD COLUMN reply BLOB;
             """#)
 
-    static let sqlite: [Migration] = [sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7]
+    private static let sqlite8 = Migration(
+        number: 8, name: "password-renewal",
+        checksum: "aabbf1eb882ed3c5b141d8495553fc73a988be1a56816dcbbfc3a39231fe0ffd",
+        script: #"""
+            -- Rises whenever the password is set or has to be changed: a change that a device asked for replaces the one it proved, or nothing.
+            ALTER TABLE "user" ADD COLUMN password_revision INTEGER NOT NULL DEFAULT 0;
+            -- A new password that came with the first factor, sealed: set with the accept of this login, or never.
+            ALTER TABLE login_handle ADD COLUMN renewal BLOB;
+            """#)
+
+    static let sqlite: [Migration] = [sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8]
 }

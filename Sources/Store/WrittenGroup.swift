@@ -53,6 +53,7 @@ struct WrittenGroup {
         for submission in submissions {
             switch submission {
             case .settlement(let pending):
+                if pending.renewal != nil { hasChange = true }
                 if !pending.settlement.marks.isEmpty { day = max(day, MarkSlots.day(of: pending.settlement.decision.at)) }
             case .unit(let pending):
                 if pending.isChange { hasChange = true }
@@ -67,7 +68,7 @@ struct WrittenGroup {
                 fates.append(.unit(units.count))
                 units.append(pending.unit)
             case .settlement(let pending):
-                switch marks.plan(pending.settlement, index: index, isCertain: !hasChange, in: round) {
+                switch marks.plan(pending.settlement, pending.renewal, index: index, isCertain: !hasChange, in: round) {
                 case .taken: fates.append(.done)
                 case .used(let position): fates.append(.used(position))
                 case .unit(let unit):
@@ -137,7 +138,9 @@ struct WrittenGroup {
         events.reserveCapacity(submissions.count)
         for (submission, fate) in zip(submissions, fates) where isDone(fate, outcomes) {
             switch submission {
-            case .settlement(let pending): events.append(pending.settlement.event)
+            case .settlement(let pending):
+                if pending.renewal != nil, let event = pending.settlement.renewalEvent { events.append(event) }
+                events.append(pending.settlement.event)
             case .unit(let pending):
                 switch pending.trail {
                 case .none: break

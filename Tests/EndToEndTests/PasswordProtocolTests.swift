@@ -264,8 +264,8 @@ import Testing
             #expect(try await ask(node, "a better password", .msCHAPv2).proof == .proved(keys: true))
             #expect(try await ask(node, "a better password", .pap).reply.code == .accessAccept)
             #expect(try await ask(node, TestNode.password, .msCHAPv2).reply.code == .accessReject)
-            let event = try await node.logins("user-changed").first { $0.actor?.hasPrefix("user:") == true }
-            #expect(event?.actor == "user:alice@vpn" && event?.text.contains("password set") == true)
+            let event = try await node.logins("user-changed").first { $0.actor?.hasPrefix("user@") == true }
+            #expect(event?.actor == "user@vpn" && event?.user == "alice" && event?.text.contains("password set") == true)
         }
     }
 

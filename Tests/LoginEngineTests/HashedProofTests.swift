@@ -162,18 +162,26 @@ import Testing
 
     // MARK: A new password
 
-    /// A bench where alice's password opens nothing until it is changed; `changes` collects what was set.
+    /// A bench where alice's password opens nothing until it is changed; `checks` collects what was to be set.
     private func expiredBench(
-        hasPhone: Bool = false, _ verdict: PasswordChangeVerdict = .done
-    ) -> (bench: LoginBench, changes: Noted) {
+        hasPhone: Bool = false, _ verdict: NewPasswordVerdict = .ready(hash: Secret(utf8: "new hash"), nil)
+    ) -> (bench: LoginBench, checks: Noted) {
         let bench = LoginBench(hasPhone: hasPhone)
-        let changes = Noted()
+        let checks = Noted()
         bench.records.change { $0.users["alice"]?.mustChangePassword = true }
-        bench.logins.changePassword = { user, new, _, completion in
-            changes.add(new)
+        bench.logins.checkNewPassword = { new, completion in
+            checks.add(new)
             completion(verdict)
         }
-        return (bench, changes)
+        return (bench, checks)
+    }
+
+    private func isChanged(_ bench: LoginBench) -> Bool {
+        let events = bench.records.events.filter { $0.kind == .userChanged }
+        let user = bench.records.change { $0.users["alice"] }
+        #expect((user?.passwordHash == Secret(utf8: "new hash")) == !events.isEmpty && events.count < 2)
+        #expect(user?.mustChangePassword == events.isEmpty)
+        return !events.isEmpty
     }
 
     private func change(to new: String, old: String = LoginBench.password) -> HashedProof {
@@ -196,28 +204,113 @@ import Testing
         #expect(bench.ask(request(bench, proof("111111"), client: self.client(.factor)))?.isAccept == true)
     }
 
-    @Test func theNewPasswordIsSetBeforeAnythingElseIsDecided() {
-        let (bench, changes) = expiredBench()
-        let answer = bench.ask(request(bench, change(to: "a new password"), client: client(.password)))
-        #expect(proven(answer) == ProvenPassword(.text(Secret(utf8: "a new password")), isCode: false))
-        #expect(changes.all == [Secret(utf8: "a new password")])
+    @Test func theNewPasswordIsSetWithTheAccept() {
+        let (bench, checks) = expiredBench()
+        bench.records.change { $0.holdsBack = true }
+        let waiter = bench.send(request(bench, change(to: "a new password"), client: client(.password)))
+        #expect(bench.answer(to: waiter) == nil)
+        for go in bench.records.change({ $0.heldBack }) { go() }
+        #expect(proven(bench.answer(to: waiter)) == ProvenPassword(.text(Secret(utf8: "a new password")), isCode: false))
+        #expect(checks.all == [Secret(utf8: "a new password")])
+        #expect(isChanged(bench))
+        #expect(bench.records.events.last { $0.kind == .loginAccepted }?["steps"]?.contains("password-changed") == true)
+        // The trail tells who it was by the subject alone, which can be erased.
+        let event = bench.records.events.first { $0.kind == .userChanged }
+        #expect(event?.actor["actor"] == "user@gw1" && event?.subject["name"] == "alice" && event?.user == LoginBench.aliceID)
+    }
+
+    @Test func aPasswordAloneChangesNothingWhereAFactorIsOwed() {
+        let (bench, checks) = expiredBench()
+        let client = client(.passwordAndFactor)
+        let first = bench.ask(request(bench, change(to: "a new password"), client: client))?.challenge?.handle
+        #expect(first != nil && checks.all.count == 1 && !isChanged(bench))
+        #expect(bench.ask(bench.request("000000", client: client, handle: first))?.isReject == true)
+        #expect(!isChanged(bench))
+        // What was refused is over: the handle opens nothing, and sets nothing.
+        #expect(bench.ask(bench.request("222222", client: client, handle: first))?.isReject == true)
+        #expect(!isChanged(bench))
+        let next = bench.ask(request(bench, change(to: "another password"), client: client))?.challenge?.handle
+        #expect(bench.ask(bench.request("333333", client: client, handle: next))?.isAccept == true)
+        #expect(isChanged(bench))
         #expect(bench.records.events.last { $0.kind == .loginAccepted }?["steps"]?.contains("password-changed") == true)
     }
 
-    @Test func theSecondFactorIsStillOwed() {
-        let (bench, changes) = expiredBench()
-        let asked = bench.ask(request(bench, change(to: "a new password"), client: client(.passwordAndFactor)))
-        #expect(asked?.challenge != nil)
-        #expect(changes.all.count == 1)
-        let (push, _) = expiredBench(hasPhone: true)
-        let waiter = push.send(request(push, change(to: "a new password"), client: client(.passwordAndFactor) { $0.automaticPush = true }))
-        #expect(push.answer(to: waiter) == nil)
-        push.phone.answer(.approved)
-        #expect(proven(push.answer(to: waiter))?.candidate == .text(Secret(utf8: "a new password")))
+    @Test func aPhoneThatSaysNoChangesNothing() {
+        let client = client(.passwordAndFactor) { $0.automaticPush = true }
+        for answer in [FactorAnswer.denied(notMe: true), .failed("no way"), .approved] {
+            let (bench, _) = expiredBench(hasPhone: true)
+            let waiter = bench.send(request(bench, change(to: "a new password"), client: client))
+            #expect(bench.answer(to: waiter) == nil && !isChanged(bench))
+            bench.phone.answer(answer)
+            #expect(isChanged(bench) == (answer == .approved))
+            guard answer == .approved else { continue }
+            #expect(proven(bench.answer(to: waiter))?.candidate == .text(Secret(utf8: "a new password")))
+        }
+    }
+
+    /// `confirm` keeps a row and the open login: whichever takes the next packet, the new password goes with its accept.
+    @Test func theNewPasswordGoesWithTheHandleOfAPhoneThatIsAsked() {
+        let (bench, _) = expiredBench(hasPhone: true)
+        let client = client(.passwordAndFactor) { settings in
+            settings.automaticPush = true
+            settings.waitingShape = .confirm
+        }
+        let handle = bench.ask(request(bench, change(to: "a new password"), client: client))?.challenge?.handle
+        #expect(bench.records.change { $0.handles.values.allSatisfy { $0.renewal != nil } } && !isChanged(bench))
+        #expect(bench.ask(bench.request("222222", client: client, handle: handle))?.isAccept == true)
+        #expect(isChanged(bench))
+    }
+
+    @Test(arguments: [Requirement.password, .passwordAndFactor])
+    func whatAnAdministratorSetsMeanwhileStays(_ requirement: Requirement) {
+        let (bench, _) = expiredBench()
+        let client = client(requirement)
+        let records = bench.records
+        @Sendable func reset() {
+            records.change { tables in
+                tables.users["alice"]?.passwordHash = Secret(utf8: "the administrator's")
+                tables.users["alice"]?.passwordRevision += 1
+            }
+        }
+        bench.logins.checkNewPassword = { _, completion in
+            // While it is being hashed.
+            if requirement == .password { reset() }
+            completion(.ready(hash: Secret(utf8: "new hash"), nil))
+        }
+        var answer = bench.ask(request(bench, change(to: "a new password"), client: client))
+        if requirement == .passwordAndFactor {
+            reset()
+            answer = bench.ask(bench.request("222222", client: client, handle: answer?.challenge?.handle))
+        }
+        #expect(refusal(answer) == .changeFailed)
+        #expect(bench.rejections == ["changed-meanwhile"])
+        #expect(records.change { $0.users["alice"]?.passwordHash } == Secret(utf8: "the administrator's"))
+        #expect(records.events.allSatisfy { $0.kind != .userChanged && $0["steps"]?.contains("password-changed") != true })
+    }
+
+    /// A handle that was given out for a password which has to be changed since opens nothing.
+    @Test func whatHasToBeChangedSinceTheChallengeOpensNothing() {
+        let bench = LoginBench()
+        let client = client(.passwordAndFactor)
+        let handle = bench.ask(request(bench, proof(LoginBench.password), client: client))?.challenge?.handle
+        bench.records.change { $0.users["alice"]?.mustChangePassword = true }
+        #expect(bench.ask(bench.request("222222", client: client, handle: handle))?.isReject == true)
+        #expect(bench.rejections == ["password-must-be-changed"])
+    }
+
+    /// RFC 2759 §7: a change is the answer to error 648.
+    @Test func aNewPasswordThatNobodyAskedForIsNotTaken() {
+        let (bench, checks) = expiredBench()
+        bench.records.change { $0.users["alice"]?.mustChangePassword = false }
+        for client in [client(.password), client(.passwordAndFactor)] {
+            #expect(refusal(bench.ask(request(bench, change(to: "a new password"), client: client))) == .changeFailed)
+        }
+        #expect(bench.rejections == ["new-password-refused", "new-password-refused"])
+        #expect(checks.all.isEmpty && bench.accepts == 0)
     }
 
     @Test func whoDoesNotKnowTheOldPasswordChangesNothing() {
-        let (bench, changes) = expiredBench()
+        let (bench, checks) = expiredBench()
         #expect(refusal(bench.ask(request(bench, change(to: "mine", old: "guess"), client: client(.password)))) == .uniform)
         #expect(bench.rejections == ["wrong-password"])
         bench.records.change { $0.users["alice"]?.status = .disabled }
@@ -226,7 +319,7 @@ import Testing
         for client in [client(.factor), client(.passwordAndFactor) { $0.concealFactor = true }] {
             #expect(bench.ask(request(bench, change(to: "mine"), client: client))?.isReject == true)
         }
-        #expect(changes.all.isEmpty)
+        #expect(checks.all.isEmpty && !isChanged(bench))
     }
 
     @Test func aNewPasswordThatIsRefusedOpensNothing() {

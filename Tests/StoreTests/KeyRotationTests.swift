@@ -34,6 +34,7 @@ import Testing
         let recovery = fixture.recoveryHash
         fixture.records.close()
         let records = try open(folder)
+        for part in PasswordKeeping.Part.allCases { try await records.keep(part, event: Event(.passwordKeepingChanged, at: start)) }
         for number in 0..<Records.resealChunk + 10 {
             var user = NewUser(name: "u\(number)", key: "u\(number)", created: start)
             user.passwordHash = Secret(utf8: "hash of \(number)")

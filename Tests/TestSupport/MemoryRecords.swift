@@ -78,6 +78,10 @@ package final class MemoryRecords: LoginRecords {
         }
         if let handle = settlement.handle, let row = tables.handles[handle], row.decision != nil { return .handleSpent(row.decision) }
         if let handle = settlement.handle, tables.handles[handle] == nil { return .handleSpent(nil) }
+        let name = tables.users.first { $0.value.id == settlement.user }?.key
+        if let renewal = settlement.renewal, name.flatMap({ tables.users[$0] })?.passwordRevision != renewal.replaces {
+            return .changedMeanwhile
+        }
         for mark in settlement.marks {
             if let recorded = tables.marks[mark] { return .markUsed(recorded) }
             switch mark {
@@ -100,6 +104,13 @@ package final class MemoryRecords: LoginRecords {
         if let handle = settlement.handle { tables.handles[handle]?.decision = settlement.decision }
         if let start = settlement.grace, tables.grace[start.user]?.began[start.policy] == nil {
             tables.grace[start.user, default: GraceFacts()].began[start.policy] = start.at
+        }
+        if let renewal = settlement.renewal, let name {
+            tables.users[name]?.passwordHash = renewal.hash
+            tables.users[name]?.kept = renewal.kept
+            tables.users[name]?.mustChangePassword = false
+            tables.users[name]?.passwordRevision += 1
+            if let event = settlement.renewalEvent { tables.events.append(event) }
         }
         tables.events.append(settlement.event)
         return .done

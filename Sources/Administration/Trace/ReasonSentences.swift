@@ -179,8 +179,10 @@ package struct ReasonSentences: Sendable {
             )
         case .newPasswordRefused:
             Explanation(
-                meaning: "The user's device sent a new password, and a rule refused it; the old one stays.",
-                remedy: "The step before says which rule. Let \(user) choose another one.")
+                meaning: "The user's device sent a new password, and it was not taken; the old one stays.",
+                remedy:
+                    "The step before says why. Let \(user) choose another one; where nobody asked for a new one, `sallyport user set \(user) --expire-password` does."
+            )
         case .sourceUnreachable:
             Explanation(
                 meaning: "The directory that knows the password did not answer. Nothing was counted against the user.",

@@ -117,6 +117,8 @@ extension Records {
                 Statement(
                     .leaveMasterKey, [.integer(Int64(oldID)), .blob(own.seal(lasting.encode(lastLine: last), at: .olderKey(Int64(oldID))))]),
                 Statement(.insertMasterKey, [.integer(Int64(id)), .text(key.check), .integer(now.microseconds)]),
+                // They live for minutes; their logins begin anew.
+                Statement(.dropRenewals),
                 Statement(.raiseRevision),
             ]
             chain.signing.adopt(key, after: last)

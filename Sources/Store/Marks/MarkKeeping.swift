@@ -44,14 +44,14 @@ enum MarkKeeping: Sendable {
     }
 
     /// - Parameter isCertain: nothing in the group changes what the settlement was judged by.
-    func plan(_ settlement: Settlement, index: Int, isCertain: Bool, in round: Round) -> Plan {
+    func plan(_ settlement: Settlement, _ renewal: SettledRenewal?, index: Int, isCertain: Bool, in round: Round) -> Plan {
         switch (self, round) {
         case (.log(let log), .log(let taken)):
             if let position = log.take(settlement.marks, for: settlement.decision, index: index, in: taken) { return .used(position) }
-            if isCertain, settlement.handle == nil, log.stillHolds(settlement) { return .taken }
-            return .unit(settlement.unitBesideLog)
+            if isCertain, settlement.handle == nil, renewal == nil, log.stillHolds(settlement) { return .taken }
+            return .unit(settlement.unitBesideLog(renewal))
         case (_, .table(let slot, _)):
-            return .unit(settlement.unit(slot: slot))
+            return .unit(settlement.unit(slot: slot, renewal))
         case (.table, .log):
             preconditionFailure("a round of another keeping")
         }
@@ -123,17 +123,17 @@ extension MarkLog {
 
 extension Settlement {
     /// Guards that read come first, so that a refusal leaves nothing to be undone; the handle is marked in what follows.
-    func unit(slot: Int64) -> Unit {
+    func unit(slot: Int64, _ renewal: SettledRenewal? = nil) -> Unit {
         var guards = guardsBeforeMarks
         for mark in marks {
             if let check = mark.check(slot: slot) { guards.append(Unit.Guard(check, rows: 0)) }
         }
         for mark in marks { guards.append(Unit.Guard(statement(for: mark, slot: slot))) }
-        return unit(guards)
+        return unit(guards, renewal)
     }
 
     /// The marks are taken; the factor's row must still allow them.
-    var unitBesideLog: Unit {
+    func unitBesideLog(_ renewal: SettledRenewal?) -> Unit {
         var guards = guardsBeforeMarks
         for mark in marks {
             switch mark {
@@ -143,10 +143,10 @@ extension Settlement {
                 guards.append(Unit.Guard(statement(for: mark, slot: 0)))
             }
         }
-        return unit(guards)
+        return unit(guards, renewal)
     }
 
-    /// Which mark the refused guard was about; nil for the handle, and `marks.count` when it was about user or factor alone.
+    /// Which mark the refused guard was about; nil for the handle, and `marks.count` when it was about user, factor or password alone.
     func mark(refusedAt index: Int, by keeping: MarkKeeping) -> Int? {
         var position = index
         if handle != nil {
@@ -171,12 +171,16 @@ extension Settlement {
         return guards
     }
 
-    private func unit(_ guards: [Unit.Guard]) -> Unit {
+    private func unit(_ guards: [Unit.Guard], _ renewal: SettledRenewal?) -> Unit {
+        let guards = renewal.map { guards + [$0.set] } ?? guards
         var rest: [Statement] = []
         if let grace {
             rest.append(Statement(.startGrace, [.integer(grace.policy), .integer(grace.user), .integer(grace.at.microseconds)]))
         }
-        guard let handle else { return rest.isEmpty ? Unit(guarded: guards) : Unit(guarded: guards, then: { [rest] _ in rest }) }
+        guard let handle else {
+            rest += renewal?.then ?? []
+            return rest.isEmpty ? Unit(guarded: guards) : Unit(guarded: guards, then: { [rest] _ in rest })
+        }
         rest.append(
             Statement(
                 .consumeHandle,
@@ -184,7 +188,9 @@ extension Settlement {
                     .blob(handle.bits.bytes), .blob(decision.login.bits.bytes), .integer(decision.at.microseconds),
                     .flag(decision.isAccept), .blob(decision.request.bits.bytes), .blob(decision.retry?.bits.bytes), decision.replyValue,
                 ]))
-        return Unit(guarded: guards, key: handle.bits.bytes, then: { [rest] _ in rest })
+        // After the own handle is used: what else is open goes.
+        rest += renewal?.then ?? []
+        return Unit(guarded: guards, key: renewal == nil ? handle.bits.bytes : nil, then: { [rest] _ in rest })
     }
 
     private func statement(for mark: Mark, slot: Int64) -> Statement {

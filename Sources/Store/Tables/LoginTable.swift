@@ -47,7 +47,7 @@ extension SQL {
                 (SELECT m.at FROM used m WHERE m.slot = ?2 AND m.factor = f.id ORDER BY m.step DESC LIMIT 1),
                 (SELECT m.at FROM used m WHERE m.slot = ?2 - 1 AND m.factor = f.id ORDER BY m.step DESC LIMIT 1),
                 (SELECT m.at FROM used m WHERE m.slot = ?2 - 2 AND m.factor = f.id ORDER BY m.step DESC LIMIT 1)) END,
-            r.counter, r.expires, f.unproven, u.nt_hash, u.clear_password, u.must_change
+            r.counter, r.expires, f.unproven, u.nt_hash, u.clear_password, u.must_change, u.password_revision
         FROM user_name n
         JOIN "user" u ON u.id = n."user"
         LEFT JOIN factor f ON f."user" = u.id AND f.state = 'active'
@@ -59,7 +59,7 @@ extension SQL {
         """
         SELECT u.id, u.name, u.status, u.password_hash, EXISTS (SELECT 1 FROM failure x WHERE x."user" = u.id),
             f.id, f.kind, f.label, f.secret, f.algorithm, f.digits, f.period, f.folded, f.drift, NULL, NULL, r.counter, r.expires,
-            f.unproven, u.nt_hash, u.clear_password, u.must_change
+            f.unproven, u.nt_hash, u.clear_password, u.must_change, u.password_revision
         FROM user_name n
         JOIN "user" u ON u.id = n."user"
         LEFT JOIN factor f ON f."user" = u.id AND f.state = 'active'
@@ -70,21 +70,22 @@ extension SQL {
     static let handleRow = SQL(
         """
         SELECT login, client, "user", name_key, station, first_factor, issued, expires, decided_login, decided_at, accept, request, retry,
-            reply
+            reply, renewal
         FROM login_handle WHERE handle = ?1
         """)
     static let handleUnused = SQL("SELECT 1 FROM login_handle WHERE handle = ?1 AND decided_at IS NULL")
     static let consumeHandle = SQL(
         """
-        UPDATE login_handle SET decided_login = ?2, decided_at = ?3, accept = ?4, request = ?5, retry = ?6, reply = ?7
+        UPDATE login_handle SET decided_login = ?2, decided_at = ?3, accept = ?4, request = ?5, retry = ?6, reply = ?7,
+            renewal = NULL
         WHERE handle = ?1
         """)
     /// ?1 user, ?2 what has expired before is left to housekeeping: by it the open ones are found without reading all.
     static let dropOpenHandles = SQL("DELETE FROM login_handle WHERE expires >= ?2 AND \"user\" = ?1 AND decided_at IS NULL")
     static let insertHandle = SQL(
         """
-        INSERT INTO login_handle (handle, login, client, "user", name_key, station, first_factor, issued, expires)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING
+        INSERT INTO login_handle (handle, login, client, "user", name_key, station, first_factor, issued, expires, renewal)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING
         """)
     /// A used handle is kept as long as an unused one, so that a retry finds its decision.
     static let dropHandles = SQL("DELETE FROM login_handle WHERE expires < ?1")

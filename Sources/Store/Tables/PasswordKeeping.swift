@@ -36,14 +36,16 @@ extension Records {
         try await setSetting(part.setting, to: "on", event: event)
     }
 
-    /// Whatever was kept goes in the same transaction.
+    /// Whatever was kept goes in the same transaction, and what waits to be.
     package func drop(_ part: PasswordKeeping.Part, event: Event) async throws(StoreError) {
         let erase: SQL =
             switch part {
             case .ntHash: .dropNTHashes
             case .clearPassword: .dropClearPasswords
             }
-        let unit = Unit([Statement(.dropSetting, [.text(part.setting)]), Statement(erase), Statement(.raiseRevision)])
+        let unit = Unit([
+            Statement(.dropSetting, [.text(part.setting)]), Statement(erase), Statement(.dropRenewals), Statement(.raiseRevision),
+        ])
         try await change(unit) { _ in [event] }
     }
 
@@ -59,7 +61,7 @@ extension Records {
 }
 
 extension PasswordKeeping.Part {
-    fileprivate var setting: String { "password.keep-" + rawValue }
+    var setting: String { "password.keep-" + rawValue }
 }
 
 extension SQL {

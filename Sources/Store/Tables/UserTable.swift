@@ -84,6 +84,7 @@ extension Records {
             var statements = names.enumerated().map { Self.insert($1, of: id, isAlias: $0 > 0) }
             if let hash = user.passwordHash {
                 statements.append(Self.setPassword(hash, user.kept, ofUser: id, sealing))
+                statements += Self.dropUnkept(ofUser: id, user.kept)
             }
             statements += user.groups.map { Statement(.insertMembership, [.integer($0), .integer(id)]) }
             return statements + [Statement(.raiseRevision)]
@@ -138,17 +139,8 @@ extension Records {
     package func setPasswordHash(
         _ hash: Secret?, keeping kept: KeptPassword? = nil, ofUser user: Int64, event: Event
     ) async throws(StoreError) {
-        try await changeUser(Self.setPassword(hash, kept, ofUser: user, sealing), user, event)
-    }
-
-    private static func setPassword(_ hash: Secret?, _ kept: KeptPassword?, ofUser user: Int64, _ sealing: Sealing) -> Statement {
-        Statement(
-            .setPassword,
-            [
-                .integer(user), .blob(hash.map { sealing.seal($0, at: .passwordHash(user)) }),
-                .blob(kept?.ntHash.map { sealing.seal($0, at: .ntHash(user)) }),
-                .blob(kept?.text.map { sealing.seal($0, at: .clearPassword(user)) }),
-            ])
+        let unkept = Self.dropUnkept(ofUser: user, kept)
+        try await changeUser(Self.setPassword(hash, kept, ofUser: user, sealing), then: unkept, user, event)
     }
 
     /// Until the next password is set.
@@ -164,9 +156,11 @@ extension Records {
         try await changeUser(Statement(.deleteUser, [.integer(user)]), user, event)
     }
 
-    private func changeUser(_ statement: Statement, _ user: Int64, _ event: Event) async throws(StoreError) {
+    private func changeUser(
+        _ statement: Statement, then rest: [Statement] = [], _ user: Int64, _ event: Event
+    ) async throws(StoreError) {
         let drop = Self.dropOpenHandles(ofUser: user, at: event.at)
-        let unit = Unit(guarded: [Unit.Guard(statement)], then: { _ in [drop, Statement(.raiseRevision)] })
+        let unit = Unit(guarded: [Unit.Guard(statement)], then: { _ in rest + [drop, Statement(.raiseRevision)] })
         try await change(unit, refusals: [Self.noUser]) { _ in [event.about(user: user)] }
     }
 
@@ -259,12 +253,6 @@ extension Records {
     }
 }
 
-extension SealedPlace {
-    static func passwordHash(_ user: Int64) -> SealedPlace { SealedPlace(table: "user", row: user, column: "password_hash") }
-    static func ntHash(_ user: Int64) -> SealedPlace { SealedPlace(table: "user", row: user, column: "nt_hash") }
-    static func clearPassword(_ user: Int64) -> SealedPlace { SealedPlace(table: "user", row: user, column: "clear_password") }
-}
-
 extension SQL {
     static let userIsThere = SQL("SELECT 1 FROM \"user\" WHERE id = ?1")
     fileprivate static let statusOfUser = SQL("SELECT status FROM \"user\" WHERE id = ?1")
@@ -283,9 +271,8 @@ extension SQL {
     fileprivate static let dropAliases = SQL("DELETE FROM user_name WHERE \"user\" = ?1 AND is_alias <> 0")
     fileprivate static let updateUser = SQL(
         "UPDATE \"user\" SET name = ?2, name_key = ?3, status = ?4, email = ?5, phone = ?6, time_zone = ?7 WHERE id = ?1")
-    fileprivate static let setPassword = SQL(
-        "UPDATE \"user\" SET password_hash = ?2, nt_hash = ?3, clear_password = ?4, must_change = 0 WHERE id = ?1")
-    fileprivate static let expirePassword = SQL("UPDATE \"user\" SET must_change = 1 WHERE id = ?1")
+    fileprivate static let expirePassword = SQL(
+        "UPDATE \"user\" SET must_change = 1, password_revision = password_revision + 1 WHERE id = ?1")
     fileprivate static let setStatus = SQL("UPDATE \"user\" SET status = ?2 WHERE id = ?1")
     fileprivate static let deleteUser = SQL("DELETE FROM \"user\" WHERE id = ?1")
     fileprivate static let countUsers = SQL("SELECT count(*) FROM \"user\"")

@@ -103,7 +103,7 @@ final class Node: Sendable {
             dataDirectory: settings.dataDirectory)
         ports.replies = replies
         operations = Operations(records: records, ports: ports)
-        logins.changePassword = PasswordChanger(operations: operations).change
+        logins.checkNewPassword = NewPasswords(operations: operations).check
         control = try ControlService(
             operations: operations, dataDirectory: store.directory.path, node: NodeLocation.nodeName, release: Sallyport.release,
             logger: Logger(label: "sallyport.control"))
