@@ -49,6 +49,8 @@ let package = Package(
         // 0: protocols, published, no I/O
         .target(name: "RADIUS", exclude: ["Dictionaries"], swiftSettings: memorySafe),
         .target(name: "OTP", dependencies: [crypto], swiftSettings: memorySafe),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "TLS", dependencies: ["COpenSSL"], swiftSettings: settings),
         // 1: the product's rules
         .target(name: "LoginEngine", swiftSettings: memorySafe),
         // 2: what the rules are plugged into
@@ -62,13 +64,14 @@ let package = Package(
         // 4: the doors that need nothing of Administration
         .target(name: "CDatagrams"),
         .target(
-            name: "RADIUSDoor", dependencies: ["LoginEngine", "RADIUS", "CDatagrams", lifecycle, logging, coreMetrics, crypto],
+            name: "RADIUSDoor", dependencies: ["LoginEngine", "RADIUS", "TLS", "CDatagrams", lifecycle, logging, coreMetrics, crypto],
             swiftSettings: settings),
         // tests
-        .target(name: "TestSupport", dependencies: ["LoginEngine"], path: "Tests/TestSupport", swiftSettings: settings),
+        .target(name: "TestSupport", dependencies: ["LoginEngine", "TLS"], path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(
             name: "RADIUSTests", dependencies: ["RADIUS"], resources: [.copy("Vectors")], swiftSettings: settings),
         .testTarget(name: "OTPTests", dependencies: ["OTP"], resources: [.copy("Vectors")], swiftSettings: settings),
+        .testTarget(name: "TLSTests", dependencies: ["TLS", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "LoginEngineTests", dependencies: ["LoginEngine", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "StoreTests", dependencies: ["Store", "LoginEngine", "TestSupport", crypto], exclude: ["Golden"], swiftSettings: settings),
@@ -76,7 +79,7 @@ let package = Package(
             name: "DirectoriesTests", dependencies: ["Directories", "LoginEngine", "RADIUS", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "FactorsTests", dependencies: ["Factors", "LoginEngine", "OTP", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "RADIUSDoorTests", dependencies: ["RADIUSDoor", "RADIUS", "LoginEngine", "TestSupport", logging],
+            name: "RADIUSDoorTests", dependencies: ["RADIUSDoor", "RADIUS", "TLS", "LoginEngine", "TestSupport", logging],
             swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
@@ -111,7 +114,8 @@ if !core {
             name: "sallyport",
             dependencies: [
                 "RADIUS", "OTP", "LoginEngine", "Store", "Directories", "Factors", "Administration", "RADIUSDoor", "ControlDoor",
-                "WebDoor", "CDatagrams", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging, metrics,
+                "WebDoor", "TLS", "CDatagrams", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
+                metrics,
                 coreMetrics, yams,
             ],
             swiftSettings: settings),
@@ -133,7 +137,7 @@ if !core {
             name: "EndToEndTests",
             dependencies: [
                 "sallyport", "RADIUS", "OTP", "LoginEngine", "Administration", "Store", "Directories", "RADIUSDoor", "ControlDoor",
-                "TestSupport", logging, "WebDoor", grdb,
+                "TLS", "TestSupport", logging, "WebDoor", grdb,
             ],
             exclude: ["DataDirectories", "Golden"], swiftSettings: settings),
     ]

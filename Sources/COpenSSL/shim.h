@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// OpenSSL, and what it has as macros, which Swift does not see.
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <stdbool.h>
+#include <time.h>
+
+/// TLS 1.2 and newer; no sessions are resumed, because what was checked at the handshake would not be checked again; no renegotiation.
+static inline bool openssl_set_rules(SSL_CTX *_Nonnull context) {
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(context, 0);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
+    return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+}
+
+static inline bool openssl_require_tls13(SSL_CTX *_Nonnull context) {
+    return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
+}
+
+static inline bool openssl_add_chain(SSL_CTX *_Nonnull context, X509 *_Nonnull certificate) {
+    return SSL_CTX_add1_chain_cert(context, certificate);
+}
+
+static inline int openssl_error_library(unsigned long error) { return ERR_GET_LIB(error); }
+static inline int openssl_error_reason(unsigned long error) { return ERR_GET_REASON(error); }
+/// An alert that the peer sent has its number above this one.
+static inline int openssl_alert_offset(void) { return SSL_AD_REASON_OFFSET; }
+
+static inline size_t openssl_pending(BIO *_Nonnull bio) { return BIO_ctrl_pending(bio); }
+static inline BIO *_Nullable openssl_memory(void) {
+    BIO *bio = BIO_new(BIO_s_mem());
+    // Empty is not the end: more will come.
+    if (bio) BIO_set_mem_eof_return(bio, -1);
+    return bio;
+}
+
+typedef void (*openssl_name_found)(void *_Nonnull context, const unsigned char *_Nonnull bytes, size_t count);
+
+/// Calls back for every DNS name among the subject's alternative names (RFC 5280 §4.2.1.6).
+static inline void openssl_dns_names(const X509 *_Nonnull certificate, openssl_name_found _Nonnull found, void *_Nonnull context) {
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    if (!names) return;
+    for (int index = 0; index < sk_GENERAL_NAME_num(names); index++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, index);
+        if (name->type == GEN_DNS)
+            found(context, ASN1_STRING_get0_data(name->d.dNSName), (size_t)ASN1_STRING_length(name->d.dNSName));
+    }
+    GENERAL_NAMES_free(names);
+}
+
+/// Calls back for every common name of the subject, as UTF-8.
+static inline void openssl_common_names(const X509 *_Nonnull certificate, openssl_name_found _Nonnull found, void *_Nonnull context) {
+    const X509_NAME *subject = X509_get_subject_name(certificate);
+    for (int at = -1; (at = X509_NAME_get_index_by_NID((X509_NAME *)subject, NID_commonName, at)) >= 0;) {
+        unsigned char *text = NULL;
+        int count = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+        if (count >= 0) found(context, text, (size_t)count);
+        OPENSSL_free(text);
+    }
+}
+
+/// As RFC 2253 has it, without control characters; at most `capacity` bytes with the end.
+static inline void openssl_write_name(const X509_NAME *_Nonnull name, char *_Nonnull text, size_t capacity) {
+    BIO *bio = BIO_new(BIO_s_mem());
+    text[0] = 0;
+    if (!bio) return;
+    X509_NAME_print_ex(bio, name, 0, (XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) | ASN1_STRFLGS_ESC_CTRL);
+    int count = BIO_read(bio, text, (int)capacity - 1);
+    text[count > 0 ? count : 0] = 0;
+    BIO_free(bio);
+}
+
+/// Seconds since 1970.
+static inline long long openssl_end(const X509 *_Nonnull certificate) {
+    struct tm parts;
+    return ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) ? (long long)timegm(&parts) : 0;
+}
+
+/// The SHA-256 fingerprint, 32 bytes.
+static inline bool openssl_fingerprint(const X509 *_Nonnull certificate, unsigned char *_Nonnull digest) {
+    unsigned count = 0;
+    return X509_digest(certificate, EVP_sha256(), digest, &count) && count == 32;
+}
+
+static inline bool openssl_check_revocation(X509_STORE *_Nonnull store, bool whole_chain) {
+    return X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | (whole_chain ? X509_V_FLAG_CRL_CHECK_ALL : 0));
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+// What connections are made from: certificates, keys, trust, and the rules. Immutable; to change it, make another.
+
+internal import COpenSSL
+internal import Synchronization
+
+package struct TLSSettings: Sendable {
+    /// PEM: this side's certificate first, then those that lead to its root. Empty: none is shown.
+    package var certificates: [UInt8] = []
+    /// PEM, without a passphrase.
+    package var key: [UInt8] = []
+    /// PEM: who may have signed the peer's certificate. Empty: nobody.
+    package var peerAuthorities: [UInt8] = []
+    /// PEM: what was revoked. Empty: nothing is looked up.
+    package var revocations: [UInt8] = []
+    /// Whether a certificate is taken by its SHA-256 alone, whoever signed it.
+    package var isPinned: @Sendable ([UInt8]) -> Bool = { _ in false }
+    /// The pre-shared key of an identity; nil: unknown.
+    package var preSharedKey: (@Sendable (String) -> [UInt8]?)?
+    /// Of these the first that the peer offers too; a peer that offers none of them is refused, one that offers nothing at all is not.
+    package var applicationProtocols: [String] = []
+    /// Those that are chosen only over TLS 1.3.
+    package var needsTLS13: Set<String> = []
+
+    package init() {}
+}
+
+package final class TLSContext: Sendable {
+    package enum Side: Sendable, Equatable {
+        case server
+        /// `identity` and `key` of a pre-shared key, where it is used instead of certificates.
+        case client(identity: String = "", key: [UInt8] = [])
+    }
+
+    nonisolated(unsafe) let pointer: OpaquePointer
+    let settings: TLSSettings
+    package let side: Side
+    /// When the first of this side's certificates expires, in seconds since 1970; nil without certificates.
+    package let expires: Int64?
+    package let subject: String?
+
+    /// - Throws: `unusable`, with what does not fit.
+    package init(_ side: Side, _ settings: TLSSettings) throws(TLSError) {
+        let method = side == .server ? TLS_server_method() : TLS_client_method()
+        guard let pointer = SSL_CTX_new(method) else { throw .unusable("no memory for TLS") }
+        // Nothing is kept before it is certain: what is thrown once all is would free it a second time.
+        let own: PeerCertificate?
+        do throws(TLSError) {
+            guard openssl_set_rules(pointer), SSL_CTX_set_cipher_list(pointer, Self.ciphers) == 1 else {
+                throw .unusable("OpenSSL does not know the ciphers that are asked of it")
+            }
+            own = try Self.show(settings, by: pointer)
+            try Self.trust(settings, by: pointer, isServer: side == .server)
+        } catch {
+            SSL_CTX_free(pointer)
+            throw error
+        }
+        self.pointer = pointer
+        self.side = side
+        var kept = settings
+        // What is loaded need not lie around.
+        kept.key = []
+        self.settings = kept
+        (expires, subject) = (own?.expires, own?.subject)
+        SSL_CTX_set_ex_data(pointer, 0, Unmanaged.passUnretained(self).toOpaque())
+        if side == .server {
+            if !settings.applicationProtocols.isEmpty { SSL_CTX_set_alpn_select_cb(pointer, Callbacks.selectProtocol, nil) }
+            if settings.preSharedKey != nil {
+                SSL_CTX_set_psk_server_callback(pointer, Callbacks.preSharedKey)
+                // A pre-shared key counts as a resumed session, which has to say what it is for; none is kept.
+                SSL_CTX_set_session_id_context(pointer, Array("radius".utf8), 6)
+                // A key that comes by this callback is one for SHA-256 (RFC 8446 §4.2.11), and no other suite would take it.
+                SSL_CTX_set_ciphersuites(pointer, "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384")
+            }
+        } else {
+            if !settings.applicationProtocols.isEmpty {
+                let offered = settings.applicationProtocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
+                SSL_CTX_set_alpn_protos(pointer, offered, UInt32(offered.count))
+            }
+            if case .client(let identity, _) = side, !identity.isEmpty {
+                SSL_CTX_set_psk_client_callback(pointer, Callbacks.ownKey)
+            }
+        }
+    }
+
+    deinit {
+        SSL_CTX_free(pointer)
+    }
+
+    /// For TLS 1.2; forward secrecy and authenticated encryption alone. Those with a pre-shared key are chosen where one is asked for.
+    private static let ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE-PSK-CHACHA20-POLY1305"
+
+    // MARK: Files
+
+    private static func show(_ settings: TLSSettings, by context: OpaquePointer) throws(TLSError) -> PeerCertificate? {
+        guard !settings.certificates.isEmpty else { return nil }
+        let chain = try certificates(settings.certificates, "the certificate file")
+        defer { for certificate in chain { X509_free(certificate) } }
+        guard SSL_CTX_use_certificate(context, chain[0]) == 1 else { throw unusable("the certificate cannot be used") }
+        for certificate in chain.dropFirst() where !openssl_add_chain(context, certificate) {
+            throw unusable("a certificate of the chain cannot be used")
+        }
+        let key = try privateKey(settings.key)
+        defer { EVP_PKEY_free(key) }
+        guard SSL_CTX_use_PrivateKey(context, key) == 1, SSL_CTX_check_private_key(context) == 1 else {
+            _ = OpenSSLError.take()
+            throw .unusable("the key does not belong to the first certificate of the certificate file")
+        }
+        return PeerCertificate(chain[0])
+    }
+
+    private static func trust(_ settings: TLSSettings, by context: OpaquePointer, isServer: Bool) throws(TLSError) {
+        guard let store = SSL_CTX_get_cert_store(context) else { throw .unusable("no memory for TLS") }
+        if !settings.peerAuthorities.isEmpty {
+            let authorities = try certificates(settings.peerAuthorities, "the file of certificate authorities")
+            defer { for certificate in authorities { X509_free(certificate) } }
+            for certificate in authorities {
+                guard X509_STORE_add_cert(store, certificate) == 1 else { throw unusable("a certificate authority cannot be used") }
+                // So that the peer knows which of its certificates to show.
+                if isServer { SSL_CTX_add_client_CA(context, certificate) }
+            }
+        }
+        if !settings.revocations.isEmpty {
+            for list in try revocations(settings.revocations) {
+                defer { X509_CRL_free(list) }
+                guard X509_STORE_add_crl(store, list) == 1 else { throw unusable("a revocation list cannot be used") }
+            }
+            _ = openssl_check_revocation(store, false)
+        }
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, Callbacks.verify)
+    }
+
+    private static func unusable(_ words: String) -> TLSError {
+        .unusable(OpenSSLError.take().map { "\(words): \($0.words)" } ?? words)
+    }
+
+    /// At least one; freed by the caller.
+    private static func certificates(_ pem: [UInt8], _ what: String) throws(TLSError) -> [OpaquePointer] {
+        // The array has to live as long as the memory that looks at it.
+        try pem.withUnsafeBufferPointerTyped { bytes throws(TLSError) in
+            guard let memory = BIO_new_mem_buf(bytes.baseAddress, CInt(clamping: bytes.count)) else { throw .unusable("no memory for TLS") }
+            defer { BIO_free(memory) }
+            var found: [OpaquePointer] = []
+            while let certificate = PEM_read_bio_X509(memory, nil, Callbacks.noPassphrase, nil) { found.append(certificate) }
+            guard let end = OpenSSLError.take(), !(end.library == ERR_LIB_PEM && end.reason == PEM_R_NO_START_LINE) else {
+                guard !found.isEmpty else { throw .unusable("\(what) holds no certificate in PEM (-----BEGIN CERTIFICATE-----)") }
+                return found
+            }
+            for certificate in found { X509_free(certificate) }
+            throw .unusable("certificate \(found.count + 1) of \(what) cannot be read: \(end.words)")
+        }
+    }
+
+    private static func revocations(_ pem: [UInt8]) throws(TLSError) -> [OpaquePointer] {
+        try pem.withUnsafeBufferPointerTyped { bytes throws(TLSError) in
+            guard let memory = BIO_new_mem_buf(bytes.baseAddress, CInt(clamping: bytes.count)) else { throw .unusable("no memory for TLS") }
+            defer { BIO_free(memory) }
+            var found: [OpaquePointer] = []
+            while let list = PEM_read_bio_X509_CRL(memory, nil, Callbacks.noPassphrase, nil) { found.append(list) }
+            guard let end = OpenSSLError.take(), !(end.library == ERR_LIB_PEM && end.reason == PEM_R_NO_START_LINE) else {
+                guard !found.isEmpty else { throw .unusable("the revocation file holds no list in PEM (-----BEGIN X509 CRL-----)") }
+                return found
+            }
+            for list in found { X509_CRL_free(list) }
+            throw .unusable("list \(found.count + 1) of the revocation file cannot be read: \(end.words)")
+        }
+    }
+
+    private static func privateKey(_ pem: [UInt8]) throws(TLSError) -> OpaquePointer {
+        guard !pem.isEmpty else { throw .unusable("there is a certificate and no key") }
+        return try pem.withUnsafeBufferPointerTyped { bytes throws(TLSError) in
+            guard let memory = BIO_new_mem_buf(bytes.baseAddress, CInt(clamping: bytes.count)) else { throw .unusable("no memory for TLS") }
+            defer { BIO_free(memory) }
+            if let key = PEM_read_bio_PrivateKey(memory, nil, Callbacks.noPassphrase, nil) { return key }
+            _ = OpenSSLError.take()
+            let text = String(decoding: bytes, as: UTF8.self)
+            if text.contains("ENCRYPTED") {
+                throw .unusable("the key file is protected by a passphrase; write it without one: openssl pkey -in FILE -out FILE")
+            }
+            throw .unusable("the key file holds no private key in PEM (-----BEGIN PRIVATE KEY-----)")
+        }
+    }
+}
+
+extension [UInt8] {
+    /// With the error's type, which the standard library's own forgets.
+    fileprivate func withUnsafeBufferPointerTyped<Result>(
+        _ body: (UnsafeBufferPointer<UInt8>) throws(TLSError) -> Result
+    ) throws(TLSError) -> Result {
+        let result: Swift.Result<Result, TLSError> = withUnsafeBufferPointer { bytes in
+            do throws(TLSError) { return .success(try body(bytes)) } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+}
+
+// MARK: - What OpenSSL asks
+
+enum Callbacks {
+    private static func context(of connection: OpaquePointer?) -> TLSContext? {
+        guard let connection, let context = SSL_get_SSL_CTX(connection), let kept = SSL_CTX_get_ex_data(context, 0) else { return nil }
+        return Unmanaged<TLSContext>.fromOpaque(kept).takeUnretainedValue()
+    }
+
+    private static func session(of connection: OpaquePointer?) -> TLSSession? {
+        guard let connection, let kept = SSL_get_ex_data(connection, 0) else { return nil }
+        return Unmanaged<TLSSession>.fromOpaque(kept).takeUnretainedValue()
+    }
+
+    /// Nobody is there to type one.
+    static let noPassphrase: @convention(c) (UnsafeMutablePointer<CChar>?, CInt, CInt, UnsafeMutableRawPointer?) -> CInt = { _, _, _, _ in
+        -1
+    }
+
+    static let verify: @convention(c) (CInt, OpaquePointer?) -> CInt = { isFine, chain in
+        guard let chain else { return 0 }
+        let connection = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx()).map { OpaquePointer($0) }
+        guard let session = session(of: connection) else { return 0 }
+        return session.verify(chain, isFine: isFine == 1) ? 1 : 0
+    }
+
+    /// RFC 7301 §3.2, by this side's preference.
+    static let selectProtocol:
+        @convention(c) (
+            OpaquePointer?, UnsafeMutablePointer<UnsafePointer<UInt8>?>?, UnsafeMutablePointer<UInt8>?, UnsafePointer<UInt8>?, UInt32,
+            UnsafeMutableRawPointer?
+        ) -> CInt = { connection, chosen, chosenLength, offered, offeredLength, _ in
+            guard let context = context(of: connection), let connection, let offered, let chosen, let chosenLength else {
+                return SSL_TLSEXT_ERR_ALERT_FATAL
+            }
+            let isNew = SSL_version(connection) >= TLS1_3_VERSION
+            for wanted in context.settings.applicationProtocols where isNew || !context.settings.needsTLS13.contains(wanted) {
+                var place = 0
+                while place < Int(offeredLength) {
+                    let length = Int(offered[place])
+                    guard place + 1 + length <= Int(offeredLength) else { return SSL_TLSEXT_ERR_ALERT_FATAL }
+                    if UnsafeBufferPointer(start: offered + place + 1, count: length).elementsEqual(wanted.utf8) {
+                        chosen.pointee = offered + place + 1
+                        chosenLength.pointee = UInt8(length)
+                        return SSL_TLSEXT_ERR_OK
+                    }
+                    place += 1 + length
+                }
+            }
+            return SSL_TLSEXT_ERR_ALERT_FATAL
+        }
+
+    /// For TLS 1.2 and 1.3 (SSL_CTX_set_psk_server_callback(3)).
+    static let preSharedKey: @convention(c) (OpaquePointer?, UnsafePointer<CChar>?, UnsafeMutablePointer<UInt8>?, UInt32) -> UInt32 = {
+        connection, identity, room, capacity in
+        guard let context = context(of: connection), let session = session(of: connection), let identity, let room else { return 0 }
+        let name = String(cString: identity)
+        session.askedIdentity = name
+        guard let key = context.settings.preSharedKey?(name), key.count <= Int(capacity) else { return 0 }
+        room.update(from: key, count: key.count)
+        session.identity = name
+        return UInt32(key.count)
+    }
+
+    static let ownKey:
+        @convention(c) (
+            OpaquePointer?, UnsafePointer<CChar>?, UnsafeMutablePointer<CChar>?, UInt32, UnsafeMutablePointer<UInt8>?, UInt32
+        ) -> UInt32 = { connection, _, nameRoom, nameCapacity, room, capacity in
+            guard let context = context(of: connection), case .client(let identity, let key) = context.side, let nameRoom, let room,
+                identity.utf8.count < Int(nameCapacity), key.count <= Int(capacity)
+            else { return 0 }
+            for (place, byte) in (Array(identity.utf8) + [0]).enumerated() { nameRoom[place] = CChar(bitPattern: byte) }
+            room.update(from: key, count: key.count)
+            return UInt32(key.count)
+        }
+}

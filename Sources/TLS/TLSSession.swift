@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// One connection's TLS: bytes from the peer in, bytes for the peer out. No socket; used by one thread at a time.
+
+internal import COpenSSL
+
+package final class TLSSession {
+    private let context: TLSContext
+    private let pointer: OpaquePointer
+    /// Owned by `pointer`.
+    private let incoming: OpaquePointer
+    private let outgoing: OpaquePointer
+    private var refusal: PeerRefusal?
+    /// Of the pre-shared key that was found; the handshake's end proves that the peer has it.
+    var identity: String?
+    /// What the peer called itself, known or not.
+    package internal(set) var askedIdentity: String?
+    package private(set) var isEstablished = false
+    /// Whether the chain leads to a trusted root; false for one that was taken by its fingerprint alone.
+    package private(set) var isChainTrusted = true
+
+    package init(_ context: TLSContext) throws(TLSError) {
+        guard let pointer = SSL_new(context.pointer) else { throw .broken("no memory for a connection") }
+        guard let incoming = openssl_memory() else {
+            SSL_free(pointer)
+            throw .broken("no memory for a connection")
+        }
+        guard let outgoing = openssl_memory() else {
+            BIO_free(incoming)
+            SSL_free(pointer)
+            throw .broken("no memory for a connection")
+        }
+        self.context = context
+        self.pointer = pointer
+        self.incoming = incoming
+        self.outgoing = outgoing
+        SSL_set_bio(pointer, incoming, outgoing)
+        SSL_set_ex_data(pointer, 0, Unmanaged.passUnretained(self).toOpaque())
+        if context.side == .server { SSL_set_accept_state(pointer) } else { SSL_set_connect_state(pointer) }
+    }
+
+    deinit {
+        SSL_free(pointer)
+    }
+
+    // MARK: Bytes
+
+    /// Takes what the peer sent.
+    package func put(_ bytes: UnsafeRawBufferPointer) throws(TLSError) {
+        guard let base = bytes.baseAddress, !bytes.isEmpty else { return }
+        guard BIO_write(incoming, base, CInt(clamping: bytes.count)) == bytes.count else { throw .broken("no memory for what came") }
+    }
+
+    /// What is to be sent to the peer.
+    package var pendingOutput: Int { Int(openssl_pending(outgoing)) }
+
+    /// Appends what is to be sent to the peer.
+    package func takeOutput(into buffer: inout [UInt8]) {
+        let count = pendingOutput
+        guard count > 0 else { return }
+        let start = buffer.count
+        buffer.append(contentsOf: repeatElement(0, count: count))
+        let taken = buffer.withUnsafeMutableBytes { BIO_read(outgoing, $0.baseAddress.map { $0 + start }, CInt(clamping: count)) }
+        buffer.removeLast(count - max(0, Int(taken)))
+    }
+
+    /// Goes on with the handshake as far as what came allows.
+    ///
+    /// - Returns: whether it is at its end.
+    package func handshake() throws(TLSError) -> Bool {
+        guard !isEstablished else { return true }
+        ERR_clear_error()
+        let result = SSL_do_handshake(pointer)
+        if result == 1 {
+            isEstablished = true
+            return true
+        }
+        switch SSL_get_error(pointer, result) {
+        case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return false
+        default:
+            let error = OpenSSLError.take()
+            if let refusal { throw .refused(refusal) }
+            throw error?.failure ?? .handshake(.other, words: "the peer closed the connection during the handshake")
+        }
+    }
+
+    /// Decrypts into `buffer`.
+    ///
+    /// - Returns: how many bytes; 0: nothing more for now; nil: the peer has ended the connection.
+    package func read(into buffer: UnsafeMutableRawBufferPointer) throws(TLSError) -> Int? {
+        ERR_clear_error()
+        let count = SSL_read(pointer, buffer.baseAddress, CInt(clamping: buffer.count))
+        if count > 0 { return Int(count) }
+        switch SSL_get_error(pointer, count) {
+        case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: return 0
+        case SSL_ERROR_ZERO_RETURN: return nil
+        default: throw broken("the peer's bytes are no TLS")
+        }
+    }
+
+    /// Encrypts; `takeOutput` has the result.
+    package func write(_ bytes: [UInt8]) throws(TLSError) {
+        guard !bytes.isEmpty else { return }
+        ERR_clear_error()
+        guard SSL_write(pointer, bytes, CInt(clamping: bytes.count)) == bytes.count else { throw broken("nothing can be sent any more") }
+    }
+
+    /// Says goodbye (RFC 8446 §6.1); `takeOutput` has the bytes.
+    package func close() {
+        guard isEstablished else { return }
+        ERR_clear_error()
+        SSL_shutdown(pointer)
+        ERR_clear_error()
+    }
+
+    private func broken(_ words: String) -> TLSError {
+        let error = OpenSSLError.take()
+        return .broken(error.map { "\(words): \($0.words)" } ?? words)
+    }
+
+    // MARK: The peer
+
+    /// Nil where a pre-shared key stood for it.
+    package var peer: PeerCertificate? {
+        guard let certificate = SSL_get1_peer_certificate(pointer) else { return nil }
+        defer { X509_free(certificate) }
+        return PeerCertificate(certificate)
+    }
+
+    /// The identity of the pre-shared key by which the peer proved itself.
+    package var peerIdentity: String? { isEstablished && peer == nil ? identity : nil }
+
+    /// `TLSv1.3`
+    package var version: String { String(cString: SSL_get_version(pointer)) }
+
+    package var cipher: String {
+        guard let cipher = SSL_get_current_cipher(pointer), let name = SSL_CIPHER_get_name(cipher) else { return "" }
+        return String(cString: name)
+    }
+
+    /// As agreed on by ALPN (RFC 7301).
+    package var applicationProtocol: String? {
+        var name: UnsafePointer<UInt8>?
+        var count: UInt32 = 0
+        SSL_get0_alpn_selected(pointer, &name, &count)
+        guard let name, count > 0 else { return nil }
+        return String(decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
+    }
+
+    /// Judges one certificate of the peer's chain, after OpenSSL has.
+    func verify(_ chain: OpaquePointer, isFine: Bool) -> Bool {
+        if isFine { return true }
+        let code = X509_STORE_CTX_get_error(chain)
+        if Self.isOfTrust(code), let own = X509_STORE_CTX_get0_cert(chain), let peer = PeerCertificate(own),
+            context.settings.isPinned(peer.fingerprint)
+        {
+            isChainTrusted = false
+            return true
+        }
+        let at = X509_STORE_CTX_get_current_cert(chain) ?? X509_STORE_CTX_get0_cert(chain)
+        let certificate = at.flatMap { PeerCertificate($0) }
+        let hasAuthorities = !context.settings.peerAuthorities.isEmpty
+        refusal = PeerRefusal(
+            cause: Self.cause(code), reason: String(cString: X509_verify_cert_error_string(Int(code))), subject: certificate?.subject ?? "",
+            issuer: certificate?.issuer ?? "", depth: Int(X509_STORE_CTX_get_error_depth(chain)),
+            expected: hasAuthorities
+                ? "one signed by an authority of the configured file, or a registered fingerprint"
+                : "one whose fingerprint is registered; no authorities are configured",
+            fingerprint: PeerCertificate.text(ofFingerprint: certificate?.fingerprint ?? []))
+        return false
+    }
+
+    /// Who signed it is not known, but all else may be right.
+    private static func isOfTrust(_ code: CInt) -> Bool {
+        switch code {
+        case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
+            X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, X509_V_ERR_CERT_UNTRUSTED:
+            true
+        default: false
+        }
+    }
+
+    private static func cause(_ code: CInt) -> PeerRefusal.Cause {
+        switch code {
+        case X509_V_ERR_CERT_HAS_EXPIRED: .expired
+        case X509_V_ERR_CERT_NOT_YET_VALID: .notYetValid
+        case X509_V_ERR_CERT_REVOKED: .revoked
+        case X509_V_ERR_INVALID_PURPOSE: .purpose
+        case let code where isOfTrust(code): .untrusted
+        default: .other
+        }
+    }
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// A certificate authority for one test, made by the program `openssl` in a folder of the test's.
+
+internal import Foundation
+
+package struct TestAuthority: Sendable {
+    package let folder: String
+    package let name: String
+
+    package struct Failure: Error, CustomStringConvertible {
+        package let description: String
+    }
+
+    /// Files of one certificate.
+    package struct Issued: Sendable {
+        package let certificate: String
+        package let key: String
+
+        package var pem: [UInt8] { TestAuthority.bytes(of: certificate) }
+        package var keyPEM: [UInt8] { TestAuthority.bytes(of: key) }
+    }
+
+    package var certificate: String { "\(folder)/\(name).pem" }
+    package var pem: [UInt8] { Self.bytes(of: certificate) }
+    private var key: String { "\(folder)/\(name).key" }
+
+    package init(_ name: String = "authority", in folder: String) throws {
+        self.folder = folder
+        self.name = name
+        try Self.openssl(
+            [
+                "req", "-x509", "-subj", "/O=Test/CN=\(name)", "-days", "30", "-keyout", "\(folder)/\(name).key", "-out",
+                "\(folder)/\(name).pem",
+            ]
+                + Self.newKey)
+    }
+
+    private static let newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+
+    /// Signed by this authority.
+    package func issue(_ commonName: String, names: [String] = [], for purpose: String = "clientAuth") throws -> Issued {
+        let issued = Issued(certificate: "\(folder)/\(commonName).pem", key: "\(folder)/\(commonName).key")
+        var arguments = [
+            "req", "-x509", "-CA", certificate, "-CAkey", key, "-subj", "/O=Test/CN=\(commonName)", "-days", "30", "-keyout", issued.key,
+            "-out",
+            issued.certificate, "-addext", "basicConstraints=CA:false", "-addext", "extendedKeyUsage=\(purpose)",
+        ]
+        if !names.isEmpty { arguments += ["-addext", "subjectAltName=" + names.map { "DNS:\($0)" }.joined(separator: ",")] }
+        try Self.openssl(arguments + Self.newKey)
+        return issued
+    }
+
+    /// Signed, and over since yesterday.
+    package func issueExpired(_ commonName: String) throws -> Issued {
+        let issued = try issue(commonName)
+        try Self.openssl(["req", "-new", "-key", issued.key, "-subj", "/O=Test/CN=\(commonName)", "-out", "\(folder)/\(commonName).csr"])
+        try Self.openssl([
+            "x509", "-req", "-in", "\(folder)/\(commonName).csr", "-CA", certificate, "-CAkey", key, "-days", "-1", "-out",
+            issued.certificate,
+        ])
+        return issued
+    }
+
+    /// Signed by itself.
+    package static func selfSigned(_ commonName: String, in folder: String) throws -> Issued {
+        let issued = Issued(certificate: "\(folder)/\(commonName).pem", key: "\(folder)/\(commonName).key")
+        try openssl(
+            ["req", "-x509", "-subj", "/CN=\(commonName)", "-days", "30", "-keyout", issued.key, "-out", issued.certificate] + newKey)
+        return issued
+    }
+
+    /// The list of what this authority has revoked, as a file.
+    package func revoke(_ issued: Issued...) throws -> String {
+        let settings = "[ca]\ndefault_ca=d\n[d]\ndatabase=\(folder)/index.txt\ndefault_md=sha256\ndefault_crl_days=30\n"
+        try Data(settings.utf8).write(to: URL(fileURLWithPath: "\(folder)/ca.cnf"))
+        if !FileManager.default.fileExists(atPath: "\(folder)/index.txt") {
+            try Data().write(to: URL(fileURLWithPath: "\(folder)/index.txt"))
+        }
+        let own = ["ca", "-config", "\(folder)/ca.cnf", "-keyfile", key, "-cert", certificate]
+        for one in issued { try Self.openssl(own + ["-revoke", one.certificate]) }
+        try Self.openssl(own + ["-gencrl", "-out", "\(folder)/revoked.pem"])
+        return "\(folder)/revoked.pem"
+    }
+
+    package static func openssl(_ arguments: [String]) throws {
+        let null = try FileHandle(forUpdating: URL(fileURLWithPath: "/dev/null"))
+        defer { try? null.close() }
+        let child = try ChildProcess(
+            "/usr/bin/openssl", arguments, input: null.fileDescriptor, output: null.fileDescriptor, errors: null.fileDescriptor)
+        guard child.wait() == 0 else { throw Failure(description: "openssl \(arguments.joined(separator: " ")) failed") }
+    }
+
+    package static func bytes(of file: String) -> [UInt8] {
+        (try? Data(contentsOf: URL(fileURLWithPath: file))).map { Array($0) } ?? []
+    }
+}
