@@ -48,6 +48,56 @@ package enum NameStripping: String, Sendable, CaseIterable {
     case both
 }
 
+/// A certificate by which a client is known over TLS.
+package enum CertificateRule: Sendable, Hashable {
+    /// One of the DNS names of a certificate that a trusted authority signed; lower case.
+    case name(String)
+    /// SHA-256 over the certificate, whoever signed it; 32 bytes.
+    case fingerprint([UInt8])
+}
+
+extension CertificateRule: CustomStringConvertible {
+    /// `name:gw1.example.org`, `sha256:0a:1b:…` with or without colons; nil for what is neither.
+    package init?(_ text: String) {
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2 else { return nil }
+        switch parts[0].lowercased() {
+        case "name":
+            let name = parts[1].lowercased()
+            let isHost = name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+                    UInt8(ascii: "_"):
+                    true
+                default: false
+                }
+            }
+            guard isHost, (1...253).contains(name.utf8.count) else { return nil }
+            self = .name(name)
+        case "sha256":
+            let digits = parts[1].filter { $0 != ":" }
+            guard digits.utf8.count == 64 else { return nil }
+            var bytes: [UInt8] = []
+            var rest = digits[...]
+            while !rest.isEmpty {
+                guard let byte = UInt8(rest.prefix(2), radix: 16), rest.first != "+" else { return nil }
+                bytes.append(byte)
+                rest = rest.dropFirst(2)
+            }
+            self = .fingerprint(bytes)
+        default: return nil
+        }
+    }
+
+    package var description: String {
+        switch self {
+        case .name(let name): "name:\(name)"
+        case .fingerprint(let bytes):
+            "sha256:" + bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
+        }
+    }
+}
+
 /// A client as the engine and the doors judge by it. A value that is replaced as a whole when it changes.
 package struct ClientSettings: Sendable, Equatable {
     /// Unique; lower case letters, digits, `-`, `_`, `.`; 1…64 characters.
@@ -84,6 +134,8 @@ package struct ClientSettings: Sendable, Equatable {
     package var profile = ClientProfile.generic.name
     /// A name (`UserName.key`) that the product asks about to see whether somebody answers: refused, and nothing is written.
     package var probeUser: String?
+    /// By which certificates it is known over TLS; none: it is asked over UDP alone.
+    package var certificates: [CertificateRule] = []
     package var isEnabled = true
     /// What policies may name it by; sorted, lower case.
     package var tags: [String] = []

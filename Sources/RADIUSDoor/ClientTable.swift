@@ -20,11 +20,14 @@ package final class ClientEntry: Sendable {
     package let client: Client
     package let secret: SharedSecret
     package let pins: Set<NetworkAddress>
+    /// Whether it is asked over TLS: `secret` then protects nothing, and nobody on the way can write or turn a packet.
+    let isProtected: Bool
 
-    init(client: Client, secret: SharedSecret, pins: Set<NetworkAddress>) {
+    init(client: Client, secret: SharedSecret, pins: Set<NetworkAddress>, isProtected: Bool = false) {
         self.client = client
         self.secret = secret
         self.pins = pins
+        self.isProtected = isProtected
     }
 
     /// What is asked of Access-Requests from `source`.
@@ -53,7 +56,7 @@ package enum ClientTableError: Error, Equatable, CustomStringConvertible {
 
 /// Clients by address. An immutable value, replaced as a whole; copying it is copying a pointer.
 package struct ClientTable: Sendable {
-    package static let empty = ClientTable(levels: [])
+    package static let empty = ClientTable(levels: [], peers: TLSPeers())
 
     /// All ranges of one prefix length.
     private struct Level: Sendable {
@@ -63,23 +66,25 @@ package struct ClientTable: Sendable {
 
     private final class Storage: Sendable {
         let levels: [Level]
+        let peers: TLSPeers
 
-        init(_ levels: [Level]) {
+        init(_ levels: [Level], _ peers: TLSPeers) {
             self.levels = levels
+            self.peers = peers
         }
     }
 
     private let storage: Storage
 
-    private init(levels: [Level]) {
-        storage = Storage(levels)
+    private init(levels: [Level], peers: TLSPeers) {
+        storage = Storage(levels, peers)
     }
 
     /// - Throws: when one range belongs to two clients, whether enabled or not, or a client has no secret.
     package init(_ clients: [Client], pins: [ClientPin]) throws(ClientTableError) {
         let pinned = Dictionary(grouping: pins, by: \.client).mapValues { Set($0.map(\.address)) }
         var levels: [Int: Level] = [:]
-        for client in clients {
+        for client in clients where !client.settings.addresses.isEmpty {
             guard let secret = client.settings.secret.reveal({ SharedSecret($0) }) else {
                 throw .emptySecret(client: client.name)
             }
@@ -92,7 +97,7 @@ package struct ClientTable: Sendable {
                 }
             }
         }
-        self.init(levels: levels.sorted { $0.key > $1.key }.map(\.value))
+        self.init(levels: levels.sorted { $0.key > $1.key }.map(\.value), peers: TLSPeers(clients))
     }
 
     /// The client whose range holds the address; of several the one with the longest prefix.
@@ -102,6 +107,9 @@ package struct ClientTable: Sendable {
         }
         return nil
     }
+
+    /// Who is known over TLS.
+    var peers: TLSPeers { storage.peers }
 
     /// Whether both are the same table and not merely equal.
     func isIdentical(to other: ClientTable) -> Bool { storage === other.storage }

@@ -68,10 +68,18 @@ final class Door: Sendable {
         }
     }
 
+    /// Counts a connection over TLS that was refused, and explains once a minute.
+    func refuse(_ refusal: ConnectionRefusal, from source: NetworkAddress, at now: Timestamp, words: @autoclosure () -> String) {
+        counters.tls.refuse(refusal)
+        explain(.source(source), .refusedConnection(refusal), from: source, of: nil, at: now, words: words)
+    }
+
     /// Not a drop: the login is rejected.
     func hintAtSecret(from source: NetworkAddress, of client: ClientEntry, at now: Timestamp) {
         explain(.client(client.client.id), .secretLooksWrong, from: source, of: client, at: now) {
-            "the shared secret probably differs: a password came out as bytes that nobody types; enter the same secret on the gateway and"
+            if client.isProtected { return DropReason.wrongSecretInTLS.explanation(client: client.client.name, source: source) }
+            return
+                "the shared secret probably differs: a password came out as bytes that nobody types; enter the same secret on the gateway and"
                 + " by sallyport client set \(client.client.name) --secret-stdin"
         }
     }

@@ -39,6 +39,7 @@ final class Tally: Sendable {
 }
 
 final class DoorCounters: Sendable {
+    let tls = TLSCounters()
     let requests = Tally("sallyport_radius_requests_total")
     let duplicatesInProgress = Tally("sallyport_radius_duplicates_total", [("state", "in_progress")])
     let duplicatesAnswered = Tally("sallyport_radius_duplicates_total", [("state", "answered")])

@@ -16,11 +16,14 @@ struct DropLog {
         case drop(DropReason)
         /// Not a drop: passwords come out as bytes that nobody types.
         case secretLooksWrong
+        /// Not a packet: a connection over TLS that did not come about.
+        case refusedConnection(ConnectionRefusal)
 
         var word: String {
             switch self {
             case .drop(let reason): reason.cause
             case .secretLooksWrong: "secret_looks_wrong"
+            case .refusedConnection(let refusal): "tls_" + refusal.word
             }
         }
     }

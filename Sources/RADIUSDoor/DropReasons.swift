@@ -46,6 +46,10 @@ package enum DropReason: UInt8, Sendable, CaseIterable {
     case abandoned
     case replyTooLong
     case sendFailed
+    // Over TLS
+    case wrongSecretInTLS
+    case notForThisServer
+    case connectionClosed
 
     package init(_ error: PacketError) {
         self = Self.byCause[error.cause] ?? .malformed
@@ -98,6 +102,9 @@ package enum DropReason: UInt8, Sendable, CaseIterable {
         case .abandoned: "abandoned"
         case .replyTooLong: "reply_too_long"
         case .sendFailed: "send_failed"
+        case .wrongSecretInTLS: "wrong_secret_in_tls"
+        case .notForThisServer: "not_for_this_server"
+        case .connectionClosed: "connection_closed"
         }
     }
 }
@@ -149,7 +156,14 @@ extension DropReason {
             return "the answer does not fit into 4096 bytes beside the request's Proxy-State; shorten what the proxies add"
         case .sendFailed:
             return "an answer could not be sent to \(source); check routes and firewall of this machine"
-        case .abandoned:
+        case .wrongSecretInTLS:
+            return
+                "Message-Authenticator is wrong inside TLS; the shared secret of RADIUS over TLS is always the word radsec (RFC 6614 §2.3):"
+                + " enter it at the gateway of client \(name)"
+        case .notForThisServer:
+            return
+                "client \(name) sends by TLS what is not answered here, and was told so; turn accounting and CoA by this server off at the gateway"
+        case .abandoned, .connectionClosed:
             return nil
         default:
             // A malformed packet: the decoder's own sentence says what, the client says where to look.

@@ -139,6 +139,19 @@ struct DuplicateCache {
         return true
     }
 
+    /// Forgets what is being decided for some keys: nobody can be answered there any more. Looks at every entry.
+    ///
+    /// - Returns: their waiters.
+    mutating func forgetPending(where isGone: (RequestKey) -> Bool) -> [UInt64] {
+        var waiters: [UInt64] = []
+        for place in slots.indices where slots[place].standing == .pending && isGone(slots[place].key) {
+            waiters.append(slots[place].waiter)
+            pendingCount -= 1
+            release(Int32(place))
+        }
+        return waiters
+    }
+
     /// Drops the answers whose time is over.
     mutating func expire(at now: Timestamp) {
         while oldest >= 0, slots[Int(oldest)].expires <= now { evictOldest() }

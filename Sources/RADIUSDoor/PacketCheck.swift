@@ -23,6 +23,10 @@ struct PacketCheck {
             drop = .unexpectedCode
             return
         }
+        if entry.isProtected {
+            drop = Self.protected(packet, entry)
+            return
+        }
         let facts = RequestFacts(packet, secret: entry.secret)
         let mode = entry.messageAuthenticatorMode(for: source)
         drop =
@@ -43,6 +47,14 @@ struct PacketCheck {
         {
             countsForPin = facts.messageAuthenticator == .right
         }
+    }
+
+    /// Inside TLS nobody can forge, so what is against BlastRADIUS does not apply; a wrong Message-Authenticator is a mistake all the same.
+    private static func protected(_ packet: Packet, _ entry: ClientEntry) -> DropReason? {
+        guard packet.contains(.messageAuthenticator) else {
+            return packet.contains(.eapMessage) ? .eapWithoutMessageAuthenticator : nil
+        }
+        return packet.hasValidMessageAuthenticator(secret: entry.secret) ? nil : .wrongSecretInTLS
     }
 
     private static func isTestClient(_ packet: Packet) -> Bool {

@@ -6,6 +6,7 @@ package import Logging
 package import LoginEngine
 internal import ServiceLifecycle
 internal import Synchronization
+package import TLS
 
 package struct RADIUSSettings: Sendable {
     package var listen: [UDPEndpoint]
@@ -14,6 +15,8 @@ package struct RADIUSSettings: Sendable {
     /// How long shutdown waits for logins that are being decided.
     package var drainTime = Timestamp.Span.seconds(10)
     package var duplicates = DuplicateLimits()
+    /// RADIUS over TLS; nil: none.
+    package var tls: TLSListenSettings?
 
     package init(listen: [UDPEndpoint]) {
         self.listen = listen
@@ -24,9 +27,11 @@ package final class RADIUSService: Service, Sendable {
     private let settings: RADIUSSettings
     private let door: Door
     private let state = Mutex(State())
+    private let context = CurrentContext()
 
     private struct State {
         var listeners: [UDPListener] = []
+        var tls: TLSListener?
         var isStarted = false
         var reading = 0
         var failure: RADIUSServiceError?
@@ -47,18 +52,38 @@ package final class RADIUSService: Service, Sendable {
     /// Where it listens, in the order of the settings; ports are the bound ones. Empty before `start`.
     package var boundAddresses: [UDPEndpoint] { listeners.map(\.endpoint) }
 
+    /// Where it listens for RADIUS over TLS.
+    package var boundTLSAddresses: [UDPEndpoint] { tls?.endpoints ?? [] }
+
     package var statistics: RADIUSStatistics {
-        door.counters.statistics(pending: listeners.reduce(0) { $0 + $1.pendingCount })
+        door.counters.statistics(pending: listeners.reduce(tls?.pendingCount ?? 0) { $0 + $1.pendingCount })
     }
+
+    /// Connections over TLS that are through their handshake.
+    package var openConnections: Int { door.counters.tls.openCount }
+    /// Connections over TLS that were refused, by cause.
+    package var refusedConnections: [String: Int] { door.counters.tls.refusals() }
 
     /// The latest sentence about each cause for which a packet got no answer.
     package var explanations: [DropExplanation] { door.explanations }
 
     private var listeners: [UDPListener] { state.withLock { $0.listeners } }
+    private var tls: TLSListener? { state.withLock { $0.tls } }
 
     /// The next batch of each listener is judged by this table.
     package func replaceClients(_ table: ClientTable) {
         door.replaceClients(table)
+    }
+
+    /// New connections over TLS are made from these; those that are open stay as they are.
+    ///
+    /// - Throws: `TLSError.unusable`; what was in force stays so.
+    package func useCertificates(_ settings: TLSSettings) throws(TLSError) -> TLSContext {
+        var settings = settings
+        settings.isPinned = { [door] in door.table.peers.isRegistered(fingerprint: $0) }
+        let fresh = try TLSContext(.server, settings)
+        context.value = fresh
+        return fresh
     }
 
     /// Binds every address and starts to read; all or none. A call after a successful one does nothing.
@@ -74,6 +99,7 @@ package final class RADIUSService: Service, Sendable {
             stop(drain: .seconds(0))
             state.withLock { state in
                 state.listeners = []
+                state.tls = nil
                 state.isStarted = false
             }
             throw error
@@ -87,8 +113,16 @@ package final class RADIUSService: Service, Sendable {
             grow(socket)
             opened.append(try UDPListener(socket: socket, index: index, limits: settings.duplicates, door: door))
         }
-        state.withLock { $0.listeners = opened }
+        var tls: TLSListener?
+        if let wanted = settings.tls, !wanted.listen.isEmpty {
+            tls = try TLSListener(wanted, context: context, index: opened.count, limits: settings.duplicates, door: door)
+        }
+        state.withLock { state in
+            state.listeners = opened
+            state.tls = tls
+        }
         for listener in opened { try startReading(listener) }
+        if let tls { try startReading(tls) }
     }
 
     /// Sends what completions on this thread have queued.
@@ -97,7 +131,9 @@ package final class RADIUSService: Service, Sendable {
     /// call on, replies completed on it are gathered until the next; on other threads each is sent at once.
     package func flush() {
         ThreadRole.becomeGroupWriter()
+        let (listeners, tls) = state.withLock { ($0.listeners, $0.tls) }
         for listener in listeners { listener.flush() }
+        tls?.flush()
     }
 
     /// Serves until graceful shutdown or cancellation: then nothing new is read, outstanding answers are waited for (not when
@@ -119,6 +155,7 @@ package final class RADIUSService: Service, Sendable {
     /// Stops reading; `run` returns when outstanding answers are sent or the time is over.
     package func stop(drain: Timestamp.Span) {
         for listener in listeners { listener.stop(drain: drain) }
+        tls?.stop(drain: drain)
     }
 
     private func untilEnd() async {
@@ -141,22 +178,42 @@ package final class RADIUSService: Service, Sendable {
     }
 
     private func startReading(_ listener: UDPListener) throws(RADIUSServiceError) {
-        state.withLock { $0.reading += 1 }
-        let start = ThreadStart { [weak self] in
+        let error = startThread("radius-\(listener.endpoint.port)") {
             let failure = Self.read(listener)
             listener.drainAndClose()
+            return failure
+        }
+        if let error { throw .cannotStartThread(listener.endpoint, reason: error) }
+        door.logger.info("listening for RADIUS over UDP", metadata: ["listener": "\(listener.endpoint)"])
+    }
+
+    private func startReading(_ listener: TLSListener) throws(RADIUSServiceError) {
+        let error = startThread("radsec") {
+            let reader = TLSReader(listener)
+            let failure = reader.run()
+            reader.close()
+            return failure
+        }
+        if let error { throw .overTLS(.cannotStartThread(listener.endpoints[0], reason: error)) }
+        for endpoint in listener.endpoints {
+            door.logger.info("listening for RADIUS over TLS", metadata: ["listener": "\(endpoint)"])
+        }
+    }
+
+    /// - Returns: why it could not be started.
+    private func startThread(_ name: String, _ body: @escaping @Sendable () -> RADIUSServiceError?) -> String? {
+        state.withLock { $0.reading += 1 }
+        let start = ThreadStart { [weak self] in
+            let failure = body()
             self?.ended(failure)
         }
         let context = Unmanaged.passRetained(start)
         let error = datagram_thread_start(
-            "radius-\(listener.endpoint.port)", { Unmanaged<ThreadStart>.fromOpaque($0).takeRetainedValue().body() },
-            context.toOpaque())
-        guard error == 0 else {
-            context.release()
-            state.withLock { $0.reading -= 1 }
-            throw .cannotStartThread(listener.endpoint, reason: RADIUSServiceError.words(for: error))
-        }
-        door.logger.info("listening for RADIUS over UDP", metadata: ["listener": "\(listener.endpoint)"])
+            name, { Unmanaged<ThreadStart>.fromOpaque($0).takeRetainedValue().body() }, context.toOpaque())
+        guard error != 0 else { return nil }
+        context.release()
+        state.withLock { $0.reading -= 1 }
+        return RADIUSServiceError.words(for: error)
     }
 
     private static func read(_ listener: UDPListener) -> RADIUSServiceError? {

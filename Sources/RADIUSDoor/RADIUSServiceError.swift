@@ -11,6 +11,8 @@ package enum RADIUSServiceError: Error, Equatable {
     case cannotStartThread(UDPEndpoint, reason: String)
     /// Reading broke while the service ran.
     case cannotRead(UDPEndpoint, reason: String)
+    /// The same, of TCP for RADIUS over TLS.
+    indirect case overTLS(RADIUSServiceError)
 
     init(_ error: CInt, at endpoint: UDPEndpoint) {
         self =
@@ -28,21 +30,24 @@ package enum RADIUSServiceError: Error, Equatable {
 }
 
 extension RADIUSServiceError: CustomStringConvertible {
-    package var description: String {
+    package var description: String { words(transport: "UDP", setting: "radius.listen") }
+
+    private func words(transport: String, setting: String) -> String {
         switch self {
+        case .overTLS(let error): error.words(transport: "TCP", setting: "radsec.listen")
         case .addressInUse(let endpoint):
-            "UDP \(endpoint) is in use by another program; stop it or set radius.listen"
+            "\(transport) \(endpoint) is in use by another program; stop it or set \(setting)"
         case .notPermitted(let endpoint):
-            "UDP \(endpoint) may not be opened by this user; set radius.listen to a port above 1023, or give the service"
+            "\(transport) \(endpoint) may not be opened by this user; set \(setting) to a port above 1023, or give the service"
                 + " CAP_NET_BIND_SERVICE"
         case .addressNotOurs(let endpoint):
-            "UDP \(endpoint) cannot be opened: this machine does not have the address; set radius.listen"
+            "\(transport) \(endpoint) cannot be opened: this machine does not have the address; set \(setting)"
         case .cannotListen(let endpoint, let reason):
-            "UDP \(endpoint) cannot be opened: \(reason); set radius.listen"
+            "\(transport) \(endpoint) cannot be opened: \(reason); set \(setting)"
         case .cannotStartThread(let endpoint, let reason):
-            "no thread can be started for UDP \(endpoint): \(reason); raise the limit on threads"
+            "no thread can be started for \(transport) \(endpoint): \(reason); raise the limit on threads"
         case .cannotRead(let endpoint, let reason):
-            "UDP \(endpoint) can no longer be read: \(reason)"
+            "\(transport) \(endpoint) can no longer be read: \(reason)"
         }
     }
 }

@@ -8,7 +8,7 @@ import LoginEngine
 import RADIUS
 internal import Synchronization
 
-final class UDPListener: Sendable {
+final class UDPListener: RequestListener {
     let endpoint: UDPEndpoint
     let door: Door
     private let state: Mutex<State>
@@ -67,30 +67,7 @@ final class UDPListener: Sendable {
 
     // MARK: Answers
 
-    /// A request that is being decided.
-    struct Waiting {
-        let packet: Packet
-        let entry: ClientEntry
-        let route: datagram_route
-        let ticket: DuplicateCache.Ticket
-        /// Nil: not timed.
-        let read: Timestamp?
-    }
-
-    /// Runs once for each request that was handed to the judge, on any thread.
-    func complete(_ waiting: Waiting, _ answer: LoginAnswer) {
-        guard case .none(let cause) = answer else {
-            guard let reply = answer.reply(to: waiting.packet, secret: waiting.entry.secret) else {
-                giveUp(waiting, .replyTooLong)
-                return
-            }
-            finish(waiting, reply)
-            return
-        }
-        giveUp(waiting, DropReason(cause))
-    }
-
-    private func finish(_ waiting: Waiting, _ reply: [UInt8]) {
+    func finish(_ waiting: Waiting<datagram_route>, _ reply: [UInt8]) {
         let now = door.now().uptime
         let (isWanted, isIdle) = state.withLock { state in
             let isWanted = state.duplicates.answer(waiting.ticket, with: reply, at: now)
@@ -106,7 +83,7 @@ final class UDPListener: Sendable {
         if isIdle { latch.release() }
     }
 
-    private func giveUp(_ waiting: Waiting, _ reason: DropReason) {
+    func giveUp(_ waiting: Waiting<datagram_route>, _ reason: DropReason) {
         forget(waiting.ticket)
         door.drop(reason, from: NetworkAddress(waiting.route.peer), of: waiting.entry, at: door.now().uptime)
     }
@@ -197,13 +174,13 @@ enum ThreadRole {
     /// The thread flushes every listener after each group of completions.
     private static let groups = UInt.max
 
-    static func gathers(for listener: UDPListener) -> Bool {
+    static func gathers<Listener: RequestListener>(for listener: Listener) -> Bool {
         let role = datagram_thread_role()
         return role == groups || role == identity(listener)
     }
 
     /// This is the listener's reading thread: it flushes at the end of each batch.
-    static func becomeReader(of listener: UDPListener) {
+    static func becomeReader<Listener: RequestListener>(of listener: Listener) {
         datagram_set_thread_role(identity(listener))
     }
 
@@ -211,7 +188,7 @@ enum ThreadRole {
         if datagram_thread_role() == 0 { datagram_set_thread_role(groups) }
     }
 
-    private static func identity(_ listener: UDPListener) -> UInt {
+    private static func identity<Listener: RequestListener>(_ listener: Listener) -> UInt {
         UInt(bitPattern: ObjectIdentifier(listener).hashValue)
     }
 }

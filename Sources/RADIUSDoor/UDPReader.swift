@@ -18,7 +18,7 @@ final class UDPReader {
     private let door: Door
     private let socket: UDPSocket
     private let batch: OpaquePointer
-    private var attempts: [Attempt] = []
+    private var intake: RequestIntake<UDPListener>
     private var table = ClientTable.empty
     /// The last client found, because packets of one gateway come in runs.
     private var lastFound: (source: NetworkAddress, entry: ClientEntry)?
@@ -30,7 +30,7 @@ final class UDPReader {
         self.listener = listener
         self.socket = socket
         door = listener.door
-        attempts.reserveCapacity(Self.batchSize)
+        intake = RequestIntake(listener, capacity: Self.batchSize)
     }
 
     deinit {
@@ -73,15 +73,8 @@ final class UDPReader {
             let isTimed = count <= Self.timedBatch || index % 8 == 0
             handle(index, at: now, isTimed: isTimed)
         }
-        handOver()
+        intake.handOver()
         listener.flush()
-    }
-
-    /// All new requests so far, to the judge.
-    private func handOver() {
-        guard !attempts.isEmpty else { return }
-        door.judge.attempt(attempts)
-        attempts.removeAll(keepingCapacity: true)
     }
 
     private func handle(_ index: CInt, at now: Timestamp, isTimed: Bool) {
@@ -107,54 +100,11 @@ final class UDPReader {
             door.drop(DropReason(error), from: source, of: entry, detail: error, at: now)
             return
         }
-        let check = PacketCheck(packet, of: entry, from: source)
-        if let hasMessageAuthenticator = check.countsForPin {
-            let pin = ClientPin(client: entry.client.id, address: source)
-            door.notePin(pin, hasMessageAuthenticator: hasMessageAuthenticator, at: now)
-        }
-        if let reason = check.drop {
-            door.drop(reason, from: source, of: entry, at: now)
-            return
-        }
-        if packet.code == .statusServer {
-            // RFC 5997 §4.2: cheap to make, so nothing is kept of it.
-            if let reply = statusReply(to: packet, secret: entry.secret) { listener.queue(reply, by: route) }
-            return
-        }
-        admit(packet, of: entry, by: route, from: source, at: now, isTimed: isTimed)
-    }
-
-    private func admit(
-        _ packet: Packet, of entry: ClientEntry, by route: datagram_route, from source: NetworkAddress, at now: Timestamp, isTimed: Bool
-    ) {
-        let key = RequestKey(address: source, port: route.port, identifier: packet.identifier)
-        // A wrong Message-Authenticator has been dropped before.
-        let isSigned = packet.contains(.messageAuthenticator)
-        switch listener.admit(key, packet.authenticator, isSigned: isSigned, by: route, at: now) {
-        case .inProgress:
-            door.counters.duplicatesInProgress.add()
-        case .answered:
-            door.counters.duplicatesAnswered.add()
-        case .overloaded:
-            door.drop(.overloaded, from: source, of: entry, at: now)
-        case .outranked:
-            door.drop(.unsignedReplacement, from: source, of: entry, at: now)
-        case .fresh(let ticket, let abandoned):
-            if let abandoned {
-                // The judge must have heard of a waiter before it hears that it is gone.
-                if attempts.contains(where: { $0.waiter == abandoned }) { handOver() }
-                door.judge.abandon(waiter: abandoned)
-            }
-            guard let request = AccessRequest(packet, of: entry, from: source) else {
-                listener.forget(ticket)
-                door.drop(.noProof, from: source, of: entry, at: now)
-                return
-            }
-            if request.secretLooksWrong { door.hintAtSecret(from: source, of: entry, at: now) }
-            let waiting = UDPListener.Waiting(packet: packet, entry: entry, route: route, ticket: ticket, read: isTimed ? now : nil)
-            attempts.append(
-                Attempt(request: request.login, waiter: ticket.waiter) { [listener] answer in listener.complete(waiting, answer) })
-        }
+        intake.take(
+            Arrival(
+                packet: packet, entry: entry, source: source, route: route,
+                key: RequestKey(address: source, port: route.port, identifier: packet.identifier), authenticator: packet.authenticator,
+                now: now, isTimed: isTimed))
     }
 
     private func client(for source: NetworkAddress) -> ClientEntry? {

@@ -396,7 +396,15 @@ extension Migration {
             ALTER TABLE login_handle ADD COLUMN renewal BYTEA;
             """#)
 
-    static let postgres: [Migration] = [postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8]
+    private static let postgres9 = Migration(
+        number: 9, name: "radsec",
+        checksum: "d7af8b2deaaf9f667954bf6c418e2e57740b99082b6277609576432520737b66",
+        script: #"""
+            -- By which certificates a client is known over TLS: rules, a blank between two.
+            ALTER TABLE client ADD COLUMN certificates TEXT COLLATE "C" NOT NULL DEFAULT '';
+            """#)
+
+    static let postgres: [Migration] = [postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8, postgres9]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
         checksum: "8fbae4771e2cfd268d84070c1098b32fad078f96d02ec7874bf04c7763dbf311",
@@ -787,5 +795,13 @@ extension Migration {
             ALTER TABLE login_handle ADD COLUMN renewal BLOB;
             """#)
 
-    static let sqlite: [Migration] = [sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8]
+    private static let sqlite9 = Migration(
+        number: 9, name: "radsec",
+        checksum: "7b8001b67a5ac5aa35d4c46183f7dd6f23654e550ab8beefc8d070f221cdc814",
+        script: #"""
+            -- By which certificates a client is known over TLS: rules, a blank between two.
+            ALTER TABLE client ADD COLUMN certificates TEXT NOT NULL DEFAULT '';
+            """#)
+
+    static let sqlite: [Migration] = [sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9]
 }

@@ -70,6 +70,10 @@ struct Sallyport: AsyncParsableCommand {
 extension RADIUSServiceError {
     /// Somebody else has the port now: nothing in the settings is wrong by itself.
     fileprivate var isBusy: Bool {
-        if case .addressInUse = self { true } else { false }
+        switch self {
+        case .addressInUse: true
+        case .overTLS(let error): error.isBusy
+        default: false
+        }
     }
 }

@@ -206,7 +206,7 @@ extension Blueprint {
             ),
             (
                 await refusal { $0.clients?[1] = client("branch", [], secret: "secret of the branch client") },
-                "f:branch: A client needs an address."
+                "f:branch: address: A client needs an address."
             ),
             (
                 await refusal { $0.clients?[1] = client("branch", ["192.0.2.10"], secret: "short") },

@@ -35,7 +35,8 @@ struct Program: Sendable {
     /// Nil when it is not installed.
     init?(installed name: String) {
         let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
-        let places = path.split(separator: ":").map { "\($0)/\(name)" }
+        // Servers are not on every user's path.
+        let places = (path + ":/usr/sbin").split(separator: ":").map { "\($0)/\(name)" }
         guard let path = places.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else { return nil }
         self.path = path
     }

@@ -28,14 +28,16 @@ struct TestNode: Sendable {
     private let running: Task<Void, any Error>
 
     /// - Parameter folder: that of a node which was stopped, to go on with its data.
-    static func start(in folder: TemporaryFolder? = nil, database: String = "sqlite") async throws -> TestNode {
+    static func start(in folder: TemporaryFolder? = nil, database: String = "sqlite", flags: [String: String] = [:]) async throws
+        -> TestNode
+    {
         _ = quiet
         let folder = try folder ?? TemporaryFolder()
         let settings = try Settings.read(
             flags: [
                 "data-directory": folder.path, "radius.listen": "127.0.0.1:0,[::1]:0", "web.health": "127.0.0.1:0",
                 "web.metrics": "127.0.0.1:0", "database": database,
-            ], environment: [:], yaml: "")
+            ].merging(flags) { $1 }, environment: [:], yaml: "")
         let node = try Node.open(
             settings, in: try DataDirectory.open(folder.path), metrics: PrometheusRegistry(help: NodeFigures.help))
         do {

@@ -144,10 +144,7 @@ extension BlueprintPlan {
     ) throws -> (known: Client?, settings: ClientSettings) {
         let name = try Valid.clientName(entry.name)
         let known = clients.first { $0.name == name }
-        guard entry.choices.addresses?.isEmpty == false else {
-            throw Refusal(.invalid, "A client needs an address.", remedy: "Write `address: 192.0.2.7`.")
-        }
-        guard known != nil || entry.choices.secret != nil else {
+        guard known != nil || entry.choices.secret != nil || entry.choices.needsNoSecret else {
             throw Refusal(
                 .invalid, "Client `\(name)` is new, so there is no secret to keep.",
                 remedy: "Write `secret: { file: PATH }` or `secret: { env: NAME }`.")

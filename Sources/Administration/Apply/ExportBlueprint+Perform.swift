@@ -62,6 +62,7 @@ extension ClientChoices {
         rejoin = settings.rejoin
         automaticPush = settings.automaticPush
         protocols = settings.schemes.schemes.map(\.rawValue)
+        certificates = settings.certificates.map(\.description)
         isEnabled = settings.isEnabled
         tags = settings.tags
         reply = settings.reply

@@ -24,6 +24,7 @@ extension ClientChoices {
         new.automaticPush = automaticPush ?? new.automaticPush
         if let probeUser { new.probeUser = probeUser == "none" ? nil : try Valid.userName(probeUser, field: "probe-user").key }
         if let protocols { new.schemes = try Self.schemes(protocols) }
+        if let certificates { new.certificates = try Self.rules(certificates) }
         new.isEnabled = isEnabled ?? new.isEnabled
         if let tags { new.tags = try Self.sorted(tags) }
         try check(new)
@@ -31,16 +32,33 @@ extension ClientChoices {
     }
 
     private func ranges(_ texts: [String]) throws(Refusal) -> [AddressRange] {
-        guard !texts.isEmpty else {
-            throw Refusal(
-                .invalid, "A client needs an address.", remedy: "Give --address 192.0.2.7 or --address 10.20.0.0/16.", place: "address")
-        }
         var ranges: [AddressRange] = []
         for text in texts {
             let range = try Valid.address(Valid.trimmed(text))
             if !ranges.contains(range) { ranges.append(range) }
         }
         return ranges
+    }
+
+    static let mostCertificates = 32
+
+    private static func rules(_ texts: [String]) throws(Refusal) -> [CertificateRule] {
+        var rules: [CertificateRule] = []
+        for text in texts {
+            guard let rule = CertificateRule(Valid.trimmed(text)) else {
+                throw Refusal(
+                    .invalid, "`\(Valid.shown(text))` says no certificate.",
+                    remedy:
+                        "Write name:gw1.example.org, a DNS name in it, or sha256: and what `openssl x509 -noout -fingerprint -sha256` prints.",
+                    place: "certificate")
+            }
+            if !rules.contains(rule) { rules.append(rule) }
+        }
+        guard rules.count <= mostCertificates else {
+            throw Refusal(
+                .invalid, "A client has \(mostCertificates) certificates at most.", remedy: "Take some away.", place: "certificate")
+        }
+        return rules
     }
 
     static let mostTags = 32
@@ -110,6 +128,12 @@ extension ClientChoices {
     }
 
     private func check(_ new: ClientSettings) throws(Refusal) {
+        guard !new.addresses.isEmpty || !new.certificates.isEmpty else {
+            throw Refusal(
+                .invalid, "A client needs an address.",
+                remedy: "Give --address 192.0.2.7 or --address 10.20.0.0/16; or --certificate, if it asks over TLS alone.", place: "address"
+            )
+        }
         guard new.asking != .append || new.requirement != .passwordAndFactor || new.separator != nil || new.fixedLengthTail else {
             throw Refusal(
                 .invalid, "With `append`, no separator and no fixed-length tail, no code could ever be found in the field.",
@@ -152,6 +176,8 @@ extension ClientSettings {
     }
 
     var secretWeakness: SecretWeakness? {
+        // Known by its certificate alone, it has none.
+        guard !addresses.isEmpty else { return nil }
         let (isRepetitive, isKnown) = secret.reveal { bytes in
             (Set(bytes).count < 5, Self.commonSecrets.contains(String(decoding: bytes, as: UTF8.self).lowercased()))
         }
@@ -173,7 +199,7 @@ extension ClientSettings {
         case .repetitive: warnings.append("The shared secret has only a few different characters. \(remedy)")
         case nil: break
         }
-        let same = others.filter { $0.name != name && $0.settings.secret == secret }.map { "`\($0.name)`" }
+        let same = others.filter { $0.name != name && !secret.isEmpty && $0.settings.secret == secret }.map { "`\($0.name)`" }
         if !same.isEmpty {
             warnings.append(
                 "The same secret is used by client \(Words.list(same)): whoever has one gateway can answer for the other. \(remedy)")

@@ -14,12 +14,8 @@ extension AddClient {
                 remedy: "Change it with `sallyport client set \(name)`, or choose another name.",
                 place: "name")
         }
-        guard choices.addresses?.isEmpty == false else {
-            throw Refusal(
-                .invalid, "A client needs an address.", remedy: "Give --address 192.0.2.7 or --address 10.20.0.0/16.", place: "address")
-        }
         let (choices, generated) = try choices.withSecret(generated: generateSecret, random: operations.ports.random())
-        guard choices.secret != nil else {
+        guard choices.secret != nil || choices.needsNoSecret else {
             throw Refusal(
                 .invalid, "A client needs a shared secret.", remedy: "Give it with --secret-stdin, or let --generate-secret make one.",
                 place: "secret")
@@ -28,6 +24,9 @@ extension AddClient {
         fresh.requirement = try operations.requirementOfNewClients()
         let settings = try choices.apply(to: fresh, operations.ports.replies)
         try operations.check(settings, against: others)
+        let place =
+            settings.addresses.isEmpty
+            ? Words.list(settings.certificates.map(\.description)) : Words.list(settings.addresses.map(\.description))
         _ = try await operations.records.addClient(
             settings,
             event: operations.event(
@@ -38,7 +37,7 @@ extension AddClient {
                 ]))
         try await operations.ports.changed(.clients)
         return Answer(
-            message: "Added client \(name) for \(Words.list(settings.addresses.map(\.description))).",
+            message: "Added client \(name) for \(place).",
             warnings: settings.secretWarnings(among: others) + settings.warnings + [
                 "`sallyport client show \(name) --howto` prints what to enter at the gateway."
             ],
@@ -54,6 +53,9 @@ extension Operations {
 }
 
 extension ClientChoices {
+    /// Over TLS alone there is none but the word `radsec`.
+    var needsNoSecret: Bool { addresses?.isEmpty != false && certificates?.isEmpty == false }
+
     /// 32 characters of 62: 190 bits, and no character that a gateway's form would mistake.
     static func randomSecret(_ random: any RandomNumberGenerator) -> SecretText {
         var random = random
@@ -83,21 +85,12 @@ extension Operations {
 
     /// What cannot stand beside the clients that are there.
     func check(_ settings: ClientSettings, against clients: [Client]) throws {
-        guard !settings.secret.isEmpty else {
-            throw Refusal(.invalid, "The shared secret is empty.", remedy: "Give one line on standard input.", place: "secret")
-        }
-        guard settings.secret.count >= 8 else {
+        if !settings.secret.isEmpty || !settings.addresses.isEmpty { try Self.check(settings.secret) }
+        for other in clients where other.name != settings.name {
+            guard let taken = settings.certificates.first(where: { other.settings.certificates.contains($0) }) else { continue }
             throw Refusal(
-                .invalid, "The shared secret has only \(Words.count(settings.secret.count, "byte")).",
-                remedy: "Use at least 8, better 16 or more; --generate-secret makes a strong one.", place: "secret")
-        }
-        let isClean = settings.secret.reveal { bytes in
-            !bytes.contains { $0 < 0x20 || $0 == 0x7F } && bytes.first != 0x20 && bytes.last != 0x20
-        }
-        guard isClean, settings.secret.count <= 253 else {
-            throw Refusal(
-                .invalid, "The shared secret is longer than 253 bytes, begins or ends with a blank, or holds a control character.",
-                remedy: "Gateways could not be given the same one; choose another.", place: "secret")
+                .conflict, "The certificate \(taken) belongs to client `\(other.name)` already.",
+                remedy: "Two clients cannot be told apart by it; change `\(other.name)` first.", place: "certificate")
         }
         if let scheme = settings.schemesWithoutPassword(kept: try records.passwordKeeping().schemes) {
             throw Refusal(
@@ -115,6 +108,27 @@ extension Operations {
             throw Refusal(
                 .conflict, "\(taken) belongs to client `\(other.name)` already.",
                 remedy: "A request could not tell the two apart. Give a longer prefix, or change `\(other.name)` first.", place: "address")
+        }
+    }
+}
+
+extension Operations {
+    private static func check(_ secret: Secret) throws(Refusal) {
+        guard !secret.isEmpty else {
+            throw Refusal(.invalid, "The shared secret is empty.", remedy: "Give one line on standard input.", place: "secret")
+        }
+        guard secret.count >= 8 else {
+            throw Refusal(
+                .invalid, "The shared secret has only \(Words.count(secret.count, "byte")).",
+                remedy: "Use at least 8, better 16 or more; --generate-secret makes a strong one.", place: "secret")
+        }
+        let isClean = secret.reveal { bytes in
+            !bytes.contains { $0 < 0x20 || $0 == 0x7F } && bytes.first != 0x20 && bytes.last != 0x20
+        }
+        guard isClean, secret.count <= 253 else {
+            throw Refusal(
+                .invalid, "The shared secret is longer than 253 bytes, begins or ends with a blank, or holds a control character.",
+                remedy: "Gateways could not be given the same one; choose another.", place: "secret")
         }
     }
 }
@@ -190,6 +204,7 @@ extension ClientSettings {
         compare("automatic-push", \.automaticPush, word)
         compare("profile", \.profile) { $0 }
         compare("probe-user", \.probeUser) { $0 ?? "none" }
+        compare("certificate", \.certificates) { $0.isEmpty ? "none" : $0.map(\.description).joined(separator: ", ") }
         compare("protocol", \.schemes) { $0.schemes.map(\.rawValue).joined(separator: ", ") }
         compare("reply", \.reply, \.words)
         compare("tags", \.tags) { $0.isEmpty ? "none" : $0.joined(separator: ", ") }

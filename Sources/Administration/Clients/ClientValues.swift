@@ -38,6 +38,8 @@ package struct ClientView: Codable, Sendable, Equatable {
     package var automaticPush: Bool
     package var protocols: [String]
     package var probeUser: String?
+    /// By which certificates it is known over TLS.
+    package var certificates: [String]
     package var isEnabled: Bool
     /// What policies may name it by.
     package var tags: [String]
@@ -74,6 +76,8 @@ package struct ClientChoices: Codable, Sendable, Equatable {
     package var probeUser: String?
     /// `pap`, `chap`, `ms-chap`, `ms-chap-v2`; replaces all.
     package var protocols: [String]?
+    /// `name:gw1.example.org`, `sha256:…`; replaces all. Empty: none.
+    package var certificates: [String]?
     package var isEnabled: Bool?
     /// Empty: none.
     package var tags: [String]?

@@ -32,7 +32,8 @@ extension ShowClient {
             fixedLengthTail: settings.fixedLengthTail, concealFactor: settings.concealFactor, helpfulMessages: settings.helpfulMessages,
             nameStripping: settings.nameStripping.rawValue, retryTimeout: settings.retryTimeout, retryTries: settings.retryTries,
             rejoin: settings.rejoin, automaticPush: settings.automaticPush, protocols: settings.schemes.schemes.map(\.rawValue),
-            probeUser: settings.probeUser, isEnabled: settings.isEnabled, tags: settings.tags, reply: settings.reply)
+            probeUser: settings.probeUser, certificates: settings.certificates.map(\.description), isEnabled: settings.isEnabled,
+            tags: settings.tags, reply: settings.reply)
         if !settings.isEnabled {
             view.warnings.append("Disabled: its requests get no answer. `sallyport client set \(client.name) --enable` takes it up again.")
         }
@@ -46,6 +47,7 @@ extension ShowClient {
 package enum HowTo {
     /// - Parameter listening: where the node answers; the first counts.
     package static func generic(_ settings: ClientSettings, listening: [String] = []) -> String {
+        if settings.addresses.isEmpty { return radsec(settings).joined(separator: "\n") }
         let timeout = settings.retryTimeout
         let (address, port) = Self.parts(listening.first) ?? (NetworkAddress(v4: 0), "1812")
         if settings.profile == ClientProfile.awsDirectory.name { return awsDirectory(settings, port: port) }
@@ -81,7 +83,20 @@ package enum HowTo {
         {
             lines.append("But first " + remedy)
         }
+        if !settings.certificates.isEmpty { lines += ["", "Or over TLS:", ""] + radsec(settings) }
         return lines.joined(separator: "\n")
+    }
+
+    /// RFC 6614.
+    private static func radsec(_ settings: ClientSettings) -> [String] {
+        [
+            "RadSec server             the name in this host's certificate, as \(settings.name) reaches it",
+            "Port                      that of `radsec.listen`, usually 2083 (TCP)",
+            "Shared secret             radsec",
+            "Its certificate           \(settings.certificates.map(\.description).joined(separator: " or "))",
+            "It must trust             the authority that signed the certificate of this host (`radsec.certificate`)",
+            "Status-Server             on: it is answered",
+        ]
     }
 
     /// In the words of the AWS console.

@@ -50,6 +50,11 @@ extension Finding {
         case coreDumps = "core-dumps"
         case packetsDropped = "packets-dropped"
         case datagramsLost = "datagrams-lost"
+        // RADIUS over TLS
+        case certificateRight = "certificate-right"
+        case certificateEnding = "certificate-ending"
+        case certificateEnded = "certificate-ended"
+        case certificateNotInForce = "certificate-not-in-force"
         // The clock
         case clockRight = "clock-right"
         case clockUnchecked = "clock-unchecked"
@@ -111,18 +116,18 @@ extension Finding {
         package var severity: Severity {
             switch self {
             case .nodeRuns, .settingsRight, .clockRight, .filesRight, .diskRight, .databaseRight, .keyRight, .backupRight, .clientsRight,
-                .usersRight:
+                .usersRight, .certificateRight:
                 .ok
             case .nodeStopped, .coreDumps, .clockUnchecked, .databaseUnchecked, .keyBesideData, .keyChanging, .keyWaiting, .clientsNone,
                 .authenticatorUnproven, .factorAlone, .passwordAlone, .nobodyLetIn, .rangeLarge, .reasonTold, .usersNone, .backupNone:
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
-                .pushUnasked, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld:
+                .pushUnasked, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .certificateEnding:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,
-                .secretDamaged, .secretKnown, .replyUnfit:
+                .secretDamaged, .secretKnown, .replyUnfit, .certificateEnded, .certificateNotInForce:
                 .problem
             }
         }

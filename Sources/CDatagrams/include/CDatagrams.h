@@ -63,6 +63,35 @@ bool datagrams_wait_writable(int socket, int milliseconds);
 /// Waits until one of the sockets (at most 256) has a datagram; false after the time.
 bool datagrams_wait_readable(const int *_Nonnull sockets, size_t count, uint64_t nanoseconds);
 
+/// Streams: all without waiting; every failure is a negative errno.
+
+/// Listens for connections. Returns the socket; `*port` is the bound port afterwards.
+int streams_listen(datagram_address address, bool is_v6, uint16_t *_Nonnull port);
+/// Takes one connection; `*route` says from whom.
+int streams_accept(int listener, datagram_route *_Nonnull route);
+/// Returns how many bytes; 0 at the end.
+long streams_read(int socket, void *_Nonnull bytes, size_t count);
+long streams_write(int socket, const void *_Nonnull bytes, size_t count);
+
+/// One of the descriptors that a poller watches has something to do.
+typedef struct {
+    uint64_t name;
+    bool is_readable;
+    bool is_writable;
+    /// The other side is gone.
+    bool is_broken;
+} poller_event;
+
+int poller_create(void);
+/// Watches a descriptor under a name; `is_new` the first time.
+int poller_watch(int poller, int descriptor, uint64_t name, bool reads, bool writes, bool is_new);
+/// Waits until something can be done; at most 64 at once.
+int poller_wait(int poller, poller_event *_Nonnull events, int capacity, int milliseconds);
+/// A descriptor that becomes readable when it is woken.
+int waker_create(void);
+void waker_wake(int waker);
+void waker_clear(int waker);
+
 /// A latch that one thread waits on: counting semaphore with a time limit.
 typedef struct datagram_latch datagram_latch;
 datagram_latch *_Nullable datagram_latch_create(void);

@@ -146,6 +146,7 @@ extension Records {
             .flag(settings.automaticPush), .flag(settings.bindBeforeCode), .flag(settings.isEnabled),
             .text(settings.tags.joined(separator: " ")), .text(settings.schemes.schemes.map(\.rawValue).joined(separator: " ")),
             .text(settings.profile), .text(settings.probeUser), .text(ReplyBody.json(settings.reply)),
+            .text(settings.certificates.map(\.description).joined(separator: " ")),
         ]
     }
 
@@ -178,6 +179,7 @@ extension Records {
         settings.probeUser = try row.textIfAny(20)
         guard let reply = ReplyBody.settings(try row.text(21)) else { throw .unexpectedValue(21) }
         settings.reply = reply
+        settings.certificates = try row.text(22).split(separator: " ").compactMap { CertificateRule(String($0)) }
         return settings
     }
 }
@@ -191,8 +193,8 @@ extension SQL {
         """
         INSERT INTO client (name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
             helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags, schemes,
-            profile, probe_user, reply)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)
+            profile, probe_user, reply, certificates)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)
         ON CONFLICT DO NOTHING RETURNING id
         """)
     static let updateClient = SQL(
@@ -200,14 +202,14 @@ extension SQL {
         UPDATE client SET name = ?1, secret = ?2, message_authenticator = ?3, requirement = ?4, asking = ?5, separator = ?6,
             fixed_length_tail = ?7, conceal_factor = ?8, helpful_messages = ?9, name_stripping = ?10, retry_timeout = ?11,
             retry_tries = ?12, rejoin = ?13, automatic_push = ?14, bind_before_code = ?15, is_enabled = ?16, tags = ?17,
-            schemes = ?18, profile = ?19, probe_user = ?20, reply = ?21
-        WHERE id = ?22
+            schemes = ?18, profile = ?19, probe_user = ?20, reply = ?21, certificates = ?22
+        WHERE id = ?23
         """)
     fileprivate static let clients = SQL(
         """
         SELECT id, name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
             helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags,
-            schemes, profile, probe_user, reply
+            schemes, profile, probe_user, reply, certificates
         FROM client ORDER BY name
         """)
     static let setClientSecret = SQL("UPDATE client SET secret = ?2 WHERE id = ?1")

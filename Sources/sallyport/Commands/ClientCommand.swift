@@ -60,6 +60,12 @@ struct ClientFlags: ParsableArguments {
         help: ArgumentHelp("A name that is refused without a word in the trail: what the product asks about; or none.", valueName: "name"))
     var probeUser: String?
     @Option(
+        name: .customLong("certificate"),
+        help: ArgumentHelp(
+            "By which certificate it is known over TLS: name:gw1.example.org or sha256:…; can be repeated, replaces all.", valueName: "rule"
+        ))
+    var certificates: [String] = []
+    @Option(
         name: .customLong("tag"),
         help: ArgumentHelp("A word that policies may name it by; can be repeated, replaces all.", valueName: "tag"))
     var tags: [String] = []
@@ -85,6 +91,7 @@ struct ClientFlags: ParsableArguments {
         choices.automaticPush = automaticPush?.isOn
         choices.probeUser = probeUser
         choices.protocols = protocols.isEmpty ? nil : protocols
+        choices.certificates = certificates.isEmpty ? nil : certificates
         choices.tags = tags.isEmpty ? nil : tags
         choices.reply = try reply.settings
         if disable { choices.isEnabled = false }
@@ -105,6 +112,7 @@ extension ClientCommand {
                   sallyport client add office --address 192.0.2.7 --generate-secret
                   pass show radius/office | sallyport client add office --address 10.20.0.0/16 --secret-stdin
                   sallyport client add aws --address 10.0.1.5 --address 10.0.2.5 --generate-secret --profile aws-directory
+                  sallyport client add branch --certificate name:gw.branch.example.org
                 """)
 
         @Argument(help: "Its name: lower case letters, digits, -, _ and dots.") var name: String
@@ -203,12 +211,14 @@ extension ClientCommand {
         @Flag(help: "Answer its requests again.") var enable = false
         @Flag(help: "Take all tags away.") var noTags = false
         @Flag(help: "Take all reply attributes away.") var noReply = false
+        @Flag(help: "Do not know it by certificates any more.") var noCertificates = false
         @OptionGroup(title: "Client options") var flags: ClientFlags
         @OptionGroup var options: GlobalOptions
 
         func validate() throws {
             if noTags, !flags.tags.isEmpty { throw ValidationError("Use one of --tag and --no-tags.") }
             if noReply, !flags.reply.reply.isEmpty { throw ValidationError("Use one of --reply and --no-reply.") }
+            if noCertificates, !flags.certificates.isEmpty { throw ValidationError("Use one of --certificate and --no-certificates.") }
             if enable, flags.disable { throw ValidationError("Use one of --enable and --disable.") }
         }
 
@@ -217,6 +227,7 @@ extension ClientCommand {
             if enable { choices.isEnabled = true }
             if noTags { choices.tags = [] }
             if noReply { choices.reply = [] }
+            if noCertificates { choices.certificates = [] }
             let request = SetClient(client: client, name: name, choices: choices, generateSecret: flags.generateSecret)
             try ClientCommand.show(try await node.perform(request), output)
         }
@@ -237,7 +248,7 @@ extension ClientCommand {
         func run(_ node: NodeConnection, _ output: Output) async throws {
             let client = try await node.perform(ShowClient(name: name))
             try options.prompts.confirm(
-                "Remove client \(client.name) (\(client.addresses.joined(separator: ", ")))? Nobody can log in through it then.",
+                "Remove client \(client.name) (\((client.addresses + client.certificates).joined(separator: ", ")))? Nobody can log in through it then.",
                 isYes: confirmation.isYes)
             try output.show(try await node.perform(RemoveClient(name: name)))
         }
@@ -280,8 +291,11 @@ extension ClientCommand {
         sheet.add("Status", .status(client.isEnabled ? "active" : "disabled"))
         if client.profile != "generic" { sheet.add("Profile", Span(client.profile)) }
         if !client.tags.isEmpty { sheet.add("Tags", output.list(client.tags)) }
-        sheet.add("Addresses", client.addresses.map { Span($0) })
-        sheet.add("Secret", Span("set; never shown", .soft))
+        if !client.addresses.isEmpty {
+            sheet.add("Addresses", client.addresses.map { Span($0) })
+            sheet.add("Secret", Span("set; never shown", .soft))
+        }
+        if !client.certificates.isEmpty { sheet.add("Certificates", client.certificates.map { Span($0) }) }
         sheet.add("Message-Authenticator", Span(client.messageAuthenticator))
         if !client.pins.isEmpty {
             sheet.add("Pinned sources", client.pins.map { Span("\($0.address) since \(TimeText.full($0.since, output.terminal))") })

@@ -46,7 +46,8 @@ enum SettingsCheck {
 enum PortCheck {
     static func findings(_ settings: Settings, owner: uid_t) -> [Finding] {
         let listeners: [(address: ListenAddress, isUDP: Bool)] =
-            settings.radiusListen.map { ($0, true) } + (settings.webHealth + settings.webMetrics).map { ($0, false) }
+            settings.radiusListen.map { ($0, true) }
+            + (settings.webHealth + settings.webMetrics + settings.radsec.listen).map { ($0, false) }
         let first = ProcessFigures.text("/proc/sys/net/ipv4/ip_unprivileged_port_start").flatMap {
             UInt16($0.trimmingCharacters(in: .whitespacesAndNewlines))
         }

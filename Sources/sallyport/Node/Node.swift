@@ -29,6 +29,8 @@ final class Node: Sendable {
     private let inForce: ChangesInForce
     private let trail: TrailKeeper
     private let disk: DiskWatch?
+    /// Nil without RADIUS over TLS.
+    let radsec: RadSecKeeper?
 
     /// Opens the store and binds nothing yet.
     ///
@@ -64,9 +66,12 @@ final class Node: Sendable {
         let pins = PinKeeper(records: records, logger: Logger(label: "sallyport.radius"))
         var listen = RADIUSSettings(listen: settings.radiusListen.map { UDPEndpoint(address: $0.host, port: $0.port) })
         listen.drainTime = .seconds(5)
+        listen.tls = TLSListenSettings(listen: settings.radsec.listen.map { UDPEndpoint(address: $0.host, port: $0.port) })
         let radius = RADIUSService(
             settings: listen, clients: try Self.clientTable(records, logger), judge: logins, logger: Logger(label: "sallyport.radius"),
             now: NodeClock.now, onPin: { pins.keep($0) })
+        radsec = RadSecKeeper(files: settings.radsec, radius: radius, logger: Logger(label: "sallyport.radsec"))
+        try radsec?.load()
         records.writer.afterGroup { [weak radius] in radius?.flush() }
         deadlines.afterGroup { [weak radius] in radius?.flush() }
         let database = DatabaseLog(logger: Logger(label: "sallyport.database"))
@@ -99,7 +104,10 @@ final class Node: Sendable {
                     throw error
                 }
             }, isServing: true,
-            examine: { [weak radius] in NodeCheck.findings(radius, since: started, now: NodeClock.now()) },
+            examine: { [weak radius, radsec] in
+                let now = NodeClock.now()
+                return NodeCheck.findings(radius, since: started, now: now) + RadSecCheck.findings(radsec, now: now.wall)
+            },
             dataDirectory: settings.dataDirectory)
         ports.replies = replies
         operations = Operations(records: records, ports: ports)
@@ -193,11 +201,22 @@ final class Node: Sendable {
             configuration: ServiceGroupConfiguration(
                 services: services.map { ServiceGroupConfiguration.ServiceConfiguration(service: $0) },
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "sallyport.services")))
+        let reloading = Task { [radsec, logger] in
+            for await _ in await UnixSignalsSequence(trapping: .sighup) {
+                guard let radsec else {
+                    logger.notice("SIGHUP reads certificates again, and this node has none")
+                    continue
+                }
+                radsec.reload(isAsked: true, at: NodeClock.now().wall)
+            }
+        }
+        defer { reloading.cancel() }
         async let stopped: Void = group.run()
         do {
             _ = try await web.bound(.health)
             // Told only now: whoever reads this may send signals, and they are trapped.
             for endpoint in radius.boundAddresses { logger.info("RADIUS answers on udp \(endpoint)") }
+            for endpoint in radius.boundTLSAddresses { logger.info("RADIUS over TLS answers on tcp \(endpoint)") }
             await onReady()
         } catch {
             // What hinders the web listeners is thrown by the group as well.
@@ -217,7 +236,7 @@ final class Node: Sendable {
 
     /// Marks are folded, handles expire and indexes are filled behind; every minute is often enough.
     private func scheduleHousekeeping() {
-        let (records, logger, trail, inForce) = (store.records, logger, trail, inForce)
+        let (records, logger, trail, inForce, radsec) = (store.records, logger, trail, inForce, radsec)
         deadlines.schedule(at: NodeClock.now().uptime + .seconds(60)) { [weak self] moment in
             Task {
                 do {
@@ -227,6 +246,7 @@ final class Node: Sendable {
                 }
                 await trail.everyMinute(at: moment)
                 if let why = inForce.tryAgain() { logger.error("changes are written and not in force", metadata: ["error": "\(why)"]) }
+                radsec?.reload(isAsked: false, at: moment.wall)
                 self?.scheduleHousekeeping()
             }
         }

@@ -63,6 +63,9 @@ struct NodeFigures: Sendable {
         "sallyport_radius_requests_total": "Datagrams read, whoever sent them.",
         "sallyport_radius_duplicates_total": "Retransmissions: of a request being decided (swallowed) or answered (answered again).",
         "sallyport_radius_replies_total": "Replies sent by code, retransmissions among them.",
+        "sallyport_radsec_connections": "Gateways' connections by TLS that are open.",
+        "sallyport_radsec_connections_total": "Connections by TLS that came about.",
+        "sallyport_radsec_refused_total": "Connections by TLS that were refused, by cause.",
         "sallyport_radius_dropped_total": "Datagrams that got no answer, by cause.",
         "sallyport_radius_answer_seconds": "Time from reading a request to its reply; under load every eighth is timed.",
     ]

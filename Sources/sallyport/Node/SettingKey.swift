@@ -47,6 +47,27 @@ extension SettingKey {
     static let radiusListen = SettingKey(
         name: "radius.listen", kind: .addresses, standard: ["0.0.0.0:1812", "[::]:1812"],
         meaning: "RADIUS authentication over UDP.")
+    static let radsecListen = SettingKey(
+        name: "radsec.listen", kind: .addresses, standard: [],
+        meaning: "RADIUS over TLS ([RadSec](../gateways/radsec.md)), as `[\"0.0.0.0:2083\", \"[::]:2083\"]`. Empty: no listener.")
+    static let radsecCertificate = SettingKey(
+        name: "radsec.certificate", kind: .text, standard: ["none"],
+        meaning: """
+            PEM file of this host's certificate, which gateways see: its own first, then those that lead to its root. It is read again within \
+            a minute when it changes, and at SIGHUP, as the other files of this section.
+            """)
+    static let radsecKey = SettingKey(
+        name: "radsec.key", kind: .text, standard: ["none"],
+        meaning: "PEM file of the key that belongs to it, without a passphrase; only this user should be able to read it.")
+    static let radsecClientCA = SettingKey(
+        name: "radsec.client-ca", kind: .text, standard: ["none"],
+        meaning: "PEM file of the authorities that sign gateways' certificates; `none`: gateways are known by fingerprints alone.")
+    static let radsecRevoked = SettingKey(
+        name: "radsec.revoked", kind: .text, standard: ["none"],
+        meaning: """
+            PEM file of the revocation lists of those authorities; a gateway whose certificate is on one is refused, and so is every one whose \
+            authority has none there or an old one. `none`: nothing is looked up.
+            """)
     static let webHealth = SettingKey(
         name: "web.health", kind: .addresses, standard: ["0.0.0.0:8080"],
         meaning: "`/livez` and `/readyz` over plain HTTP, without detail. Empty: no listener.")
@@ -80,8 +101,8 @@ extension SettingKey {
 
     /// In the order of the file.
     static let all = [
-        dataDirectory, database, masterKeySource, radiusListen, webHealth, webMetrics, auditAnchorFile, auditKeep, auditLargestSize,
-        logLevel, logFormat,
+        dataDirectory, database, masterKeySource, radiusListen, radsecListen, radsecCertificate, radsecKey, radsecClientCA,
+        radsecRevoked, webHealth, webMetrics, auditAnchorFile, auditKeep, auditLargestSize, logLevel, logFormat,
     ]
 }
 
@@ -111,7 +132,7 @@ extension SettingKey {
 
             """
         for key in all {
-            let standard = key.standard.map { "`\($0)`" }.joined(separator: ", ")
+            let standard = key.standard.isEmpty ? "`[]`" : key.standard.map { "`\($0)`" }.joined(separator: ", ")
             let choices =
                 if case .choice(let choices) = key.kind { " One of " + choices.map { "`\($0)`" }.joined(separator: ", ") + "." } else { "" }
             page += """

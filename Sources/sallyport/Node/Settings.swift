@@ -31,6 +31,7 @@ struct Settings: Sendable, Equatable {
     var database: Database
     var masterKeySource: MasterKeySource
     var radiusListen: [ListenAddress]
+    var radsec: RadSecFiles
     var webHealth: [ListenAddress]
     var webMetrics: [ListenAddress]
     /// Absolute; nil: none.
@@ -92,6 +93,7 @@ extension Settings {
         var settings = try Settings(layers: layers)
         settings.warnings = SettingsLayer.warnings(environment: environment)
         try settings.checkListeners()
+        try settings.radsec.check()
         try settings.checkAnchorFile()
         return settings
     }
@@ -103,6 +105,10 @@ extension Settings {
             database = try Self.database(reader.requiredString(forKey: ConfigKey(SettingKey.database.name)))
             masterKeySource = try Self.masterKeySource(reader.requiredString(forKey: ConfigKey(SettingKey.masterKeySource.name)))
             radiusListen = try Self.addresses(reader, .radiusListen)
+            radsec = RadSecFiles(
+                listen: try Self.addresses(reader, .radsecListen), certificate: try Self.file(reader, .radsecCertificate),
+                key: try Self.file(reader, .radsecKey), clientCA: try Self.file(reader, .radsecClientCA),
+                revoked: try Self.file(reader, .radsecRevoked))
             webHealth = try Self.addresses(reader, .webHealth)
             webMetrics = try Self.addresses(reader, .webMetrics)
             auditAnchorFile = try Self.anchorFile(reader.requiredString(forKey: ConfigKey(SettingKey.auditAnchorFile.name)))
@@ -123,6 +129,12 @@ extension Settings {
 
     private static func addresses(_ reader: ConfigReader, _ key: SettingKey) throws -> [ListenAddress] {
         try reader.requiredStringArray(forKey: ConfigKey(key.name)).map { try ListenAddress($0) }
+    }
+
+    /// Absolute; nil for `none`.
+    private static func file(_ reader: ConfigReader, _ key: SettingKey) throws -> String? {
+        let path = try reader.requiredString(forKey: ConfigKey(key.name))
+        return path == "none" ? nil : absolute(path)
     }
 
     private static func absolute(_ path: String) -> String {

@@ -24,6 +24,23 @@ struct SettingsFlags: ParsableArguments {
         name: .customLong("radius-listen"), help: ArgumentHelp("RADIUS over UDP; addresses, separated by commas.", valueName: "addresses"))
     var radiusListen: String?
 
+    @Option(
+        name: .customLong("radsec-listen"), help: ArgumentHelp("RADIUS over TLS; addresses, separated by commas.", valueName: "addresses"))
+    var radsecListen: String?
+
+    @Option(name: .customLong("radsec-certificate"), help: ArgumentHelp("This host's certificate and its chain, PEM.", valueName: "file"))
+    var radsecCertificate: String?
+
+    @Option(name: .customLong("radsec-key"), help: ArgumentHelp("The certificate's key, PEM.", valueName: "file"))
+    var radsecKey: String?
+
+    @Option(
+        name: .customLong("radsec-client-ca"), help: ArgumentHelp("Who signs gateways' certificates, PEM; or none.", valueName: "file"))
+    var radsecClientCA: String?
+
+    @Option(name: .customLong("radsec-revoked"), help: ArgumentHelp("Revocation lists, PEM; or none.", valueName: "file"))
+    var radsecRevoked: String?
+
     @Option(name: .customLong("web-health"), help: ArgumentHelp("/livez and /readyz; empty for none.", valueName: "addresses"))
     var webHealth: String?
 
@@ -54,7 +71,9 @@ struct SettingsFlags: ParsableArguments {
     var values: [String: String] {
         let typed: [(SettingKey, String?)] = [
             (.dataDirectory, dataDirectory), (.database, database), (.masterKeySource, masterKeySource), (.radiusListen, radiusListen),
-            (.webHealth, webHealth), (.webMetrics, webMetrics), (.auditAnchorFile, auditAnchorFile), (.auditKeep, auditKeep),
+            (.radsecListen, radsecListen), (.radsecCertificate, radsecCertificate), (.radsecKey, radsecKey),
+            (.radsecClientCA, radsecClientCA), (.radsecRevoked, radsecRevoked), (.webHealth, webHealth), (.webMetrics, webMetrics),
+            (.auditAnchorFile, auditAnchorFile), (.auditKeep, auditKeep),
             (.auditLargestSize, auditLargestSize), (.logLevel, logLevel), (.logFormat, logFormat),
         ]
         return typed.reduce(into: [:]) { $0[$1.0.name] = $1.1 }

@@ -48,12 +48,12 @@ struct ApplyFile {
     static let clientKeys = [
         "address", "secret", "profile", "tags", "message-authenticator", "require", "ask", "separator", "fixed-length-tail",
         "conceal-factor", "helpful-messages", "strip", "retry-timeout", "retry-tries", "rejoin", "automatic-push", "protocols",
-        "probe-user", "enabled", "reply",
+        "probe-user", "certificate", "enabled", "reply",
     ]
 
     private func client(_ entry: YAMLReader.Entry) throws -> Blueprint.Client {
         let what = "Client \(SafeText.line(entry.key))"
-        let keys = try reader.entries(entry.value, what, keys: Self.clientKeys, coming: ["api-token", "certificate"])
+        let keys = try reader.entries(entry.value, what, keys: Self.clientKeys, coming: ["api-token"])
         func text(_ key: String) throws -> String? { try keys[key].map { try reader.text($0.value, key) } }
         func list(_ key: String) throws -> [String]? { try keys[key].map { try reader.list($0.value, key).map(\.text) } }
         func isOn(_ key: String) throws -> Bool? { try keys[key].map { try reader.isOn($0.value, key) } }
@@ -77,6 +77,7 @@ struct ApplyFile {
         choices.automaticPush = try isOn("automatic-push")
         choices.protocols = try list("protocols")
         choices.probeUser = try text("probe-user")
+        choices.certificates = try list("certificate") ?? []
         choices.isEnabled = try isOn("enabled")
         choices.reply = try keys["reply"].map { try reply($0.value) } ?? []
         return Blueprint.Client(name: entry.key, place: reader.place(entry.keyNode), choices: choices)

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is done with a decoded packet and with its answer, whatever way they take. Generic, so that no packet pays for the choice.
+
+import LoginEngine
+import RADIUS
+
+/// A request that is being decided.
+struct Waiting<Route: Sendable>: Sendable {
+    let packet: Packet
+    let entry: ClientEntry
+    let route: Route
+    let ticket: DuplicateCache.Ticket
+    /// Nil: not timed.
+    let read: Timestamp?
+}
+
+/// A way in: it knows what is pending there, and how answers leave.
+protocol RequestListener: AnyObject, Sendable {
+    /// How a reply finds back.
+    associatedtype Route: Sendable
+
+    var door: Door { get }
+    /// An answer that is kept already goes out again.
+    func admit(
+        _ key: RequestKey, _ authenticator: Authenticator, isSigned: Bool, by route: Route, at now: Timestamp
+    ) -> DuplicateCache.Admission
+    func forget(_ ticket: DuplicateCache.Ticket)
+    func finish(_ waiting: Waiting<Route>, _ reply: [UInt8])
+    func giveUp(_ waiting: Waiting<Route>, _ reason: DropReason)
+    /// Queues a reply that no login waits for.
+    func queue(_ reply: [UInt8], by route: Route)
+}
+
+extension RequestListener {
+    /// Runs once for each request that was handed to the judge, on any thread.
+    func complete(_ waiting: Waiting<Route>, _ answer: LoginAnswer) {
+        guard case .none(let cause) = answer else {
+            guard let reply = answer.reply(to: waiting.packet, secret: waiting.entry.secret) else {
+                giveUp(waiting, .replyTooLong)
+                return
+            }
+            finish(waiting, reply)
+            return
+        }
+        giveUp(waiting, DropReason(cause))
+    }
+}
+
+/// A packet that was read and decoded.
+struct Arrival<Route: Sendable> {
+    let packet: Packet
+    let entry: ClientEntry
+    let source: NetworkAddress
+    let route: Route
+    let key: RequestKey
+    /// What tells two requests of one key apart: the Request Authenticator, where there is one.
+    let authenticator: Authenticator
+    let now: Timestamp
+    let isTimed: Bool
+}
+
+/// Gathers a batch of new requests for the judge. Lives on the thread of its listener.
+struct RequestIntake<Listener: RequestListener> {
+    enum Outcome {
+        /// Its answer comes later.
+        case waiting
+        /// Answered, or a duplicate.
+        case done
+        case dropped(DropReason)
+    }
+
+    private let listener: Listener
+    private let door: Door
+    private var attempts: [Attempt] = []
+
+    init(_ listener: Listener, capacity: Int) {
+        self.listener = listener
+        door = listener.door
+        attempts.reserveCapacity(capacity)
+    }
+
+    @discardableResult
+    mutating func take(_ arrival: Arrival<Listener.Route>) -> Outcome {
+        let (packet, entry) = (arrival.packet, arrival.entry)
+        let check = PacketCheck(packet, of: entry, from: arrival.source)
+        if let hasMessageAuthenticator = check.countsForPin {
+            let pin = ClientPin(client: entry.client.id, address: arrival.source)
+            door.notePin(pin, hasMessageAuthenticator: hasMessageAuthenticator, at: arrival.now)
+        }
+        if let reason = check.drop { return drop(arrival, reason) }
+        if packet.code == .statusServer {
+            // RFC 5997 §4.2: cheap to make, so nothing is kept of it.
+            if let reply = statusReply(to: packet, secret: entry.secret) { listener.queue(reply, by: arrival.route) }
+            return .done
+        }
+        // A wrong Message-Authenticator has been dropped before.
+        let isSigned = packet.contains(.messageAuthenticator)
+        switch listener.admit(arrival.key, arrival.authenticator, isSigned: isSigned, by: arrival.route, at: arrival.now) {
+        case .inProgress:
+            door.counters.duplicatesInProgress.add()
+            return .done
+        case .answered:
+            door.counters.duplicatesAnswered.add()
+            return .done
+        case .overloaded:
+            return drop(arrival, .overloaded)
+        case .outranked:
+            return drop(arrival, .unsignedReplacement)
+        case .fresh(let ticket, let abandoned):
+            if let abandoned { abandon(abandoned) }
+            return attempt(arrival, ticket)
+        }
+    }
+
+    private mutating func attempt(_ arrival: Arrival<Listener.Route>, _ ticket: DuplicateCache.Ticket) -> Outcome {
+        guard let request = AccessRequest(arrival.packet, of: arrival.entry, from: arrival.source) else {
+            listener.forget(ticket)
+            return drop(arrival, .noProof)
+        }
+        if request.secretLooksWrong { door.hintAtSecret(from: arrival.source, of: arrival.entry, at: arrival.now) }
+        let waiting = Waiting(
+            packet: arrival.packet, entry: arrival.entry, route: arrival.route, ticket: ticket, read: arrival.isTimed ? arrival.now : nil)
+        attempts.append(
+            Attempt(request: request.login, waiter: ticket.waiter) { [listener] answer in listener.complete(waiting, answer) })
+        return .waiting
+    }
+
+    /// Nobody waits for this answer any more.
+    mutating func abandon(_ waiter: UInt64) {
+        // The judge must have heard of a waiter before it hears that it is gone.
+        if attempts.contains(where: { $0.waiter == waiter }) { handOver() }
+        door.judge.abandon(waiter: waiter)
+    }
+
+    /// All new requests so far, to the judge.
+    mutating func handOver() {
+        guard !attempts.isEmpty else { return }
+        door.judge.attempt(attempts)
+        attempts.removeAll(keepingCapacity: true)
+    }
+
+    private func drop(_ arrival: Arrival<Listener.Route>, _ reason: DropReason) -> Outcome {
+        door.drop(reason, from: arrival.source, of: arrival.entry, at: arrival.now)
+        return .dropped(reason)
+    }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The files of RADIUS over TLS: what they hold when they are read, and whether they have changed since.
+
+import Foundation
+import TLS
+import WebDoor
+
+struct RadSecFiles: Sendable, Equatable {
+    var listen: [ListenAddress] = []
+    /// Absolute, all of them; nil: none.
+    var certificate: String?
+    var key: String?
+    var clientCA: String?
+    var revoked: String?
+
+    /// Nobody has larger ones; something else was named by mistake.
+    static let largestFile = 16 << 20
+
+    /// What belongs together.
+    func check() throws(SettingsError) {
+        guard !listen.isEmpty else { return }
+        guard certificate != nil, key != nil else {
+            throw SettingsError(description: "radsec.listen: needs radsec.certificate and radsec.key, which gateways know this host by")
+        }
+    }
+
+    /// - Throws: `SettingsError`, which names the key and the file, and never what is in it.
+    func read() throws(SettingsError) -> TLSSettings {
+        var settings = TLSSettings()
+        settings.certificates = try contents(certificate, SettingKey.radsecCertificate)
+        settings.key = try contents(key, SettingKey.radsecKey)
+        settings.peerAuthorities = try contents(clientCA, SettingKey.radsecClientCA)
+        settings.revocations = try contents(revoked, SettingKey.radsecRevoked)
+        return settings
+    }
+
+    private func contents(_ path: String?, _ key: SettingKey) throws(SettingsError) -> [UInt8] {
+        guard let path else { return [] }
+        do {
+            let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: path, isDirectory: false))
+            defer { try? handle.close() }
+            guard let data = try handle.read(upToCount: Self.largestFile + 1), !data.isEmpty else {
+                throw SettingsError(description: "\(key.name): \(path) is empty")
+            }
+            guard data.count <= Self.largestFile else { throw SettingsError(description: "\(key.name): \(path) is larger than 16 MiB") }
+            return Array(data)
+        } catch let error as SettingsError {
+            throw error
+        } catch {
+            let reason = FileManager.default.fileExists(atPath: path) ? "cannot be read by this user" : "does not exist"
+            throw SettingsError(description: "\(key.name): \(path) \(reason)")
+        }
+    }
+
+    /// Changes whenever one of the files does.
+    var mark: [String] {
+        [certificate, key, clientCA, revoked].map { path in
+            guard let path, let found = try? FileManager.default.attributesOfItem(atPath: path) else { return "" }
+            return "\(found[.modificationDate] ?? "") \(found[.size] ?? "") \(found[.systemFileNumber] ?? "")"
+        }
+    }
+}
