@@ -87,10 +87,11 @@ extension Records {
                 signing: chain.signing,
                 anchors: AnchorCheck(kept + anchors, chain: own.chain, keys: keys.map { $0 + own.known } ?? own.known))
             // The head first: what is written after it does not matter.
-            let results = try database.read([Statement(.readHead), Statement(.readBase)])
+            let results = try database.read([Statement(.readHead), Statement(.readBase), Statement(.erasures)])
             let base = try results[1].first.map { row throws(DatabaseError) in try CutMark(row) }
             var found = IndexCheck(after: base?.head.seq ?? 0, upTo: index.watermark)
-            try check.begin(results[0].first, after: base)
+            let erasing = try results[2].map { row throws(DatabaseError) in try row.integer(0) }
+            try check.begin(results[0].first, after: base, erasing: Set(erasing))
             var from: Int64 = .min
             while true {
                 let results = try database.read([
@@ -156,6 +157,7 @@ struct ChainCheck {
 
     private let signing: ChainSigning
     private var anchors: AnchorCheck
+    private var erasures = ErasureCheck()
     private var expected: Int64 = 1
     /// What the last group may have ended with: two, where what it says and what it leads to differ. That is told of it, and not of the next.
     private var previous = [EventChain.origin]
@@ -170,7 +172,8 @@ struct ChainCheck {
     /// - Parameters:
     ///   - row: the head record.
     ///   - base: where retention has cut.
-    mutating func begin(_ row: Row?, after base: CutMark?) throws(DatabaseError) {
+    ///   - users: who is being erased, read together with the head record.
+    mutating func begin(_ row: Row?, after base: CutMark?, erasing users: Set<Int64>) throws(DatabaseError) {
         if let base {
             report.base = base.head.seq
             expected = base.head.seq + 1
@@ -180,6 +183,7 @@ struct ChainCheck {
             }
         }
         anchors.begin(after: EventChain.Head(seq: expected - 1, hash: previous[0]))
+        erasures.begin(rows: users, head: try row?.integer(0) ?? 0, after: report.base)
         guard let row else { return }
         let head = EventChain.Head(seq: try row.integer(0), hash: try row.blob(1))
         recorded = head
@@ -246,6 +250,7 @@ struct ChainCheck {
             report.last = max(report.last ?? decoded.event.at, decoded.event.at)
             // What a changed line commits to says nothing of the fields beside it.
             if isChanged { continue }
+            erasures.take(decoded)
             if let value = decoded.subjectCommitment { commitments.append((seq, .subject, value)) }
             if let value = decoded.actorCommitment { commitments.append((seq, .actor, value)) }
         }
@@ -296,6 +301,7 @@ struct ChainCheck {
     mutating func end(_ row: Row?) throws(DatabaseError) {
         let last = expected - 1
         defer {
+            for finding in erasures.end(last: last) { find(finding.kind, finding.lines, finding.text) }
             for finding in anchors.end(last: last) { find(finding.kind, finding.lines, finding.text) }
             report.anchors = anchors.checked
             report.lastAnchor = anchors.newest

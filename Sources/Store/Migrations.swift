@@ -404,7 +404,15 @@ extension Migration {
             ALTER TABLE client ADD COLUMN certificates TEXT COLLATE "C" NOT NULL DEFAULT '';
             """#)
 
-    static let postgres: [Migration] = [postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8, postgres9]
+    private static let postgres10 = Migration(
+        number: 10, name: "erasure-seal",
+        checksum: "d7c6b77ef26a0be88a6b5f9fa5f4d95bd7105ca64256719e286afe93ae9296c2",
+        script: #"""
+            -- The row's other columns, sealed: only a node that holds the master key can ask for an erasure.
+            ALTER TABLE erasure ADD COLUMN seal BYTEA;
+            """#)
+
+    static let postgres: [Migration] = [postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8, postgres9, postgres10]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
         checksum: "8fbae4771e2cfd268d84070c1098b32fad078f96d02ec7874bf04c7763dbf311",
@@ -803,5 +811,13 @@ extension Migration {
             ALTER TABLE client ADD COLUMN certificates TEXT NOT NULL DEFAULT '';
             """#)
 
-    static let sqlite: [Migration] = [sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9]
+    private static let sqlite10 = Migration(
+        number: 10, name: "erasure-seal",
+        checksum: "1a187fa5af47d09c600b6721ebf6015d8f8942c5a4b549036935b992d49844ff",
+        script: #"""
+            -- The row's other columns, sealed: only a node that holds the master key can ask for an erasure.
+            ALTER TABLE erasure ADD COLUMN seal BLOB;
+            """#)
+
+    static let sqlite: [Migration] = [sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9, sqlite10]
 }

@@ -43,6 +43,8 @@ package final class Records: Sendable {
     let spared = Atomic<Int>(0)
     let ring: Mutex<KeyRing>
     let isRotating = Atomic<Bool>(false)
+    /// Rows of `erasure` that nobody asked for, by user, with the time that they name.
+    let unasked = Mutex<[Int64: Timestamp]>([:])
     let rotationProbe: (@Sendable (KeyRotationStep) throws(StoreError) -> Void)?
     private let recoveryKey: HMAC<SHA256>
 
@@ -98,6 +100,7 @@ package final class Records: Sendable {
             chain = try EventChain.resume(database, signing: signing)
             marks = try MarkKeeping(database, at: now)
             index = try EventIndex(database, head: chain.head.seq)
+            if schemaBefore > 0, schemaBefore < Erasure.sealedSince { try Erasure.sealAll(in: database, sealing) }
         } catch {
             throw StoreError(error)
         }

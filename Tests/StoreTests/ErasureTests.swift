@@ -57,10 +57,10 @@ import Testing
         try fill(fixture, groups: 150)
         try await begin(fixture)
         #expect(try fixture.records.user(key: "alice") == nil)
-        #expect(try await fixture.change { try await $0.continueErasures(settledBefore: start, at: start) } == 0)
+        #expect(try await fixture.change { try await $0.continueErasures(settledBefore: start, at: start) }.ended == 0)
         // Under way when it began, and written behind it.
         try fill(fixture, groups: 1)
-        #expect(try await fixture.change { try await $0.continueErasures(settledBefore: start + .seconds(1), at: start) } == 1)
+        #expect(try await fixture.change { try await $0.continueErasures(settledBefore: start + .seconds(1), at: start) }.ended == 1)
         try check(fixture)
         let last = try fixture.records.events(EventFilter(limit: 1))[0].event
         // The user's own event, and two of each group.
@@ -68,7 +68,7 @@ import Testing
         // What is written about that name afterwards is not theirs.
         fixture.records.remember(.event(Event(.loginRejected, at: start, subject: PersonalFields([.init("name", "alice")]))))
         fixture.records.writer.commitNow()
-        #expect(try await fixture.change { try await $0.continueErasures(settledBefore: start + .seconds(1), at: start) } == 0)
+        #expect(try await fixture.change { try await $0.continueErasures(settledBefore: start + .seconds(1), at: start) }.ended == 0)
         #expect(try fixture.records.events(EventFilter(limit: 1))[0].event.subject["name"] == "alice")
     }
 
@@ -138,5 +138,103 @@ import Testing
             writes += 1
         }
         #expect(writes > 4)
+    }
+
+    // MARK: Rows that no node wrote
+
+    private func proceed(_ fixture: Fixture) async throws -> ErasureProgress {
+        try await fixture.change { try await $0.continueErasures(settledBefore: start + .seconds(1), at: start + .seconds(2)) }
+    }
+
+    private func names(_ fixture: Fixture) throws -> [String?] {
+        try fixture.records.events(EventFilter(limit: .max)).filter { $0.event.kind == .loginRejected }.map { $0.event.subject["name"] }
+    }
+
+    private func plant(_ fixture: Fixture, requested: Int64) throws {
+        try fixture.tamper(
+            "INSERT INTO erasure (\"user\", requested, keys, position, events) VALUES (?1, ?2, 'carol', 0, 0)",
+            [.integer(fixture.user), .integer(requested)])
+    }
+
+    @Test(arguments: TestDatabases.all) func plantedRowErasesNothingAndIsTold(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        try fill(fixture, groups: 3)
+        let before = try names(fixture)
+        try plant(fixture, requested: 0)
+        #expect(try await proceed(fixture) == ErasureProgress(refused: [fixture.user]))
+        // Told once, and refused all the same.
+        #expect(try await proceed(fixture) == ErasureProgress())
+        #expect(try names(fixture) == before)
+        var filter = EventFilter(limit: 1)
+        filter.kinds = [.userErased]
+        #expect(try fixture.records.events(filter) == [])
+        let findings = try fixture.records.verifyChain().findings
+        #expect(findings.map(\.kind) == [.personal] && findings[0].text.contains("user \(fixture.user)"), "\(findings)")
+        // It does not keep the true one from beginning.
+        try await begin(fixture)
+        #expect(try await proceed(fixture).ended == 1)
+        #expect(try fixture.records.verifyChain().findings == [])
+        // Nor does it come back behind its end.
+        try plant(fixture, requested: 5)
+        #expect(try await proceed(fixture) == ErasureProgress(refused: [fixture.user]))
+        #expect(try fixture.records.verifyChain().findings.map(\.kind) == [.personal])
+        #expect(try names(fixture).contains("carol"))
+    }
+
+    @Test(arguments: TestDatabases.all, ["keys = 'alice carol'", "seal = NULL, keys = 'carol'", "position = 9999"])
+    func changedRowReachesNobodyElseAndIsNotSkipped(_ kind: TestDatabases, _ change: String) async throws {
+        let fixture = try await Fixture(kind)
+        try fill(fixture, groups: 3)
+        try await begin(fixture)
+        try fixture.tamper("UPDATE erasure SET \(change.replacing(" c", with: "\nc"))")
+        #expect(try await proceed(fixture).ended == 1)
+        let left = try names(fixture)
+        #expect(left.count(where: { $0 == "carol" }) == 3 && !left.contains("Alice"))
+    }
+
+    @Test(arguments: TestDatabases.all) func endWithoutABeginningIsTold(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        let end = Event(.userErased, at: start, user: fixture.user, details: [.init("events", "3")])
+        fixture.records.remember(.event(end))
+        fixture.records.writer.commitNow()
+        let findings = try fixture.records.verifyChain().findings
+        #expect(findings.map(\.kind) == [.personal] && findings[0].seq == fixture.records.chain.head.seq, "\(findings)")
+    }
+
+    @Test(arguments: TestDatabases.all) func erasureWhoseRowIsTakenAwayIsTold(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        try await begin(fixture)
+        #expect(try fixture.records.verifyChain().findings == [])
+        let begun = fixture.records.chain.head.seq
+        try fixture.tamper("DELETE FROM erasure")
+        let findings = try fixture.records.verifyChain().findings
+        #expect(findings.map(\.kind) == [.personal] && findings[0].seq == begun, "\(findings)")
+    }
+
+    @Test(arguments: TestDatabases.all) func erasureOfAnEarlierReleaseGoesOn(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        try fill(fixture, groups: 3)
+        try await begin(fixture)
+        // As before the rows were sealed.
+        try fixture.tamper("ALTER TABLE erasure DROP COLUMN seal")
+        try fixture.tamper("DELETE FROM schema_version WHERE number >= \(Erasure.sealedSince)")
+        try fixture.reopen(at: start + .seconds(1))
+        #expect(try fixture.records.erasures().map(\.keys) == [["alice", "alice@example.org"]])
+        #expect(try await proceed(fixture).ended == 1)
+        try check(fixture)
+    }
+
+    @Test(arguments: TestDatabases.all) func erasureGoesOnUnderANewMasterKey(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        try fill(fixture, groups: 3)
+        try await begin(fixture)
+        _ = try await fixture.change { records in
+            try await records.rotateKey(
+                at: start, begun: { _ in Event(.keyRotationBegun, at: start) }, done: { _ in Event(.keyRotated, at: start) })
+        }
+        try fixture.reopen(at: start + .seconds(1))
+        #expect(try fixture.records.erasures().map(\.keys) == [["alice", "alice@example.org"]])
+        #expect(try await proceed(fixture).ended == 1)
+        try check(fixture)
     }
 }

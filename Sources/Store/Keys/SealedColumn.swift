@@ -12,7 +12,7 @@ struct SealedColumn: Sendable {
     let countUnder: SQL
     let place: @Sendable (Int64, Int64?) -> SealedPlace
 
-    static let all = [password, ntHash, clearPassword, factor, client, olderKey]
+    static let all = [password, ntHash, clearPassword, factor, client, olderKey, erasure]
 
     private static let password = SealedColumn(
         select: SQL("SELECT id, password_hash, id FROM \"user\" WHERE id > ?1 AND password_hash IS NOT NULL ORDER BY id LIMIT ?2"),
@@ -49,6 +49,12 @@ struct SealedColumn: Sendable {
         update: SQL("UPDATE master_key SET subkeys = ?2 WHERE id = ?1"),
         countUnder: SQL("SELECT count(*) FROM master_key WHERE substr(subkeys, 1, 5) = ?1"),
         place: { row, _ in .olderKey(row) })
+
+    private static let erasure = SealedColumn(
+        select: SQL("SELECT \"user\", seal, \"user\" FROM erasure WHERE \"user\" > ?1 AND seal IS NOT NULL ORDER BY \"user\" LIMIT ?2"),
+        update: SQL("UPDATE erasure SET seal = ?2 WHERE \"user\" = ?1"),
+        countUnder: SQL("SELECT count(*) FROM erasure WHERE substr(seal, 1, 5) = ?1"),
+        place: { row, _ in .erasure(row) })
 
     static func count(under key: UInt32, in database: any SQLDatabase) throws(DatabaseError) -> Int {
         let head = SQLValue.blob(Sealing.head(key))

@@ -83,6 +83,18 @@ extension Records {
         }
     }
 
+    /// The newest event of a kind about a user; nil also where it does not stand in a group that this database's key has signed.
+    func newestProven(_ kind: EventKind, ofUser user: Int64) throws(DatabaseError) -> ChainedEvent? {
+        var filter = EventFilter(limit: 1)
+        filter.user = user
+        filter.kinds = [kind]
+        guard let found = try search(filter).first, let row = try database.read([Statement(.wholeGroupOf, [.integer(found.seq)])])[0].first
+        else { return nil }
+        let group = try EventGroup(row)
+        guard chain.signing.isGenuine(group) else { return nil }
+        return group.decoded().first { $0.seq == found.seq }
+    }
+
     private func search(_ filter: EventFilter) throws(DatabaseError) -> [EventRecord] {
         var found: [EventRecord] = []
         var groups = GroupCache(database)

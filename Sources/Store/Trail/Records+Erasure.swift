@@ -3,17 +3,13 @@
 // that was killed goes on.
 
 package import LoginEngine
+internal import Synchronization
 
-/// A person who is being erased.
-package struct Erasure: Sendable, Equatable {
-    package var user: Int64
-    package var requested: Timestamp
-    /// `UserName.key` of every name they had.
-    package var keys: Set<String>
-    /// Groups up to it are done.
-    var position: Int64
-    /// From how many events something was taken.
-    package var events: Int
+/// What one look at the erasures that are under way came to.
+package struct ErasureProgress: Sendable, Equatable {
+    package var ended = 0
+    /// Users whose row in `erasure` no event of the trail stands behind: nothing is erased for it. Each is told once in a run.
+    package var refused: [Int64] = []
 }
 
 extension Records {
@@ -25,12 +21,12 @@ extension Records {
     /// Removes the user with names, factors and waiting logins, and begins to erase them from the trail, in one transaction.
     package func beginErasure(ofUser user: Int64, keys: [String], event: Event) async throws(StoreError) {
         let id = SQLValue.integer(user)
+        let erasure = Erasure(user: user, requested: event.at, keys: Set(keys))
         let unit = Unit(
             guarded: [Unit.Guard(Statement(.eraseUserRow, [id]))],
-            then: { _ in
+            then: { [sealing] _ in
                 [
-                    Statement(
-                        .insertErasure, [id, .integer(event.at.microseconds), .text(keys.joined(separator: "\n"))]),
+                    erasure.statement(sealing),
                     // Whatever is kept of them: an hour of handles lies there for retries that are explained late.
                     Statement(.eraseHandles, [id, .integer((event.at - .minutes(70)).microseconds)]),
                     Statement(.raiseRevision),
@@ -48,23 +44,16 @@ extension Records {
     package func erasures() throws(StoreError) -> [Erasure] {
         try read([Statement(.erasures)]) { results throws(DatabaseError) in
             var found: [Erasure] = []
-            for row in results[0] { found.append(try Self.erasure(row)) }
+            for row in results[0] { found.append(try Erasure(row, sealing)) }
             return found
         }
-    }
-
-    private static func erasure(_ row: Row) throws(DatabaseError) -> Erasure {
-        Erasure(
-            user: try row.integer(0), requested: Timestamp(microseconds: try row.integer(1)),
-            keys: Set(try row.text(2).split(separator: "\n").map(String.init)), position: try row.integer(3),
-            events: Int(try row.integer(4)))
     }
 
     /// One step through the trail. It may be taken twice, and by two at once: what is erased already is not there to be taken.
     /// - Returns: whether there is more to look through.
     package func eraseSome(ofUser user: Int64) async throws(StoreError) -> Bool {
         let erasure = try read([Statement(.erasureOf, [.integer(user)])]) { results throws(DatabaseError) in
-            try results[0].first.map { row throws(DatabaseError) in try Self.erasure(row) }
+            try results[0].first.map { row throws(DatabaseError) in try Erasure(row, sealing) }
         }
         guard let erasure else { return false }
         var from = erasure.position
@@ -126,9 +115,11 @@ extension Records {
     }
 
     private func erase(_ found: [Int64: Set<Int64>], of user: Int64, upTo position: Int64) async throws(StoreError) {
-        try await onWriter { [database] () throws(DatabaseError) in
+        try await onWriter { [database, sealing] () throws(DatabaseError) in
+            // Somebody else may have ended it.
+            guard let row = try database.read([Statement(.erasureOf, [.integer(user)])])[0].first else { return }
+            var erasure = try Erasure(row, sealing)
             var statements: [Statement] = []
-            var count = 0
             for (first, seqs) in found.sorted(by: { $0.key < $1.key }) {
                 guard let row = try database.read([Statement(.personalOf, [.integer(first)])])[0].first,
                     let entries = try? PersonalCodec.decode(try row.blob(0)[...], first: first)
@@ -137,10 +128,11 @@ extension Records {
                     let goes = seqs.contains(entry.seq) && (entry.role == .subject || Self.isNameOfUser(entry))
                     if goes { parts.0.append(entry) } else { parts.1.append(entry) }
                 }
-                count += Set(gone.map(\.seq)).count
+                erasure.events += Set(gone.map(\.seq)).count
                 statements.append(Statement(.setPersonal, [.integer(first), .blob(PersonalCodec.encode(kept, first: first))]))
             }
-            statements.append(Statement(.advanceErasure, [.integer(user), .integer(position), .integer(Int64(count))]))
+            erasure.position = max(erasure.position, position)
+            statements.append(erasure.statement(sealing))
             if case .failed(let error) = try database.write([Unit(statements)], closing: { _ in [] })[0] { throw error }
         }
     }
@@ -153,30 +145,38 @@ extension Records {
 
     /// Goes on with every erasure that is under way, to its end.
     /// - Parameter settled: those requested before it have no login under way any more, and end when the trail was looked through.
-    /// - Returns: how many ended.
-    package func continueErasures(settledBefore settled: Timestamp, at now: Timestamp) async throws(StoreError) -> Int {
-        var ended = 0
+    package func continueErasures(settledBefore settled: Timestamp, at now: Timestamp) async throws(StoreError) -> ErasureProgress {
+        var progress = ErasureProgress()
         for erasure in try erasures() {
+            if unasked.withLock({ $0[erasure.user] == erasure.requested }) { continue }
+            guard let begun = try beginning(of: erasure) else {
+                unasked.withLock { $0[erasure.user] = erasure.requested }
+                progress.refused.append(erasure.user)
+                continue
+            }
             while try await eraseSome(ofUser: erasure.user) {}
             guard erasure.requested < settled, let latest = try erasures().first(where: { $0.user == erasure.user }) else { continue }
-            try await endErasure(
-                ofUser: erasure.user,
-                event: Event(.userErased, at: now, details: [Event.Detail("events", "\(latest.events)")]))
-            ended += 1
+            let details = [Event.Detail("events", "\(latest.events)"), Event.Detail(Erasure.begunDetail, "\(begun)")]
+            try await endErasure(ofUser: erasure.user, event: Event(.userErased, at: now, details: details))
+            progress.ended += 1
         }
-        return ended
+        return progress
+    }
+
+    /// The line in which somebody asked for it. A row is not enough: whoever can write to the database can write one.
+    private func beginning(of erasure: Erasure) throws(StoreError) -> Int64? {
+        do throws(DatabaseError) {
+            guard let line = try newestProven(.userErased, ofUser: erasure.user), !line.event.endsErasure else { return nil }
+            return line.seq
+        } catch {
+            throw StoreError(error)
+        }
     }
 }
 
 extension SQL {
     fileprivate static let eraseUserRow = SQL("DELETE FROM \"user\" WHERE id = ?1")
     fileprivate static let eraseHandles = SQL("DELETE FROM login_handle WHERE expires >= ?2 AND \"user\" = ?1")
-    fileprivate static let insertErasure = SQL(
-        "INSERT INTO erasure (\"user\", requested, keys, position, events) VALUES (?1, ?2, ?3, 0, 0)")
-    fileprivate static let erasures = SQL("SELECT \"user\", requested, keys, position, events FROM erasure ORDER BY \"user\"")
-    fileprivate static let erasureOf = SQL("SELECT \"user\", requested, keys, position, events FROM erasure WHERE \"user\" = ?1")
-    fileprivate static let advanceErasure = SQL(
-        "UPDATE erasure SET position = CASE WHEN ?2 > position THEN ?2 ELSE position END, events = events + ?3 WHERE \"user\" = ?1")
     fileprivate static let dropErasure = SQL("DELETE FROM erasure WHERE \"user\" = ?1")
     fileprivate static let setPersonal = SQL("UPDATE event_personal SET body = ?2 WHERE first_seq = ?1")
 }

@@ -111,8 +111,13 @@ final class TrailKeeper: Sendable {
     // MARK: Erasing
 
     private func erase(at now: Timestamp) async throws {
-        let ended = try await records.continueErasures(settledBefore: now - EraseUser.settlesWithin, at: now)
-        if ended > 0 { logger.notice("erased \(Words.count(ended, "person", "persons")) from the trail") }
+        let progress = try await records.continueErasures(settledBefore: now - EraseUser.settlesWithin, at: now)
+        if progress.ended > 0 { logger.notice("erased \(Words.count(progress.ended, "person", "persons")) from the trail") }
+        for user in progress.refused {
+            logger.error(
+                "a row of the database asks to erase a user, and no event does: nothing is erased; see `sallyport audit verify`",
+                metadata: ["user": "\(user)"])
+        }
     }
 
     // MARK: Retention
