@@ -151,6 +151,14 @@ private struct CheckedBody {
     }
 }
 
+/// What one line says of personal fields that are kept beside it.
+private struct Commitment {
+    var seq: Int64
+    var role: PersonalEntry.Role
+    var value: [UInt8]
+    var event: Event
+}
+
 /// The pure part: takes groups in order.
 struct ChainCheck {
     static let mostFindings = 1000
@@ -158,6 +166,7 @@ struct ChainCheck {
     private let signing: ChainSigning
     private var anchors: AnchorCheck
     private var erasures = ErasureCheck()
+    private var missing = PersonalCheck()
     private var expected: Int64 = 1
     /// What the last group may have ended with: two, where what it says and what it leads to differ. That is told of it, and not of the next.
     private var previous = [EventChain.origin]
@@ -228,7 +237,7 @@ struct ChainCheck {
             previous = [group.head]
             return
         }
-        var commitments: [(seq: Int64, role: PersonalEntry.Role, value: [UInt8])] = []
+        var commitments: [Commitment] = []
         for (offset, line) in lines.enumerated() {
             let seq = group.first &+ Int64(offset)
             anchors.see(seq, hash: body.hashes[offset])
@@ -251,8 +260,10 @@ struct ChainCheck {
             // What a changed line commits to says nothing of the fields beside it.
             if isChanged { continue }
             erasures.take(decoded)
-            if let value = decoded.subjectCommitment { commitments.append((seq, .subject, value)) }
-            if let value = decoded.actorCommitment { commitments.append((seq, .actor, value)) }
+            for (role, value) in [(PersonalEntry.Role.subject, decoded.subjectCommitment), (.actor, decoded.actorCommitment)] {
+                guard let value else { continue }
+                commitments.append(Commitment(seq: seq, role: role, value: value, event: decoded.event))
+            }
         }
         if Int64(lines.count) != group.count {
             find(.changed, group.first...last, "the group says that it has \(group.count) lines, and has \(lines.count)")
@@ -272,8 +283,7 @@ struct ChainCheck {
     }
 
     private mutating func check(
-        _ commitments: [(seq: Int64, role: PersonalEntry.Role, value: [UInt8])], against bytes: [UInt8]?, of group: EventGroup, last: Int64,
-        except changed: Set<Int64>
+        _ commitments: [Commitment], against bytes: [UInt8]?, of group: EventGroup, last: Int64, except changed: Set<Int64>
     ) {
         var entries: [PersonalEntry] = []
         do throws(DecodingError) {
@@ -285,7 +295,13 @@ struct ChainCheck {
         var erased: Set<Int64> = []
         for commitment in commitments {
             let kept = entries.filter { $0.seq == commitment.seq && $0.role == commitment.role }
-            if kept.isEmpty { erased.insert(commitment.seq) }
+            if kept.isEmpty {
+                erased.insert(commitment.seq)
+                switch commitment.role {
+                case .subject: missing.missSubject(of: commitment.event, commitment.seq)
+                case .actor: missing.missActor(of: commitment.event, commitment.seq)
+                }
+            }
             for entry in kept where EventCodec.commitment(of: entry.fields, salt: entry.salt[...]) != commitment.value {
                 find(.personal, entry.seq...entry.seq, "its personal fields were changed")
             }
@@ -301,7 +317,7 @@ struct ChainCheck {
     mutating func end(_ row: Row?) throws(DatabaseError) {
         let last = expected - 1
         defer {
-            for finding in erasures.end(last: last) { find(finding.kind, finding.lines, finding.text) }
+            for finding in erasures.end(last: last) + missing.end(erasures.told) { find(finding.kind, finding.lines, finding.text) }
             for finding in anchors.end(last: last) { find(finding.kind, finding.lines, finding.text) }
             report.anchors = anchors.checked
             report.lastAnchor = anchors.newest

@@ -261,6 +261,69 @@ import Testing
         }
     }
 
+    /// Takes entries out of `event_personal` of one group, as an erasure does.
+    private func takeOut(_ fixture: Fixture, from first: Int64, _ isTaken: (PersonalEntry) -> Bool) throws {
+        let body = try fixture.query("SELECT body FROM event_personal WHERE first_seq = ?1", [.integer(first)])[0].blob(0)
+        let kept = try PersonalCodec.decode(body[...], first: first).filter { !isTaken($0) }
+        try fixture.tamper(
+            "UPDATE event_personal SET body = ?2 WHERE first_seq = ?1",
+            [.integer(first), .blob(PersonalCodec.encode(kept, first: first))])
+    }
+
+    @Test(arguments: TestDatabases.all) func personalFieldsThatWereTakenOutAreNamed(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        let firsts = try fill(fixture)
+        try takeOut(fixture, from: firsts[1]) { $0.role == .actor }
+        let actors = try fixture.records.verifyChain().findings
+        #expect(actors.map(\.kind) == [.personal] && actors[0].lines == firsts[1]...firsts[1] + 1, "\(actors)")
+        try fixture.tamper("DELETE FROM event_personal WHERE first_seq = ?1", [.integer(firsts[2])])
+        let both = try fixture.records.verifyChain().findings
+        #expect(both.allSatisfy { $0.kind == .personal }, "\(both)")
+        #expect(Set(both.map(\.lines)) == [firsts[1]...firsts[2] + 2, firsts[2]...firsts[2] + 2], "\(both)")
+    }
+
+    @Test(arguments: TestDatabases.all) func anErasureExcusesNothingElse(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        let user = fixture.user
+        let firsts = try fill(fixture)
+        func typed(_ name: String) -> Event { Event(.loginRejected, at: start, subject: PersonalFields([.init("name", name)])) }
+        let own = Event(
+            .userChanged, at: start, user: user, details: [.init("change", "password set")],
+            subject: PersonalFields([.init("name", "Alice")]), actor: PersonalFields([.init("actor", "user:Alice@vpn")]))
+        let first = fixture.records.chain.head.seq + 1
+        for event in [typed("alice"), typed("carol"), own] { fixture.records.remember(.event(event)) }
+        fixture.records.writer.commitNow()
+        _ = try await fixture.change { records in
+            try await records.beginErasure(ofUser: user, keys: ["alice"], event: Event(.userErased, at: start))
+            return try await records.continueErasures(settledBefore: start + .seconds(1), at: start)
+        }
+        #expect(try fixture.records.verifyChain().findings == [])
+        // Older lines name the user as the one who changed his password.
+        try takeOut(fixture, from: first) { $0.seq == first + 2 && $0.role == .actor }
+        #expect(try fixture.records.verifyChain().findings == [])
+        // Nobody who was erased typed this name.
+        try takeOut(fixture, from: first) { $0.seq == first + 1 }
+        let stranger = try fixture.records.verifyChain().findings
+        #expect(stranger.map(\.kind) == [.personal] && stranger[0].text.contains("of 1 of them"), "\(stranger)")
+        try takeOut(fixture, from: firsts[0]) { $0.role == .actor }
+        let actor = try fixture.records.verifyChain().findings
+        #expect(actor.map(\.seq).contains(firsts[0]) && actor.count == 2, "\(actor)")
+    }
+
+    @Test(arguments: TestDatabases.all) func passwordChangesAreExcusedForTheErasedAlone(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        let seq = fixture.records.chain.head.seq + 1
+        fixture.records.remember(
+            .event(
+                Event(
+                    .userChanged, at: start, user: fixture.user, details: [.init("change", "password set")],
+                    actor: PersonalFields([.init("actor", "cli:anna@vpn1")]))))
+        fixture.records.writer.commitNow()
+        try takeOut(fixture, from: seq) { _ in true }
+        let findings = try fixture.records.verifyChain().findings
+        #expect(findings.map(\.kind) == [.personal] && findings[0].lines == seq...seq, "\(findings)")
+    }
+
     @Test(arguments: TestDatabases.all) func erasedPersonLeavesTheChainIntact(_ kind: TestDatabases) async throws {
         let fixture = try await Fixture(kind)
         let firsts = try fill(fixture)
