@@ -46,6 +46,8 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case backupMade = 103
     case restored = 104
     case schemaMigrated = 105
+    /// A backup that holds the master key is about to be written.
+    case backupBegun = 106
 }
 
 /// Why a login was rejected. The text is stored and shown by `trace`, metrics and logs: never reuse one for something else.

@@ -46,6 +46,11 @@ import Testing
         #expect(made.status == 0 && made.errors.contains("Keep a copy of that key"), "\(made.everything)")
         #expect(try await node.command("backup", file, input: Self.passphrase + "\n").status == 1)
         #expect(try await node.command("backup", file + "2", input: "short\n").status == 64)
+        // However the command ends, a key that goes into a backup is told before it does.
+        let nowhere = folder.path + "/nowhere/a.backup"
+        #expect(try await node.command("backup", nowhere, "--with-key", input: Self.passphrase + "\n").status != 0)
+        let begun = try await node.command("audit", "list", "--kind", "backup-begun", "--json")
+        #expect(begun.output.contains("backup-begun") && begun.output.contains("\"included\""), "\(begun.everything)")
         // Used behind the backup, which does not know it.
         #expect(try await gateway.login("bob", append(try hotp.code(counter: 1)))?.code == .accessAccept)
         let code = try totp.code()

@@ -116,6 +116,7 @@ extension EventKind {
         case .keyRotationBegun: "key-rotation-begun"
         case .keyRotated: "key-rotated"
         case .keyCopyConfirmed: "key-copy-confirmed"
+        case .backupBegun: "backup-begun"
         case .backupMade: "backup-made"
         case .restored: "restored"
         case .schemaMigrated: "schema-migrated"
@@ -163,6 +164,7 @@ extension Event {
         case .keyRotationBegun: return "a new master key seals" + detail("key", ": key ")
         case .keyRotated: return "everything is sealed under the new master key" + detail("key", ": key ")
         case .keyCopyConfirmed: return "a copy of the master key was confirmed"
+        case .backupBegun: return "backup begun" + detail("key", ", master key ")
         case .backupMade: return "backup made" + detail("key", ", master key ")
         case .restored: return "restored from a backup" + detail("made", " of ") + detail("epoch", ", epoch ")
         case .schemaMigrated: return "database migrated" + detail("from", " from schema ") + detail("to", " to ")

@@ -25,6 +25,23 @@ package struct NoteBackup: AdminOperation {
     }
 }
 
+/// A backup is about to take the master key along.
+package struct BeginBackup: AdminOperation {
+    package static let verb = "backup.begin"
+    package var lock: String
+
+    package init(lock: String) {
+        self.lock = lock
+    }
+
+    package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
+        // The trail first: what ends the command behind this takes no key away unnoticed.
+        try await operations.records.append(
+            operations.event(.backupBegun, by: actor, ["lock": Valid.shown(lock), "key": "included"]))
+        return Done("Noted.")
+    }
+}
+
 extension BackupPassphrase {
     /// Stretched by argon2id.
     package init(_ passphrase: SecretText) {

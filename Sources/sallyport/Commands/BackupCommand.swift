@@ -110,6 +110,8 @@ struct BackupCommand: AsyncParsableCommand {
         let lock = try lock()
         var key: MasterKey?
         if withKey {
+            // Before the key is read: killed at any moment, it leaves an event.
+            _ = try await node.perform(BeginBackup(lock: lock.words))
             let source = try OpenedStore.keySource(
                 settings.masterKeySource, settings.dataDirectory + "/master.key", ProcessInfo.processInfo.environment)
             key = try MasterKey.load(source)?.first
