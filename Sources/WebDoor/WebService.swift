@@ -20,8 +20,6 @@ package struct WebDoorError: Error, Equatable, CustomStringConvertible {
 }
 
 package struct WebService: Service {
-    /// More open connections wait in the kernel: a handful of probes and scrapers is what comes here.
-    static let connectionLimit = 64
     /// A connection that says nothing for so long is closed.
     static let idleTimeout = TimeAmount.seconds(30)
 
@@ -79,12 +77,13 @@ package struct WebService: Service {
         var quiet = logger
         // What a port scanner sends is no news for whoever runs the node.
         quiet.logLevel = max(logger.logLevel, .warning)
+        let connections = OpenConnections()
         let application = Application(
             router: plan.router(),
-            server: .http1(configuration: HTTP1Channel.Configuration(idleTimeout: Self.idleTimeout)),
-            configuration: ApplicationConfiguration(
-                address: .hostname(plan.address.hostText, port: Int(plan.address.port)),
-                availableConnectionsDelegate: MaximumAvailableConnections(Self.connectionLimit)),
+            server: .http1(
+                configuration: HTTP1Channel.Configuration(
+                    additionalChannelHandlers: ConnectionGuard.handlers(connections), idleTimeout: Self.idleTimeout)),
+            configuration: ApplicationConfiguration(address: .hostname(plan.address.hostText, port: Int(plan.address.port))),
             onServerRunning: { channel in
                 let address = ListenAddress(host: plan.address.host, port: UInt16(channel.localAddress?.port ?? Int(plan.address.port)))
                 logger.info("listening", metadata: ["door": "\(plan.kind.rawValue)", "address": "\(address)"])

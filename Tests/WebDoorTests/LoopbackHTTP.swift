@@ -21,4 +21,13 @@ enum LoopbackHTTP {
             return answer
         }
     }
+
+    /// Opens a connection that begins a request and never ends it, from an address of its own where one is named.
+    static func stall(_ address: ListenAddress, from source: String? = nil) async throws -> any Channel {
+        var bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        if let source { bootstrap = bootstrap.bind(to: try SocketAddress(ipAddress: source, port: 0)) }
+        let channel = try await bootstrap.connect(host: address.hostText, port: Int(address.port)).get()
+        try await channel.writeAndFlush(ByteBuffer(string: "GET /livez HTTP/1.1\r\nHost:")).get()
+        return channel
+    }
 }

@@ -3,6 +3,7 @@
 import Hummingbird
 import HummingbirdTesting
 import Logging
+import NIOCore
 import ServiceLifecycle
 import Synchronization
 import Testing
@@ -126,6 +127,19 @@ import Testing
             Issue.record("192.0.2.1 was bound")
         } catch let error as WebDoorError {
             #expect(error.code == .noSuchAddress)
+        }
+    }
+
+    @Test(arguments: [1, 6]) func unfinishedRequestsSilenceNobody(sources count: Int) async throws {
+        let service = WebService(health: [try ListenAddress("127.0.0.1:0")], metrics: [], sources: sources, logger: logger)
+        try await running(service) { service in
+            let address = try await service.bound(.health)[0]
+            var stalled: [any Channel] = []
+            for number in 0..<96 { stalled.append(try await LoopbackHTTP.stall(address, from: "127.0.0.\(2 + number % count)")) }
+            #expect(try await LoopbackHTTP.get(address, "/livez").hasSuffix("alive\n"))
+            #expect(try await LoopbackHTTP.get(address, "/readyz").hasPrefix("HTTP/1.1 200"))
+            // What never ends its head is closed, and not by us.
+            for channel in stalled { try? await channel.closeFuture.get() }
         }
     }
 
