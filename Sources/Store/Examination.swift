@@ -13,6 +13,8 @@ package struct DatabaseExamination: Sendable, Equatable {
     package var isExamined = true
     /// Whether a commit waits for the disk, as the connection that writes says now.
     package var isDurable = true
+    /// Whether another machine's administrators can write to it.
+    package var isElsewhere = false
     /// What is not folded into the database yet.
     package var journalBytes: Int64 = 0
 
@@ -36,15 +38,6 @@ extension Records {
             let row = results[0][0]
             return UserFigures(active: Int(try row.integer(0)), withoutFactor: Int(try row.integer(1)))
         }
-    }
-}
-
-extension SQLDatabase {
-    /// A database of its own care: its administrators have its own tools.
-    package func examine(within time: Timestamp.Span) throws(DatabaseError) -> DatabaseExamination {
-        var examination = DatabaseExamination()
-        examination.isExamined = false
-        return examination
     }
 }
 

@@ -158,6 +158,10 @@ import Testing
         let office = try Office()
         let health = office.records.health()
         #expect(DatabaseCheck.findings(examination, health: health).map(\.kind) == [.databaseRight])
+        examination.isElsewhere = true
+        let elsewhere = DatabaseCheck.findings(examination, health: health)
+        #expect(elsewhere.map(\.kind) == [.databaseRight, .databaseElsewhere] && elsewhere[1].severity == .note)
+        examination.isElsewhere = false
         examination.isComplete = false
         #expect(DatabaseCheck.findings(examination, health: health).map(\.kind) == [.databaseRight, .databaseUnchecked])
         examination.damage = ["row 3 missing from index"]

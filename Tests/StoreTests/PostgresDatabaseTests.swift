@@ -116,6 +116,13 @@ struct PostgresDatabaseTests {
         #expect(try PostgresAddress("postgresql:///?service=vpn").description == "PostgreSQL service vpn")
     }
 
+    @Test func aServerBehindASocketIsNotElsewhere() throws {
+        let database = try PostgresDatabase(try PostgresAddress(try PostgresCluster.shared().newSchema()))
+        defer { database.close() }
+        let examination = try database.examine(within: .seconds(1))
+        #expect(!examination.isElsewhere && !examination.isExamined && examination.isDurable)
+    }
+
     @Test func serverThatIsNotThereIsLostAndOneThatRefusesIsNoDatabase() throws {
         let cluster = try PostgresCluster.shared()
         let away = try PostgresAddress("postgresql:///x?host=/nonexistent&password=hush")

@@ -32,6 +32,14 @@ enum DatabaseCheck {
                     .journalLarge, nil, "The database's journal has \(examination.journalBytes >> 20) MiB and is not folded back.",
                     remedy: "End what has been reading the database for a long time, such as a copy that hangs; else restart the node."))
         }
+        if examination.isElsewhere {
+            findings.append(
+                Finding(
+                    .databaseElsewhere, nil,
+                    "The database is on another machine: whoever can write to it there can log in as anybody, without the master key.",
+                    remedy:
+                        "Trust its administrators as you trust this node's, and nobody else with writing (docs/security/threat-model.md)."))
+        }
         if !examination.isComplete {
             findings.append(
                 Finding(

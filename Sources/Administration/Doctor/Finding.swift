@@ -77,6 +77,7 @@ extension Finding {
         case databaseUnwritable = "database-unwritable"
         case databaseNotDurable = "database-not-durable"
         case journalLarge = "journal-large"
+        case databaseElsewhere = "database-elsewhere"
         case trailEdited = "trail-edited"
         // The key
         case keyRight = "key-right"
@@ -118,7 +119,8 @@ extension Finding {
             case .nodeRuns, .settingsRight, .clockRight, .filesRight, .diskRight, .databaseRight, .keyRight, .backupRight, .clientsRight,
                 .usersRight, .certificateRight:
                 .ok
-            case .nodeStopped, .coreDumps, .clockUnchecked, .databaseUnchecked, .keyBesideData, .keyChanging, .keyWaiting, .clientsNone,
+            case .nodeStopped, .coreDumps, .clockUnchecked, .databaseUnchecked, .databaseElsewhere, .keyBesideData, .keyChanging,
+                .keyWaiting, .clientsNone,
                 .authenticatorUnproven, .factorAlone, .passwordAlone, .nobodyLetIn, .rangeLarge, .reasonTold, .usersNone, .backupNone:
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
