@@ -40,6 +40,26 @@ import Testing
         #expect(try await findings(office).allSatisfy { $0.severity == .ok })
     }
 
+    @Test func rotationNeedsACopyOfThePresentKeyAndABackupBehindIt() async throws {
+        let office = try Office()
+        _ = try await office.perform(AddUser(name: "alice", password: SecretText("correct horse battery")))
+        let key = try await office.perform(ShowKey())
+        #expect(await office.refusal(of: RotateKey()).contains("No copy of key \(key.fingerprint) was confirmed"))
+        #expect(await office.refusal(of: RotateKey()).contains("sallyport key confirm-copy FILE"))
+        #expect(try await office.perform(ShowKey()).fingerprint == key.fingerprint)
+        let copy = try String(contentsOfFile: office.path + "/master.key", encoding: .utf8)
+        try await office.perform(ConfirmKeyCopy(copy: SecretText(copy)))
+        try await office.records.noteBackup(at: Office.start, event: Event(.backupMade, at: Office.start))
+        office.clock.value.withLock { $0 = Office.start + .minutes(1) }
+        let rotated = try await office.perform(RotateKey())
+        #expect(rotated.warnings.contains { $0.contains("need key \(key.fingerprint)") && $0.contains("make a new backup") })
+        #expect(try await kinds(office).contains(.backupOtherKey))
+        try await office.records.noteBackup(at: Office.start + .minutes(2), event: Event(.backupMade, at: Office.start))
+        #expect(try await kinds(office).isDisjoint(with: [.backupOtherKey]))
+        #expect(await office.kind(of: RotateKey()) == .conflict)
+        #expect(try await office.perform(RotateKey(isConfirmed: true)).fingerprint != rotated.fingerprint)
+    }
+
     @Test func weakAndSharedSecretsAreNamedByClientAndNeverShown() async throws {
         let office = try Office()
         for (name, secret, address) in [

@@ -170,7 +170,7 @@ import Testing
         let users = try await Program.sallyport.run(["user", "list", "--data-dir", folder.path + "/data"])
         #expect(users.status == 0 && users.output.contains("bob"), "\(users.everything)")
         // Offline, on the data itself.
-        #expect(try await Program.sallyport.run(["key", "rotate", "--data-dir", folder.path + "/data"]).status == 0)
+        #expect(try await Program.sallyport.run(["key", "rotate", "--yes", "--data-dir", folder.path + "/data"]).status == 0)
         #expect(try await Program.sallyport.run(["audit", "verify", "--data-dir", folder.path + "/data"]).status == 0)
     }
 

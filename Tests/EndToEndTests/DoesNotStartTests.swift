@@ -121,7 +121,7 @@ import Testing
         for milliseconds in [30, 60, 120] as [CInt] {
             let node = try await NodeProcess.start(in: folder)
             _ = try await node.endpoint()
-            let rotating = try await Program.sallyport.start(["key", "rotate", "--data-dir", folder.path])
+            let rotating = try await Program.sallyport.start(["key", "rotate", "--yes", "--data-dir", folder.path])
             try await onThread { _ = poll(nil, 0, milliseconds) }
             node.running.signal(SIGKILL)
             _ = try await node.running.end()
@@ -129,7 +129,7 @@ import Testing
         }
         let node = try await NodeProcess.start(in: folder)
         _ = try await node.endpoint()
-        let rotated = try await node.command("key", "rotate")
+        let rotated = try await node.command("key", "rotate", "--yes")
         #expect(rotated.status == 0, "\(rotated.everything)")
         for arguments in [["client", "show", "vpn"], ["audit", "verify"], ["user", "show", "alice"]] {
             let end = try await Program.sallyport.run(arguments + ["--data-dir", folder.path])

@@ -9,14 +9,23 @@ enum BackupCheck {
 
     /// - Parameters:
     ///   - last: when `sallyport backup` made one of this database.
+    ///   - keySince: since when the present master key seals.
     ///   - users: without any there is nothing to lose yet.
-    static func findings(last: Timestamp?, users: Int, now: Timestamp) -> [Finding] {
+    static func findings(last: Timestamp?, keySince: Timestamp? = nil, users: Int, now: Timestamp) -> [Finding] {
         guard let last else {
             guard users > 0 else { return [] }
             return [
                 Finding(
                     .backupNone, nil, "No backup of this database was made with `sallyport backup`.",
                     remedy: "Make one every night: sallyport backup FILE (docs/run/backup.md)")
+            ]
+        }
+        if let keySince, last < keySince {
+            return [
+                Finding(
+                    .backupOtherKey, nil,
+                    "The last backup, of \(last.iso8601), is sealed under the master key before today's, which seals since \(keySince.iso8601).",
+                    remedy: "Make a new one: sallyport backup FILE; and keep the copy of the older key as long as backups that need it.")
             ]
         }
         let days = Int(max(0, (now - last).microseconds) / 86_400_000_000)

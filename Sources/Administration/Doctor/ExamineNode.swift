@@ -70,7 +70,9 @@ package struct ExamineNode: AdminOperation {
                     operations.ports.replies)
         }
         examine("backups") { () throws(StoreError) in
-            BackupCheck.findings(last: try records.lastBackup(), users: try records.userFigures().active, now: operations.now())
+            BackupCheck.findings(
+                last: try records.lastBackup(), keySince: try records.keyStatus().since, users: try records.userFigures().active,
+                now: operations.now())
         }
         examine("users") { () throws(StoreError) in UserCheck.findings(try records.userFigures()) }
         examine("passwords") { () throws(StoreError) in

@@ -91,6 +91,7 @@ extension Finding {
         case backupRight = "backup-right"
         case backupNone = "backup-none"
         case backupOld = "backup-old"
+        case backupOtherKey = "backup-other-key"
         // Clients
         case clientsRight = "clients-right"
         case clientsNone = "clients-none"
@@ -125,7 +126,7 @@ extension Finding {
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
-                .pushUnasked, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .certificateEnding:
+                .pushUnasked, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey, .certificateEnding:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,

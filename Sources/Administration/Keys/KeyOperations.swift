@@ -43,8 +43,12 @@ package struct ShowKey: AdminOperation {
 
 package struct RotateKey: AdminOperation {
     package static let verb = "key.rotate"
+    /// That the present key goes although nobody has shown a copy of it.
+    package var isConfirmed: Bool
 
-    package init() {}
+    package init(isConfirmed: Bool = false) {
+        self.isConfirmed = isConfirmed
+    }
 
     package struct Answer: Codable, Sendable, Equatable {
         package var message: String
@@ -56,11 +60,22 @@ package struct RotateKey: AdminOperation {
     }
 
     package func perform(in operations: Operations, by actor: Actor) async throws -> Answer {
+        let status = try operations.records.keyStatus()
+        // One that was begun goes on: the old key is in its source until the end.
+        guard isConfirmed || status.copyConfirmed != nil || status.left != nil else {
+            throw Refusal(
+                .conflict,
+                "No copy of key \(status.fingerprint) was confirmed, and a rotation takes it away: backups made under it would open for nobody.",
+                remedy: "Copy \(status.place), then `sallyport key confirm-copy FILE`; or add --yes if no backup is needed any more.")
+        }
         let report = try await operations.records.rotateKey(
             at: operations.now(),
             begun: { operations.event(.keyRotationBegun, by: actor, ["key": $0]) },
             done: { operations.event(.keyRotated, by: actor, ["key": $0.fingerprint, "values": "\($0.resealed)"]) })
         var warnings = ["Copies of the old key open nothing new. Copy the new one, then `sallyport key confirm-copy FILE`."]
+        if let before = report.before {
+            warnings.append("Backups made until now need key \(before): keep its copy as long as them, and make a new backup now.")
+        }
         if let place = report.oldKeyIsIn { warnings.append("Take the old key out of \(place), and leave the new one there.") }
         if report.damaged > 0 {
             warnings.append("\(Words.count(report.damaged, "sealed value")) did not open under the old key either: see `sallyport doctor`.")

@@ -20,6 +20,8 @@ package enum KeyRotationStep: Sendable, Equatable, CaseIterable {
 package struct KeyRotationReport: Sendable, Equatable {
     package var id: UInt32
     package var fingerprint: String
+    /// Of the key whose place it took; nil when nothing was left to do.
+    package var before: String?
     /// Values that were sealed anew.
     package var resealed = 0
     /// Values that did not open under the old key either; each costs its owner the login.
@@ -146,6 +148,7 @@ extension Records {
         let ring = ring.withLock { $0 }
         var report = KeyRotationReport(id: ring.currentID, fingerprint: ring.current.fingerprint)
         guard let leaving = ring.leaving else { return report }
+        report.before = leaving.key.fingerprint
         for column in SealedColumn.all {
             var row: Int64? = .min
             while let after = row {

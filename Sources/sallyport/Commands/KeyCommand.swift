@@ -53,14 +53,19 @@ extension KeyCommand {
                 the next start. A key from the environment or from systemd is put there by you first: see
                 docs/run/keys.md.
 
-                Example:
+                Backups made before need the old key: without a confirmed copy of it, --yes must be given.
+
+                Examples:
+                  sallyport key confirm-copy /media/safe/master.key
                   sallyport key rotate
                 """)
 
+        @Flag(name: [.customLong("yes"), .customShort("y")], help: "Also when no copy of the present key was confirmed.")
+        var isYes = false
         @OptionGroup var options: GlobalOptions
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
-            let answer = try await node.perform(RotateKey())
+            let answer = try await node.perform(RotateKey(isConfirmed: isYes))
             try output.show(answer, warnings: answer.warnings) { output.done($0.message) }
         }
     }
