@@ -64,6 +64,34 @@ import Testing
                 """)
     }
 
+    @Test func codeThatARestoreUsedUpIsBlamedOnNobody() async throws {
+        let office = try Office()
+        var accepted = event(.loginAccepted, ["factor": "totp"])
+        accepted.login = other
+        try await office.records.append(accepted)
+        try await office.records.append(Event(.restored, at: noon + .seconds(20)))
+        try await office.records.append(Event(.nodeStarted, at: noon + .seconds(25)))
+        try await office.records.append(
+            event(.loginRejected, after: 40_000, reason: .codeAlreadyUsed, ["steps": "+0 password-right", "factor": "totp"]))
+        let story = try await office.perform(TraceLogin(login: id.description))
+        #expect(
+            story.lines.last?.text
+                == "Refused: The data were restored from a backup, and codes of that time (12:03:36) count as used, since nobody knows which were."
+        )
+        #expect(story.next == "Let alice wait for the next code but one; a minute behind the start codes are taken again.")
+        #expect(!text(story).contains(other.description.prefix(8)) && !text(story).contains("watched"))
+    }
+
+    @Test func anAcceptThatCameBeforeIsNotSaidToHaveUsedTheCode() async throws {
+        let office = try Office()
+        var accepted = event(.loginAccepted, ["factor": "totp"])
+        accepted.login = other
+        try await office.records.append(accepted)
+        try await office.records.append(event(.loginRejected, after: 9000, reason: .codeAlreadyUsed, ["factor": "totp"]))
+        let unnamed = try await office.perform(TraceLogin(login: id.description))
+        #expect(unnamed.lines.last?.text == "Refused: The code, or one behind it, was used already.")
+    }
+
     @Test func openLoginNamesTheGatewayThatShowsNoChallenge() {
         let story = LoginStory.tell([event(.loginChallenged, after: 2, ["steps": "+2 asked"])])
         #expect(story?.outcome == "open")

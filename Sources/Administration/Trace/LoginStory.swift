@@ -27,9 +27,12 @@ package struct LoginStory: Codable, Sendable, Equatable {
 package struct StoryFacts: Sendable {
     /// The login that used the code before, and when.
     package var earlierUse: (login: String, at: Timestamp)?
+    /// When a restore used up the codes of its time, just before.
+    package var restored: Timestamp?
 
-    package init(earlierUse: (login: String, at: Timestamp)? = nil) {
+    package init(earlierUse: (login: String, at: Timestamp)? = nil, restored: Timestamp? = nil) {
         self.earlierUse = earlierUse
+        self.restored = restored
     }
 }
 
@@ -106,13 +109,22 @@ extension LoginStory {
                 return "Refused: \(event.reason ?? "no reason was recorded").\(count)"
             }
             var meaning = ReasonSentences().explain(reason).meaning
-            if reason == .codeAlreadyUsed, let earlier = facts.earlierUse {
-                meaning = "The code was used already at \(clock.short(earlier.at)) by login \(earlier.login.prefix(8))…."
-            }
+            if reason == .codeAlreadyUsed { meaning = usedCode(facts, clock) }
             return "Refused: \(meaning)\(count)"
         default:
             return event.summary.prefix(1).uppercased() + event.summary.dropFirst() + "."
         }
+    }
+
+    private static func usedCode(_ facts: StoryFacts, _ clock: StoryClock) -> String {
+        if let earlier = facts.earlierUse {
+            return "The code was used already at \(clock.short(earlier.at)) by login \(earlier.login.prefix(8))…."
+        }
+        if let restored = facts.restored {
+            return "The data were restored from a backup, and codes of that time (\(clock.short(restored))) count as used, since nobody "
+                + "knows which were."
+        }
+        return "The code, or one behind it, was used already."
     }
 
     private mutating func conclude(_ last: Event, user: String?, client: String?, facts: StoryFacts, clock: StoryClock) {
@@ -126,6 +138,9 @@ extension LoginStory {
             reason = last.reason
             guard let reason = last.reason.flatMap(RejectReason.init(rawValue:)) else { return }
             next = ReasonSentences(user: user ?? "NAME", client: client ?? "CLIENT").explain(reason).remedy
+            if reason == .codeAlreadyUsed, facts.earlierUse == nil, facts.restored != nil {
+                next = "Let \(name) wait for the next code but one; a minute behind the start codes are taken again."
+            }
             if last.user == nil, let user, reason != .unknownUser, reason != .nameMalformed {
                 next = "Nobody is called \(user) here. " + next
             }

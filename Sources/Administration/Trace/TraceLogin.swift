@@ -15,6 +15,8 @@ package struct TraceLogin: AdminOperation {
     package typealias Answer = LoginStory
 
     package static let mostEvents = 1000
+    /// Two steps of a token's clock, long ones and slow ones too.
+    private static let barrierLasts = Timestamp.Span.minutes(3)
 
     package init(login: String, timeZone: String? = nil) {
         self.login = login
@@ -55,21 +57,22 @@ package struct TraceLogin: AdminOperation {
         return story
     }
 
-    /// Which login used the code that this one brought again: the event says so, or the user's last accept before it does.
+    /// Which login used the code that this one brought again, as the event says, or which restore used it up. No other login is named:
+    /// that it came before does not mean that it used this very code.
     private func facts(_ events: [Event], _ records: Records) throws -> StoryFacts {
-        guard let last = events.last, last.reason == RejectReason.codeAlreadyUsed.rawValue, let user = last.user else {
-            return StoryFacts()
-        }
-        var filter = EventFilter(limit: 1)
-        filter.user = user
-        filter.kinds = [.loginAccepted]
-        filter.until = last.at
-        let earlier = try records.events(filter).first?.event
+        guard let last = events.last, last.reason == RejectReason.codeAlreadyUsed.rawValue else { return StoryFacts() }
         if let used = last["used-by"], let time = last["used-at"].flatMap({ Instant($0) }) {
             return StoryFacts(earlierUse: (used, time.timestamp))
         }
-        // A code lives for a few steps; an accept from long ago did not use this one.
-        guard let earlier, let login = earlier.login, last.at - earlier.at < .minutes(5) else { return StoryFacts() }
-        return StoryFacts(earlierUse: (login.description, earlier.at))
+        var filter = EventFilter(limit: 1)
+        filter.kinds = [.restored]
+        filter.until = last.at
+        guard let restored = try records.events(filter).first?.event.at else { return StoryFacts() }
+        // Steps are used up once more at the first start behind it.
+        filter = EventFilter(limit: TraceLogin.mostEvents)
+        filter.kinds = [.nodeStarted]
+        (filter.since, filter.until) = (restored, last.at)
+        let barrier = try records.events(filter).last?.event.at ?? restored
+        return last.at - barrier < Self.barrierLasts ? StoryFacts(restored: barrier) : StoryFacts()
     }
 }
