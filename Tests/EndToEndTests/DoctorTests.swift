@@ -50,10 +50,12 @@ import Testing
             ["-c", "ulimit -c 0; exec \"$0\" \"$@\"", Program.sallyport.path, "serve", "--data-dir", folder.path, "--config", settings])
         let node = NodeProcess(running: running, folder: folder)
         _ = try await node.endpoint()
+        let safe = try TemporaryFolder()
+        try FileManager.default.copyItem(atPath: folder.path + "/master.key", toPath: safe.path + "/copy")
         for (arguments, input) in [
             (["client", "add", "office", "--address", "127.0.0.1", "--message-authenticator", "require", "--secret-stdin"], Self.secret),
             (["user", "add", "alice", "--password-stdin"], "correct horse battery"), (["factor", "add", "alice", "totp"], ""),
-            (["key", "confirm-copy", folder.path + "/master.key"], ""),
+            (["key", "confirm-copy", safe.path + "/copy"], ""),
         ] {
             let end = try await Program.sallyport.run(arguments + ["--data-dir", folder.path], input: input + "\n")
             try #require(end.status == 0, "\(arguments): \(end.everything)")

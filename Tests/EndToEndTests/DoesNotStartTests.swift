@@ -135,7 +135,20 @@ import Testing
             let end = try await Program.sallyport.run(arguments + ["--data-dir", folder.path])
             #expect(end.status == 0, "\(end.everything)")
         }
-        let copy = try await node.command("key", "confirm-copy", folder.path + "/master.key")
+        let (safe, key) = (try TemporaryFolder(), folder.path + "/master.key")
+        try FileManager.default.copyItem(atPath: key, toPath: safe.path + "/copy")
+        try FileManager.default.copyItem(atPath: key, toPath: folder.path + "/beside")
+        try FileManager.default.linkItem(atPath: key, toPath: safe.path + "/hard")
+        try FileManager.default.createSymbolicLink(atPath: safe.path + "/soft", withDestinationPath: key)
+        for original in [key, safe.path + "/hard", safe.path + "/soft"] {
+            let end = try await node.command("key", "confirm-copy", original)
+            #expect(end.status == 64 && end.errors.contains("That is the key itself, not a copy."), "\(end.everything)")
+        }
+        #expect(try await node.command("key", "confirm-copy", folder.path + "/beside").status == 64)
+        let bad = try await node.command("key", "confirm-copy", try safe.file("bad", "no key at all\n"))
+        #expect(bad.status == 64 && bad.errors.contains(safe.path + "/bad"), "\(bad.everything)")
+        #expect(!bad.errors.contains("SALLYPORT_MASTER_KEY"), "\(bad.everything)")
+        let copy = try await node.command("key", "confirm-copy", safe.path + "/copy")
         #expect(copy.status == 0, "\(copy.everything)")
         let shown = try await node.command("key", "show", "--json")
         #expect(shown.output.contains("copyConfirmed") && !shown.output.contains("\"left\""), "\(shown.everything)")

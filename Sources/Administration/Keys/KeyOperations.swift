@@ -101,16 +101,19 @@ package struct ConfirmKeyCopy: AdminOperation {
     package static let verb = "key.confirm-copy"
     /// The copy itself: that somebody has one is shown, not said.
     package var copy: SecretText
+    /// Where it was read, for errors.
+    package var place: String?
 
-    package init(copy: SecretText) {
+    package init(copy: SecretText, place: String? = nil) {
         self.copy = copy
+        self.place = place
     }
 
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let records = operations.records
         let fingerprint = try records.keyStatus().fingerprint
         try await records.confirmKeyCopy(
-            copy.secret, at: operations.now(), event: operations.event(.keyCopyConfirmed, by: actor, ["key": fingerprint]))
+            copy.secret, in: place ?? "", at: operations.now(), event: operations.event(.keyCopyConfirmed, by: actor, ["key": fingerprint]))
         return Done("This is a copy of key \(fingerprint), which the node uses. Keep it apart from backups.")
     }
 }

@@ -202,12 +202,18 @@ extension Records {
     }
 
     /// Somebody has a copy: its bytes are compared with the key in use.
-    package func confirmKeyCopy(_ copy: Secret, at now: Timestamp, event: Event) async throws(StoreError) {
+    /// - Parameter place: where the copy is, for errors.
+    package func confirmKeyCopy(_ copy: Secret, in place: String = "", at now: Timestamp, event: Event) async throws(StoreError) {
         let current = ring.withLock { $0.current }
-        let keys = try MasterKey.load(.text(copy)) ?? []
+        let keys: [MasterKey]
+        do throws(StoreError) { keys = try MasterKey.load(.text(copy)) ?? [] } catch {
+            throw StoreError(
+                .invalid, "this holds no master key: 32 bytes are needed, as 64 hexadecimal digits or base64", at: place,
+                remedy: "Copy the key in use, and confirm that copy.")
+        }
         guard keys.contains(where: { $0.check == current.check }) else {
             throw StoreError(
-                .wrongKey, "this is a copy of key \(keys.first?.fingerprint ?? "?"), and the node uses key \(current.fingerprint)",
+                .wrongKey, "this is a copy of key \(keys.first?.fingerprint ?? "?"), and the node uses key \(current.fingerprint)", at: place,
                 remedy: "Copy the key in use, and confirm that copy.")
         }
         try await setSetting(SettingName.keyCopy, to: "\(current.fingerprint) \(now.microseconds)", event: event)

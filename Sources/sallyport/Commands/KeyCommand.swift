@@ -74,7 +74,8 @@ extension KeyCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show that a copy of the master key is one, so that nobody has to be reminded.",
             discussion: """
-                Reads the copy from a file, or from standard input, and compares it with the key in use.
+                Reads the copy from a file, or from standard input, and compares it with the key in use. The key itself, and
+                what lies beside it, is no copy.
 
                 Examples:
                   sallyport key confirm-copy /media/safe/master.key
@@ -88,6 +89,8 @@ extension KeyCommand {
         func run(_ node: NodeConnection, _ output: Output) async throws {
             var copy = SecretText("")
             if let file {
+                try Self.refuseOriginal(
+                    file, key: try await node.perform(ShowKey()).place, dataDirectory: try options.location().dataDirectory)
                 let bytes = try TextFile.read(file, limit: Prompts.longestLine)
                 // A key of 32 bytes as they are is not text.
                 let isRaw = bytes.count == 32
@@ -96,7 +99,23 @@ extension KeyCommand {
             } else {
                 copy = try options.prompts.secret("Copy of the master key", isRepeated: false)
             }
-            try output.show(try await node.perform(ConfirmKeyCopy(copy: copy)))
+            try output.show(try await node.perform(ConfirmKeyCopy(copy: copy, place: file ?? "standard input")))
+        }
+
+        /// What is lost together with the key is no copy of it.
+        private static func refuseOriginal(_ file: String, key: String, dataDirectory: String) throws {
+            func resolved(_ path: String) -> String { URL(fileURLWithPath: path).resolvingSymlinksInPath().path }
+            func identity(_ path: String) -> [NSNumber?]? {
+                let attributes = try? FileManager.default.attributesOfItem(atPath: resolved(path))
+                return attributes.map { [$0[.systemNumber] as? NSNumber, $0[.systemFileNumber] as? NSNumber] }
+            }
+            let remedy = "Put a copy where this machine's disk and its backups are not, and confirm that one."
+            if let own = identity(key), own == identity(file) {
+                throw Refusal(.invalid, "That is the key itself, not a copy.", remedy: remedy, place: file)
+            }
+            if resolved(file).hasPrefix(resolved(dataDirectory) + "/") {
+                throw Refusal(.invalid, "That lies in the data directory and is lost together with the key.", remedy: remedy, place: file)
+            }
         }
     }
 
