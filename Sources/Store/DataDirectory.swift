@@ -73,14 +73,23 @@ package final class DataDirectory: Sendable {
     /// Whether no node has worked here yet.
     package var isEmpty: Bool { access(databasePath, F_OK) != 0 && access(keyPath, F_OK) != 0 }
 
-    /// An empty file would pass for a new database, and everybody who was in it would be gone without a word.
+    /// A database that is gone, or an empty file, would pass for a new one, and everybody who was in it would be gone without a word.
     func requireContents() throws(StoreError) {
         var status = stat()
-        guard stat(databasePath, &status) == 0, status.st_size == 0, access(keyPath, F_OK) == 0, access(databasePath + "-wal", F_OK) != 0
+        let isThere = stat(databasePath, &status) == 0
+        let left = ["master.key", "reserve"].filter { access("\(path)/\($0)", F_OK) == 0 }
+        guard isThere || left.isEmpty else {
+            throw StoreError(
+                .databaseUnusable, "the database is gone, and a node worked here: \(left.joined(separator: " and ")) still there",
+                at: databasePath,
+                remedy: "Put it back, or restore a backup (sallyport restore FILE). To begin anew, without anybody who was in it, "
+                    + "move \(left.joined(separator: " and ")) away first.")
+        }
+        guard isThere, status.st_size == 0, access(keyPath, F_OK) == 0, access(databasePath + "-wal", F_OK) != 0
         else { return }
         throw StoreError(
             .damaged, "the database is empty, although a master key is here", at: databasePath,
-            remedy: "Restore a backup. If this is a new node, remove the empty file.")
+            remedy: "Restore a backup. If this is a new node, remove the empty file and the key.")
     }
 
     /// Whether `serve --demo` made it; a plain `serve` then refuses it.

@@ -60,6 +60,29 @@ import Testing
         #expect(try await Program.sallyport.run(["audit", "verify", "--data-dir", folder.path + "/new"]).status == 0)
     }
 
+    @Test func lostDatabaseIsNotMadeAnew() async throws {
+        let folder = try TemporaryFolder()
+        let node = try await NodeProcess.start(in: folder)
+        _ = try await node.endpoint()
+        #expect(node.running.errors.contains("made a new database and master key in \(folder.path)"), "\(node.running.errors)")
+        node.running.signal(SIGTERM)
+        #expect(try await node.running.end().status == 0)
+        let database = folder.path + "/sallyport.sqlite"
+        for file in [database, database + "-wal", database + "-shm"] { try? FileManager.default.removeItem(atPath: file) }
+        for arguments in [["serve"] + NodeProcess.loopback, ["user", "list"]] {
+            let end = try await Program.sallyport.run(arguments + ["--data-dir", folder.path])
+            #expect(end.status == 78, "\(end.everything)")
+            #expect(end.errors.contains(database) && end.errors.contains("restore a backup") && end.errors.contains("master.key"))
+            #expect(!FileManager.default.fileExists(atPath: database))
+        }
+        for name in ["master.key", "reserve"] { try? FileManager.default.removeItem(atPath: "\(folder.path)/\(name)") }
+        let anew = try await NodeProcess.start(in: folder)
+        _ = try await anew.endpoint()
+        anew.running.signal(SIGTERM)
+        #expect(try await anew.running.end().status == 0)
+        #expect(anew.running.errors.contains("made a new database and master key in"), "\(anew.running.errors)")
+    }
+
     @Test func damagedJournalIsLeftOutAndTheTrailStaysIntact() async throws {
         let (folder, _) = try await stopped()
         let node = try await NodeProcess.start(in: folder)

@@ -155,6 +155,7 @@ final class Node: Sendable {
 
     /// Binds everything. After it returns, packets are answered and commands are taken.
     func start() async throws {
+        if let made = try store.made() { logger.notice("\(made)") }
         if store.records.schemaBefore != 0, store.records.schemaBefore < store.records.schema {
             logger.notice("migrated the database from schema \(store.records.schemaBefore) to \(store.records.schema)")
             try await store.records.append(

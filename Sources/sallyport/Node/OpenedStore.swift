@@ -48,6 +48,17 @@ struct OpenedStore: Sendable {
         return OpenedStore(directory: directory, records: records, reserve: reserve, hashing: hashing)
     }
 
+    /// What a first start made; nil at every other one.
+    func made() throws(StoreError) -> String? {
+        guard records.schemaBefore == 0 else { return nil }
+        let key = try records.keyStatus().place
+        if key == directory.keyPath, access(directory.databasePath, F_OK) == 0 {
+            return "made a new database and master key in \(directory.path)"
+        }
+        let place = access(directory.databasePath, F_OK) == 0 ? "in \(directory.path)" : "on the PostgreSQL server"
+        return "made a new database \(place); its master key is read from \(key)"
+    }
+
     func close() {
         hashing.stop()
         records.close()
