@@ -14,6 +14,29 @@ import Testing
 @testable import sallyport
 
 @Suite struct CommandTests {
+    @Test func pruningAsksAndNamesWhatGoes() async throws {
+        let folder = try TemporaryFolder()
+        let file = try folder.file("sallyport.apply.yaml", "version: 1\npolicies:\n  - name: rest\n    require: deny\n")
+        let data = folder.path + "/data"
+        let node = try await Program.sallyport.start(["serve", "--data-dir", data] + NodeProcess.loopback)
+        _ = try await node.radiusEndpoint()
+        func run(_ arguments: String...) async throws -> Finished {
+            try await Program.sallyport.run(arguments + ["--data-dir", data])
+        }
+        #expect(try await run("policy", "add", "staff", "--require", "password").status == 0)
+        let asked = try await run("apply", "-f", file, "--prune")
+        #expect(asked.status == 64 && asked.errors.contains("policy staff") && asked.errors.contains("--yes"), "\(asked.everything)")
+        #expect(try await run("policy", "list").output.contains("staff"))
+        let dry = try await run("apply", "-f", file, "--prune", "--dry-run")
+        #expect(dry.status == 0 && dry.output.contains("- policy staff"), "\(dry.everything)")
+        let done = try await run("apply", "-f", file, "--prune", "--yes")
+        #expect(done.status == 0 && done.output.contains("- policy staff"), "\(done.everything)")
+        // Nothing is left to remove, so nothing is asked.
+        #expect(try await run("apply", "-f", file, "--prune").status == 0)
+        node.signal(SIGTERM)
+        #expect(try await node.end().status == 0)
+    }
+
     private static let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
     private static let clientSecret = "quite-a-long-client-secret"
 

@@ -11,7 +11,7 @@ struct ApplyCommand: NodeCommand {
         commandName: "apply", abstract: "Bring clients, groups and policies to what a file says.",
         discussion: """
             All of it is written at once, or nothing. Sections that are not in the file stay untouched; within a section nothing is
-            removed without --prune.
+            removed without --prune, which asks first.
 
             Examples:
               sallyport apply -f company.yaml --dry-run
@@ -24,6 +24,7 @@ struct ApplyCommand: NodeCommand {
     @Flag(help: "Print the differences, and write nothing.") var dryRun = false
     @Flag(help: "Remove what the file's sections do not name.") var prune = false
     @Flag(help: "Leave members out whom nobody knows; else they are an error.") var skipUnknownMembers = false
+    @OptionGroup var confirmation: Confirmation
     @OptionGroup var options: GlobalOptions
 
     func run(_ node: NodeConnection, _ output: Output) async throws {
@@ -31,8 +32,18 @@ struct ApplyCommand: NodeCommand {
         let document = ApplyFile(fileName: file == "-" ? "standard input" : file, secret: { try Self.secret($0, warn: output.warn) })
         let request = ApplyBlueprint(
             blueprint: try document.read(bytes), isDryRun: dryRun, prunes: prune, skipsUnknownMembers: skipUnknownMembers)
+        if prune, !dryRun, !confirmation.isYes { try await confirmRemovals(request, node, output) }
         let answer = try await node.perform(request)
         try output.show(answer, warnings: answer.warnings) { Self.show($0, output) }
+    }
+
+    private func confirmRemovals(_ request: ApplyBlueprint, _ node: NodeConnection, _ output: Output) async throws {
+        var trial = request
+        trial.isDryRun = true
+        let removals = try await node.perform(trial).differences.filter { $0.action == .remove }
+        guard !removals.isEmpty else { return }
+        output.warn("It removes \(Words.list(removals.map { "\($0.kind) \($0.name)" })).")
+        try options.prompts.confirm("Remove \(removals.count == 1 ? "it" : "them")?", isYes: false)
     }
 
     /// A secret is read where the command runs, by whoever runs it.
