@@ -8,11 +8,12 @@ package final class DataDirectory: Sendable {
     package let path: String
     private let lock: Mutex<Int32>
 
-    /// Makes the directory when it is not there (mode 0700) and takes its lock.
+    /// Makes the directory when it is not there (mode 0700) and takes its lock. One that is there must be private already, and empty or
+    /// a node's: its mode is not ours to change, nor are its files ours to live among.
     package static func open(_ path: String, creating: Bool = true) throws(StoreError) -> DataDirectory {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
-        if creating { try make(path) }
+        let isMade = creating ? try make(path) : false
         var status = stat()
         guard stat(path, &status) == 0 else { throw unusable(path, "cannot be read") }
         guard status.st_mode & S_IFMT == S_IFDIR else {
@@ -23,13 +24,18 @@ package final class DataDirectory: Sendable {
                 .wrongOwner, "belongs to user \(name(of: status.st_uid)), and this is user \(name(of: geteuid()))", at: path,
                 remedy: "Run the command as its owner: sudo -u \(name(of: status.st_uid)) sallyport …")
         }
+        if !isMade { try refuseForeign(path) }
         // Whoever could write here could have put anything here: that is not mended by closing the door now.
         guard status.st_mode & 0o022 == 0 else {
             throw StoreError(
                 .directoryUnusable, "group or others can write to it (mode \(String(status.st_mode & 0o777, radix: 8)))", at: path,
                 remedy: "See that nobody put anything there, then: chmod 700 \(path)")
         }
-        if status.st_mode & 0o077 != 0, chmod(path, 0o700) != 0 { throw unusable(path, "cannot be made private") }
+        guard status.st_mode & 0o077 == 0 else {
+            throw StoreError(
+                .directoryUnusable, "others can look into it (mode \(String(status.st_mode & 0o777, radix: 8)))", at: path,
+                remedy: "Sallyport changes no directory that it did not make. If it is for the data alone: chmod 700 \(path)")
+        }
         let descriptor = Glibc.open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw unusable(path + "/lock", "cannot be opened") }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
@@ -102,16 +108,33 @@ package final class DataDirectory: Sendable {
         Self.synchronise(directory: path)
     }
 
-    private static func make(_ path: String) throws(StoreError) {
+    /// What only a node leaves behind.
+    private static let marks = ["sallyport.sqlite", "master.key", "reserve"]
+    /// What may be there before a first start.
+    private static let known: Set = ["lock", "control.sock", "demo", "demo.json", "backups", "dictionaries", "lost+found"]
+
+    private static func refuseForeign(_ path: String) throws(StoreError) {
+        guard !marks.contains(where: { access("\(path)/\($0)", F_OK) == 0 }),
+            let names = try? FileManager.default.contentsOfDirectory(atPath: path),
+            let foreign = names.filter({ !known.contains($0) && !$0.hasPrefix("sallyport.") }).min()
+        else { return }
+        throw StoreError(
+            .directoryUnusable, "holds files that are not Sallyport's (\(foreign)), and no data of a node", at: path,
+            remedy: "Name an empty directory with --data-dir, or one that is not there yet.")
+    }
+
+    /// - Returns: whether the directory itself is new.
+    private static func make(_ path: String) throws(StoreError) -> Bool {
         var prefix = ""
+        var isMade = false
         let parts = path.split(separator: "/", omittingEmptySubsequences: true)
         for (index, part) in parts.enumerated() {
             prefix += (index == 0 && !path.hasPrefix("/") ? "" : "/") + part
             // Parents as the umask says, the directory itself private.
-            if mkdir(prefix, index == parts.count - 1 ? 0o700 : 0o755) != 0, errno != EEXIST, errno != EISDIR {
-                throw unusable(prefix, "cannot be made")
-            }
+            isMade = mkdir(prefix, index == parts.count - 1 ? 0o700 : 0o755) == 0
+            if !isMade, errno != EEXIST, errno != EISDIR { throw unusable(prefix, "cannot be made") }
         }
+        return isMade
     }
 
     private static func unusable(_ path: String, _ what: String) -> StoreError {

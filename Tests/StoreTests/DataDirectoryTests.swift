@@ -32,11 +32,29 @@ import Testing
         #expect(self.mode(of: folder.path) == mode)
     }
 
-    @Test func directoryThatOthersCanOnlyReadIsMadePrivate() throws {
+    @Test func directoryThatOthersCanReadKeepsItsModeAndIsRefused() throws {
         let folder = TemporaryFolder()
         #expect(chmod(folder.path, 0o755) == 0)
+        #expect { try DataDirectory.open(folder.path) } throws: {
+            let error = $0 as? StoreError
+            return error?.isConfiguration == true && error?.remedy.contains("chmod 700") == true
+        }
+        #expect(mode(of: folder.path) == 0o755)
+    }
+
+    @Test func directoryOfSomebodyElseIsNotTakenOver() throws {
+        let folder = TemporaryFolder()
+        _ = FileManager.default.createFile(atPath: folder.path + "/thesis.txt", contents: nil)
+        for creating in [true, false] {
+            #expect { try DataDirectory.open(folder.path, creating: creating) } throws: {
+                let error = $0 as? StoreError
+                return error?.isConfiguration == true && error?.what.contains("thesis.txt") == true
+            }
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["thesis.txt"])
+        // A node's own directory may hold more.
+        _ = try MasterKey.make(at: folder.path + "/master.key")
         try DataDirectory.open(folder.path).close()
-        #expect(mode(of: folder.path) == 0o700)
     }
 
     @Test func keyBehindALinkIsRefusedInTheDataDirectory() throws {

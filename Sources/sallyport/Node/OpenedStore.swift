@@ -4,6 +4,7 @@
 import Directories
 import Factors
 import Foundation
+import Glibc
 import Logging
 import LoginEngine
 import Store
