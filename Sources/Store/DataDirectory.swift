@@ -43,7 +43,7 @@ package final class DataDirectory: Sendable {
             Glibc.close(descriptor)
             throw StoreError(
                 .locked, "another process\(holder.map { " (pid \($0))" } ?? "") works on this data directory", at: path,
-                remedy: "Stop it first, or let the command talk to the running node.")
+                remedy: "A node starts or stops there, or another command is at work: try again in a moment.")
         }
         let holder = Array("\(getpid())\n".utf8)
         _ = ftruncate(descriptor, 0)

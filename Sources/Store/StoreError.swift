@@ -46,6 +46,11 @@ package struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         }
     }
 
+    /// The same with the remedy that fits who found the data held by another process.
+    package func whenLocked(_ remedy: String) -> StoreError {
+        code == .locked ? StoreError(code, what, at: place, remedy: remedy) : self
+    }
+
     package var description: String {
         var text = place.isEmpty ? what : "\(place): \(what)"
         if !remedy.isEmpty { text += ". \(remedy)" }
@@ -57,7 +62,9 @@ package struct StoreError: Error, Sendable, Equatable, CustomStringConvertible {
         let place = address.description
         switch error.kind {
         case .busy:
-            self.init(.locked, error.message, at: place, remedy: "Stop it first, or let the command talk to the running node.")
+            self.init(
+                .locked, error.message, at: place,
+                remedy: "One node works on a database at a time: stop the other one, or name another database.")
         case .cannotOpen, .readOnly:
             self.init(.databaseUnusable, error.message, at: place, remedy: "See docs/run/postgres.md.")
         default:

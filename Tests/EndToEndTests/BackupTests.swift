@@ -116,6 +116,11 @@ import Testing
         // Not under a running node.
         let refused = try await node.command("restore", "--in-place")
         #expect(refused.status != 0 && refused.errors.contains("works on this data directory"), "\(refused.everything)")
+        #expect(refused.errors.contains("Stop the node first"), "\(refused.everything)")
+        let second = try await Program.sallyport.run(["serve", "--data-dir", folder.path] + NodeProcess.loopback)
+        #expect(second.status == 1 && second.errors.contains("runs already") && !second.errors.contains("try again"), "\(second.everything)")
+        let over = try await node.command("restore", copy, input: "x\n")
+        #expect(!over.errors.contains("try again"), "\(over.everything)")
         try await stop(node)
         for file in try FileManager.default.contentsOfDirectory(atPath: folder.path) where file.hasPrefix("sallyport.sqlite") {
             try FileManager.default.removeItem(atPath: "\(folder.path)/\(file)")

@@ -44,7 +44,10 @@ struct RestoreCommand: AsyncParsableCommand {
         let reader = try flags.open(file, options)
         let trial = dryRun ? try TrialFolder() : nil
         defer { trial?.remove() }
-        let directory = try DataDirectory.open(trial?.path ?? settings.dataDirectory)
+        let directory: DataDirectory
+        do throws(StoreError) { directory = try DataDirectory.open(trial?.path ?? settings.dataDirectory) } catch {
+            throw error.whenLocked("A backup is restored into an empty directory: name one with --data-dir, and stop the node when it is done.")
+        }
         defer { directory.close() }
         var restore = Restore(by: Peer.own(node: NodeLocation.nodeName), now: { NodeClock.now().wall })
         restore.keepsRecoveryCodes = keepRecoveryCodes
@@ -68,7 +71,11 @@ struct RestoreCommand: AsyncParsableCommand {
 
     /// Under the lock of the data directory: a node that answers knows nothing of it.
     private func openEpochInPlace() async throws {
-        let store = try OpenedStore.open(try options.location().settings, creating: false)
+        let settings = try options.location().settings
+        let store: OpenedStore
+        do throws(StoreError) { store = try OpenedStore.open(settings, creating: false) } catch {
+            throw error.whenLocked("Stop the node first: a running one would go on with what it remembers.")
+        }
         defer { store.close() }
         let now = NodeClock.now().wall
         let restore = Restore(by: Peer.own(node: NodeLocation.nodeName), now: { now })

@@ -30,11 +30,24 @@ struct ServeCommand: AsyncParsableCommand {
     @Flag(name: .customLong("no-migrate"), help: "Refuse an older database instead of bringing it up to date.")
     var refusesToMigrate = false
 
+    private func open(_ settings: Settings) throws(StoreError) -> DataDirectory {
+        do throws(StoreError) {
+            if demo { return try Demo.open(settings.dataDirectory) }
+            let directory = try DataDirectory.open(settings.dataDirectory)
+            try Demo.refuse(directory)
+            return directory
+        } catch {
+            throw error.whenLocked(
+                demo
+                    ? "If that is a demo, it runs already: use it, end it with ctrl-C, or name another directory with --data-dir."
+                    : "If that is a node, it runs already: `sallyport doctor` shows it. Stop it, or name another directory with --data-dir.")
+        }
+    }
+
     func run() async throws {
         var settings = try flags.settings()
         if demo { try Demo.prepare(&settings) }
-        let directory = demo ? try Demo.open(settings.dataDirectory) : try DataDirectory.open(settings.dataDirectory)
-        if !demo { try Demo.refuse(directory) }
+        let directory = try open(settings)
         let metrics = PrometheusRegistry(help: NodeFigures.help)
         Observability.start(level: settings.logLevel, format: settings.logFormat, metrics: metrics)
         let logger = Logger(label: "sallyport.node")
