@@ -60,6 +60,8 @@ package struct ChainReport: Sendable {
     package var base: Int64 = 0
     /// That agree with the trail.
     package var anchors = 0
+    /// Of those, the ones that were kept elsewhere.
+    package var anchorsElsewhere = 0
     /// The newest one that was compared.
     package var lastAnchor: Anchor?
     /// Lines behind the newest anchor.
@@ -320,6 +322,7 @@ struct ChainCheck {
             for finding in erasures.end(last: last) + missing.end(erasures.told) { find(finding.kind, finding.lines, finding.text) }
             for finding in anchors.end(last: last) { find(finding.kind, finding.lines, finding.text) }
             report.anchors = anchors.checked
+            report.anchorsElsewhere = anchors.checkedElsewhere
             report.lastAnchor = anchors.newest
             report.unanchored = max(0, last - (anchors.newest?.seq ?? 0))
         }

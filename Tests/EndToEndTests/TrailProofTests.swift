@@ -61,7 +61,11 @@ import Testing
         let anchors = elsewhere.path + "/anchors"
         let intact = try await run(data, "audit", "verify", "--anchors", anchors)
         #expect(
-            intact.status == 0 && intact.output.contains("It agrees with 4 anchors") && intact.output.contains("nothing was written since"))
+            intact.status == 0
+                && intact.output.contains("The trail agrees with 2 anchors of \(anchors) and 2 anchors of the node itself. The newest anchor")
+                && intact.output.contains("nothing was written since"), "\(intact.everything)")
+        let own = try await run(data, "audit", "verify")
+        #expect(own.output.contains("The trail agrees with 2 anchors of the node itself, the newest of "), "\(own.everything)")
         for name in ["sallyport.sqlite", "master.key"] {
             try FileManager.default.copyItem(atPath: data.path + "/" + name, toPath: elsewhere.path + "/" + name)
         }

@@ -39,6 +39,8 @@ package struct VerifyTrail: AdminOperation {
         package var removed: Int
         /// That were compared and agree.
         package var anchors: Int
+        /// Of those, the ones that were given; the others are the node's own.
+        package var givenAnchors: Int
         /// The newest of those that were given, else of those that the node keeps itself.
         package var lastAnchor: AnchorView?
         /// Events behind it.
@@ -76,7 +78,8 @@ package struct VerifyTrail: AdminOperation {
         return Answer(
             isIntact: chain.isIntact, events: Int(chain.events), erased: Int(chain.erased),
             findings: chain.findings.map { Answer.Finding(sequence: $0.seq, kind: $0.kind.rawValue, text: Self.text($0)) },
-            removed: Int(chain.base), anchors: chain.anchors, lastAnchor: chain.lastAnchor.map { AnchorView($0) },
+            removed: Int(chain.base), anchors: chain.anchors, givenAnchors: chain.anchorsElsewhere,
+            lastAnchor: chain.lastAnchor.map { AnchorView($0) },
             unanchored: Int(chain.unanchored), unreadableLines: found)
     }
 

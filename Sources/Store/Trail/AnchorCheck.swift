@@ -23,6 +23,8 @@ struct AnchorCheck {
     private var mismatches: [PlacedAnchor] = []
     private var goodBeforeFirst: Int64 = 0
     private(set) var checked = 0
+    /// Of those, kept elsewhere.
+    private(set) var checkedElsewhere = 0
     /// Older than where the trail begins.
     private(set) var before = 0
     /// About the anchors themselves.
@@ -82,6 +84,7 @@ struct AnchorCheck {
             next += 1
             if placed.anchor.seq == seq, placed.anchor.hash == hash {
                 checked += 1
+                if placed.line != nil { checkedElsewhere += 1 }
                 vouched = seq
             } else {
                 if mismatches.isEmpty { goodBeforeFirst = vouched }

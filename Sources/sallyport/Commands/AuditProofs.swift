@@ -58,7 +58,7 @@ extension AuditCommand {
                     }
                     output.lines(table.lines(output.terminal))
                 }
-                Self.tellOfAnchors(answer, isGiven: lines != nil, output)
+                Self.tellOfAnchors(answer, file: anchors, output)
             }
             guard answer.isIntact else {
                 throw Refusal(
@@ -68,13 +68,21 @@ extension AuditCommand {
             }
         }
 
-        private static func tellOfAnchors(_ answer: VerifyTrail.Answer, isGiven: Bool, _ output: Output) {
+        private static func tellOfAnchors(_ answer: VerifyTrail.Answer, file: String?, _ output: Output) {
             guard let last = answer.lastAnchor else {
                 return output.line("It was never anchored: nothing would tell an older copy of the database from this one.")
             }
-            let place = isGiven ? "It agrees with \(Words.count(answer.anchors, "anchor")), the" : "The"
+            let own = answer.anchors - answer.givenAnchors
+            let ours = "\(Words.count(own, "anchor")) of the node itself"
+            let place =
+                file.map { file in
+                    let source = SafeText.line(file == "-" ? "standard input" : file)
+                    let beside = own == 0 ? "" : " and \(ours)"
+                    let given = Words.count(answer.givenAnchors, "anchor")
+                    return "The trail agrees with \(given) of \(source)\(beside). The newest anchor given is"
+                } ?? "The trail agrees with \(ours), the newest"
             let behind = answer.unanchored == 0 ? "nothing was written since" : "\(Words.count(answer.unanchored, "event")) since"
-            output.line("\(place) newest of \(TimeText.full(last.at, output.terminal)) at event \(last.sequence); \(behind).")
+            output.line("\(place) of \(TimeText.full(last.at, output.terminal)) at event \(last.sequence); \(behind).")
         }
 
         private static func warnings(_ answer: VerifyTrail.Answer) -> [String] {
