@@ -71,6 +71,10 @@ import Testing
         let restored = try await Program.sallyport.run(
             ["restore", file, "--data-dir", data, "--key-file", folder.path + "/master.key"], input: Self.passphrase + "\n")
         #expect(restored.status == 0, "\(restored.everything)")
+        for next in ["sallyport serve --data-dir \(data)", "first minute", "two in a row", "key confirm-copy FILE"] {
+            #expect(restored.output.contains(next), "\(restored.everything)")
+        }
+        #expect(!dry.output.contains("sallyport serve"))
         #expect(restored.output.contains("epoch 2") && restored.output.contains("bob") && restored.output.contains("carol"))
         for end in [made, verified, wrong, keyless, dry, restored] { #expect(!end.everything.contains(Self.passphrase)) }
 

@@ -60,12 +60,15 @@ struct RestoreCommand: AsyncParsableCommand {
         let names = try await broughtBack(report, directory, source)
         let view = RestoreView(
             file: file, dataDirectory: dryRun ? nil : directory.path, backup: BackupView(file, report.summary), epoch: report.epoch,
-            schema: report.schema, voidRecoveryCodes: report.voidRecoveryCodes, counters: report.counters, broughtBack: names)
+            schema: report.schema, voidRecoveryCodes: report.voidRecoveryCodes, counters: report.counters, broughtBack: names,
+            next: dryRun ? [] : Self.next(in: directory.path))
         try output.show(view) { view in
             output.done(dryRun ? "The backup can be restored; nothing was made." : "Restored into \(directory.path), epoch \(view.epoch).")
             output.lines(view.backup.sheet(output).lines(output.terminal))
             output.line()
-            for line in view.sentences(output.terminal) { output.line(SafeText.wrapped(line, to: output.terminal.width, indent: "")) }
+            for line in view.sentences(output.terminal) + view.next {
+                output.line(SafeText.wrapped(line, to: output.terminal.width, indent: ""))
+            }
         }
     }
 
@@ -83,8 +86,20 @@ struct RestoreCommand: AsyncParsableCommand {
             made: now, from: nil, keepsRecoveryCodes: keepRecoveryCodes, at: now, event: restore.event)
         let done = Done(
             "Epoch \(epoch.number): \(Words.count(epoch.voidRecoveryCodes, "recovery code")) void, "
-                + "\(Words.count(epoch.counters, "HOTP token")) asked for two codes in a row.")
+                + "\(Words.count(epoch.counters, "HOTP token")) asked for two codes in a row.",
+            warnings: ["For a minute behind the next start codes of authenticator apps are refused, since they may have been used."])
         try options.output.show(done)
+    }
+
+    /// What whoever restored does next.
+    static func next(in directory: String) -> [String] {
+        let place = "--data-dir \(Words.argument(directory))"
+        return [
+            "", "Next:", "  Start it: sallyport serve \(place) (or your service).",
+            "  For the first minute codes of authenticator apps are refused, since they may have been used; a HOTP token asks for two in a row.",
+            "  See that a copy of its master key is elsewhere: sallyport key confirm-copy FILE \(place)",
+            "  Make a backup: sallyport backup FILE \(place)",
+        ]
     }
 
     /// A trial leaves the node's own key where it is, and may use it.
@@ -117,6 +132,11 @@ struct RestoreView: Encodable {
     var voidRecoveryCodes: Int
     var counters: Int
     var broughtBack: [String]
+    var next: [String]
+
+    private enum CodingKeys: String, CodingKey {
+        case file, dataDirectory, backup, epoch, schema, voidRecoveryCodes, counters, broughtBack
+    }
 
     func sentences(_ terminal: Terminal) -> [String] {
         var lines = ["Whatever was changed since \(TimeText.full(backup.made, terminal)) is undone."]
