@@ -14,6 +14,15 @@ import Testing
 @testable import sallyport
 
 @Suite struct CommandTests {
+    @Test func profileIsShownOnce() async throws {
+        let folder = try TemporaryFolder()
+        let added = try await Program.sallyport.run(
+            ["client", "add", "hq", "--address", "192.0.2.7", "--profile", "fortigate", "--generate-secret", "--data-dir", folder.path])
+        #expect(added.status == 0, "\(added.everything)")
+        let shown = try await Program.sallyport.run(["client", "show", "hq", "--data-dir", folder.path])
+        #expect(shown.output.split(separator: "\n").count { $0.hasPrefix("Profile") } == 1, "\(shown.everything)")
+    }
+
     @Test func pruningAsksAndNamesWhatGoes() async throws {
         let folder = try TemporaryFolder()
         let file = try folder.file("sallyport.apply.yaml", "version: 1\npolicies:\n  - name: rest\n    require: deny\n")

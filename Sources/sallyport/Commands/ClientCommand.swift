@@ -309,7 +309,6 @@ extension ClientCommand {
             }
             sheet.add("Conceals the factor", word(client.concealFactor))
         }
-        if client.profile != "generic" { sheet.add("Profile", Span(client.profile)) }
         if let probe = client.probeUser { sheet.add("Probe user", Span(probe)) }
         sheet.add("Protocols", output.list(client.protocols))
         sheet.add("Helpful messages", word(client.helpfulMessages))
