@@ -134,7 +134,8 @@ import Testing
     @Test func aChangeNamesTheUsersWhomItLocksOut() async throws {
         let office = try await company()
         let all = try await office.perform(add("all", isDryRun: true))
-        #expect(all.concerned == 3 && all.lockedOut == 2 && all.message.hasPrefix("Not written. "))
+        #expect(all.concerned == 3 && all.lockedOut == 2 && all.message.hasPrefix("Would add policy all. "))
+        #expect(all.message.hasSuffix(". Nothing was written.") && !all.message.contains("Added"))
         #expect(try await names(office) == [])
         #expect(
             all.warnings.first == "It decides about 3 active users; 2 of them have no factor that counts and would be locked out now."

@@ -162,7 +162,7 @@ extension AddPolicy {
             var drafts = set.drafts
             let position = try operations.index(of: place, in: set.records.map(\.policy.name))
             drafts.insert(PolicyDraft(id: nil, rule: rule), at: position)
-            return try operations.answer(set, drafts, rows, at: position, verb: "Added", isDryRun: isDryRun)
+            return try operations.answer(set, drafts, rows, at: position, verb: "add", isDryRun: isDryRun)
         }
     }
 }
@@ -186,7 +186,7 @@ extension SetPolicy {
                 throw Refusal(.failed, "Policy `\(old.policy.name)` has no place in the list.")
             }
             drafts[position].rule = rule
-            return try operations.answer(set, drafts, rows, at: position, verb: "Changed", isDryRun: isDryRun)
+            return try operations.answer(set, drafts, rows, at: position, verb: "change", isDryRun: isDryRun)
         }
     }
 }
@@ -215,9 +215,10 @@ extension Operations {
             PolicyRecord(policy: policy, at: isSame ? old?.at ?? now() : now(), names: rows.names), current: rows.names)
         let impact = try impact(of: position, in: planned)
         let changes = old.map { view.differences(since: PolicyView($0, current: rows.names)) } ?? []
-        var message = "\(verb) policy \(view.name)" + (changes.isEmpty ? ". \(view.meaning)" : ": \(changes.joined(separator: "; ")).")
+        let deed = isDryRun ? "Would \(verb)" : verb == "add" ? "Added" : "Changed"
+        var message = "\(deed) policy \(view.name)" + (changes.isEmpty ? ". \(view.meaning)" : ": \(changes.joined(separator: "; ")).")
         if isSame { message = "Nothing to change: policy \(view.name) is like that already." }
-        if isDryRun, !isSame { message = "Not written. \(message)" }
+        if isDryRun, !isSame { message += " Nothing was written." }
         let answer = AddPolicy.Answer(
             message: message, isDryRun: isDryRun, policy: view, concerned: impact.concerned, lockedOut: impact.lockedOut,
             warnings: impact.sentences(view) + warnings(about: position, in: planned, rows))
