@@ -87,7 +87,7 @@ import Testing
         }
         fixture.records.writer.commitNow()
         try await begin(fixture)
-        #expect(try await fixture.change { try await $0.continueErasures(settledBefore: start + .seconds(1), at: start) } == 1)
+        #expect(try await fixture.change { try await $0.continueErasures(settledBefore: start + .seconds(1), at: start) }.ended == 1)
         let changes = try fixture.records.events(EventFilter(limit: .max)).filter { $0.event.kind == .userChanged }
         // Newest first.
         #expect(changes.map { $0.event.actor["actor"] } == ["user:bob@office", "cli:alice@vpn1", nil])
