@@ -86,7 +86,7 @@ package final class DataDirectory: Sendable {
         let left = ["master.key", "reserve"].filter { access("\(path)/\($0)", F_OK) == 0 }
         guard isThere || left.isEmpty else {
             throw StoreError(
-                .databaseUnusable, "the database is gone, and a node worked here: \(left.joined(separator: " and ")) still there",
+                .databaseUnusable, "the database is gone, and what belongs to it is still there: \(left.joined(separator: " and "))",
                 at: databasePath,
                 remedy: "Put it back, or restore a backup (sallyport restore FILE). To begin anew, without anybody who was in it, "
                     + "move \(left.joined(separator: " and ")) away first.")

@@ -29,19 +29,18 @@ import Testing
         let data = folder.path + "/data"
         let node = try await Program.sallyport.start(["serve", "--data-dir", data] + NodeProcess.loopback)
         _ = try await node.radiusEndpoint()
-        func run(_ arguments: String...) async throws -> Finished {
-            try await Program.sallyport.run(arguments + ["--data-dir", data])
-        }
-        #expect(try await run("policy", "add", "staff", "--require", "password").status == 0)
-        let asked = try await run("apply", "-f", file, "--prune")
+        let more = ["--data-dir", data]
+        let apply = ["apply", "-f", file, "--prune"] + more
+        #expect(try await Program.sallyport.run(["policy", "add", "staff", "--require", "password"] + more).status == 0)
+        let asked = try await Program.sallyport.run(apply)
         #expect(asked.status == 64 && asked.errors.contains("policy staff") && asked.errors.contains("--yes"), "\(asked.everything)")
-        #expect(try await run("policy", "list").output.contains("staff"))
-        let dry = try await run("apply", "-f", file, "--prune", "--dry-run")
+        #expect(try await Program.sallyport.run(["policy", "list"] + more).output.contains("staff"))
+        let dry = try await Program.sallyport.run(apply + ["--dry-run"])
         #expect(dry.status == 0 && dry.output.contains("- policy staff"), "\(dry.everything)")
-        let done = try await run("apply", "-f", file, "--prune", "--yes")
+        let done = try await Program.sallyport.run(apply + ["--yes"])
         #expect(done.status == 0 && done.output.contains("- policy staff"), "\(done.everything)")
         // Nothing is left to remove, so nothing is asked.
-        #expect(try await run("apply", "-f", file, "--prune").status == 0)
+        #expect(try await Program.sallyport.run(apply).status == 0)
         node.signal(SIGTERM)
         #expect(try await node.end().status == 0)
     }

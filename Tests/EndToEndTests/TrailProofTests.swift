@@ -60,10 +60,10 @@ import Testing
         let (data, elsewhere) = try await prepared()
         let anchors = elsewhere.path + "/anchors"
         let intact = try await run(data, "audit", "verify", "--anchors", anchors)
+        #expect(intact.status == 0 && intact.output.contains("nothing was written since"), "\(intact.everything)")
         #expect(
-            intact.status == 0
-                && intact.output.contains("The trail agrees with 2 anchors of \(anchors) and 2 anchors of the node itself. The newest anchor")
-                && intact.output.contains("nothing was written since"), "\(intact.everything)")
+            intact.output.contains("The trail agrees with 2 anchors of \(anchors) and 2 anchors of the node itself. The newest"),
+            "\(intact.everything)")
         let own = try await run(data, "audit", "verify")
         #expect(own.output.contains("The trail agrees with 2 anchors of the node itself, the newest of "), "\(own.everything)")
         for name in ["sallyport.sqlite", "master.key"] {

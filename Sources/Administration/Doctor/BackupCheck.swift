@@ -9,7 +9,7 @@ enum BackupCheck {
 
     /// - Parameters:
     ///   - last: when `sallyport backup` made one of this database.
-    ///   - keySince: since when the present master key seals.
+    ///   - keySince: since when the present master key seals; nil for the first one.
     ///   - users: without any there is nothing to lose yet.
     static func findings(last: Timestamp?, keySince: Timestamp? = nil, users: Int, now: Timestamp) -> [Finding] {
         guard let last else {
@@ -24,7 +24,7 @@ enum BackupCheck {
             return [
                 Finding(
                     .backupOtherKey, nil,
-                    "The last backup, of \(last.iso8601), is sealed under the master key before today's, which seals since \(keySince.iso8601).",
+                    "The last backup, of \(last.iso8601), needs an older master key: today's seals since \(keySince.iso8601).",
                     remedy: "Make a new one: sallyport backup FILE; and keep the copy of the older key as long as backups that need it.")
             ]
         }

@@ -70,8 +70,10 @@ package struct ExamineNode: AdminOperation {
                     operations.ports.replies)
         }
         examine("backups") { () throws(StoreError) in
-            BackupCheck.findings(
-                last: try records.lastBackup(), keySince: try records.keyStatus().since, users: try records.userFigures().active,
+            // The first key is nobody's successor.
+            let key = try records.keyStatus()
+            return BackupCheck.findings(
+                last: try records.lastBackup(), keySince: key.id > 1 ? key.since : nil, users: try records.userFigures().active,
                 now: operations.now())
         }
         examine("users") { () throws(StoreError) in UserCheck.findings(try records.userFigures()) }

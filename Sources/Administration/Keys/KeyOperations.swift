@@ -65,7 +65,7 @@ package struct RotateKey: AdminOperation {
         guard isConfirmed || status.copyConfirmed != nil || status.left != nil else {
             throw Refusal(
                 .conflict,
-                "No copy of key \(status.fingerprint) was confirmed, and a rotation takes it away: backups made under it would open for nobody.",
+                "No copy of key \(status.fingerprint) was confirmed, and a rotation takes it away: nobody could open backups made under it.",
                 remedy: "Copy \(status.place), then `sallyport key confirm-copy FILE`; or add --yes if no backup is needed any more.")
         }
         let report = try await operations.records.rotateKey(

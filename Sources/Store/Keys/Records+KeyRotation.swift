@@ -213,7 +213,8 @@ extension Records {
         }
         guard keys.contains(where: { $0.check == current.check }) else {
             throw StoreError(
-                .wrongKey, "this is a copy of key \(keys.first?.fingerprint ?? "?"), and the node uses key \(current.fingerprint)", at: place,
+                .wrongKey, "this is a copy of key \(keys.first?.fingerprint ?? "?"), and the node uses key \(current.fingerprint)",
+                at: place,
                 remedy: "Copy the key in use, and confirm that copy.")
         }
         try await setSetting(SettingName.keyCopy, to: "\(current.fingerprint) \(now.microseconds)", event: event)

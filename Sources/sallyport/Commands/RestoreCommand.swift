@@ -45,8 +45,10 @@ struct RestoreCommand: AsyncParsableCommand {
         let trial = dryRun ? try TrialFolder() : nil
         defer { trial?.remove() }
         let directory: DataDirectory
-        do throws(StoreError) { directory = try DataDirectory.open(trial?.path ?? settings.dataDirectory) } catch {
-            throw error.whenLocked("A backup is restored into an empty directory: name one with --data-dir, and stop the node when it is done.")
+        do throws(StoreError) {
+            directory = try DataDirectory.open(trial?.path ?? settings.dataDirectory)
+        } catch {
+            throw error.whenLocked("Restore into an empty directory (--data-dir), or stop the node and move its directory away.")
         }
         defer { directory.close() }
         var restore = Restore(by: Peer.own(node: NodeLocation.nodeName), now: { NodeClock.now().wall })
@@ -76,7 +78,9 @@ struct RestoreCommand: AsyncParsableCommand {
     private func openEpochInPlace() async throws {
         let settings = try options.location().settings
         let store: OpenedStore
-        do throws(StoreError) { store = try OpenedStore.open(settings, creating: false) } catch {
+        do throws(StoreError) {
+            store = try OpenedStore.open(settings, creating: false)
+        } catch {
             throw error.whenLocked("Stop the node first: a running one would go on with what it remembers.")
         }
         defer { store.close() }
@@ -96,7 +100,8 @@ struct RestoreCommand: AsyncParsableCommand {
         let place = "--data-dir \(Words.argument(directory))"
         return [
             "", "Next:", "  Start it: sallyport serve \(place) (or your service).",
-            "  For the first minute codes of authenticator apps are refused, since they may have been used; a HOTP token asks for two in a row.",
+            "  For the first minute codes of authenticator apps are refused, since they may have been used.",
+            "  A HOTP token asks for two codes in a row.",
             "  See that a copy of its master key is elsewhere: sallyport key confirm-copy FILE \(place)",
             "  Make a backup: sallyport backup FILE \(place)",
         ]

@@ -40,7 +40,8 @@ struct ServeCommand: AsyncParsableCommand {
             throw error.whenLocked(
                 demo
                     ? "If that is a demo, it runs already: use it, end it with ctrl-C, or name another directory with --data-dir."
-                    : "If that is a node, it runs already: `sallyport doctor` shows it. Stop it, or name another directory with --data-dir.")
+                    : "If that is a node, it runs already: `sallyport doctor` shows it. Stop it, or name another directory with --data-dir."
+            )
         }
     }
 
