@@ -8,8 +8,8 @@ package final class DataDirectory: Sendable {
     package let path: String
     private let lock: Mutex<Int32>
 
-    /// Makes the directory when it is not there (mode 0700) and takes its lock. One that is there must be private already, and empty or
-    /// a node's: its mode is not ours to change, nor are its files ours to live among.
+    /// Makes the directory when it is not there (mode 0700) and takes its lock. One that is there must be empty, and is made private, or a
+    /// node's and private already: its mode is not ours to change then, nor are others' files ours to live among.
     package static func open(_ path: String, creating: Bool = true) throws(StoreError) -> DataDirectory {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
@@ -25,6 +25,10 @@ package final class DataDirectory: Sendable {
                 remedy: "Run the command as its owner: sudo -u \(name(of: status.st_uid)) sallyport …")
         }
         if !isMade { try refuseForeign(path) }
+        // Nobody misses the way into an empty directory that was made for the data a moment ago.
+        if status.st_mode & 0o022 == 0, status.st_mode & 0o077 != 0, isWithoutFiles(path), chmod(path, 0o700) == 0 {
+            _ = stat(path, &status)
+        }
         // Whoever could write here could have put anything here: that is not mended by closing the door now.
         guard status.st_mode & 0o022 == 0 else {
             throw StoreError(
@@ -121,6 +125,10 @@ package final class DataDirectory: Sendable {
         throw StoreError(
             .directoryUnusable, "holds files that are not Sallyport's (\(foreign)), and no data of a node", at: path,
             remedy: "Name an empty directory with --data-dir, or one that is not there yet.")
+    }
+
+    private static func isWithoutFiles(_ path: String) -> Bool {
+        (try? FileManager.default.contentsOfDirectory(atPath: path).isEmpty) ?? false
     }
 
     /// - Returns: whether the directory itself is new.

@@ -32,8 +32,16 @@ import Testing
         #expect(self.mode(of: folder.path) == mode)
     }
 
+    @Test func emptyDirectoryIsMadePrivate() throws {
+        let folder = TemporaryFolder()
+        #expect(chmod(folder.path, 0o755) == 0)
+        try DataDirectory.open(folder.path).close()
+        #expect(mode(of: folder.path) == 0o700)
+    }
+
     @Test func directoryThatOthersCanReadKeepsItsModeAndIsRefused() throws {
         let folder = TemporaryFolder()
+        _ = FileManager.default.createFile(atPath: folder.path + "/sallyport.sqlite", contents: nil)
         #expect(chmod(folder.path, 0o755) == 0)
         #expect { try DataDirectory.open(folder.path) } throws: {
             let error = $0 as? StoreError
