@@ -142,6 +142,9 @@ package struct ClientSettings: Sendable, Equatable {
     /// What goes out with an accept, where neither policy nor group say otherwise.
     package var reply: [ReplySetting] = []
 
+    /// Whether its secret did not open. A client that is known by certificates alone needs none.
+    package var lacksSecret: Bool { secret.isEmpty && !addresses.isEmpty }
+
     package init(name: String, addresses: [AddressRange], secret: Secret) {
         self.name = name
         self.addresses = addresses

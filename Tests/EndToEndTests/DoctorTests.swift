@@ -135,6 +135,7 @@ import Testing
         #expect(unread.status == 1)
         #expect(try report(unread).findings.contains { $0.kind == "settings-wrong" && $0.text.contains("wrong.yaml:2:3") })
 
+        try FileManager.default.removeItem(atPath: wrong)
         let node = try await soundNode(in: folder)
         node.running.signal(SIGTERM)
         #expect(try await node.running.end().status == 0)

@@ -21,7 +21,14 @@ import Testing
             let codes = try await withThrowingTaskGroup(of: Code?.self) { group in
                 for (number, token) in tokens.enumerated() {
                     let gateway = try GatewayClient(node, from: "127.0.0.\(number + 2)")
-                    group.addTask { try await gateway.login("user\(number)", append(try token.code()))?.code }
+                    let request = try gateway.request("user\(number)", append(try token.code()))
+                    // What cannot be hashed in time is shed, and a gateway asks again.
+                    group.addTask {
+                        for _ in 0..<6 {
+                            if let reply = try await gateway.exchange(request, within: 5_000) { return reply.code }
+                        }
+                        return nil
+                    }
                 }
                 return try await group.reduce(into: []) { $0.append($1) }
             }

@@ -25,7 +25,7 @@ enum ClientCheck {
     /// Never says what it is.
     private static func ofSecret(_ client: Client, among clients: [Client]) -> [Finding] {
         let set = "sallyport client set \(client.name) --generate-secret, and enter it at the gateway"
-        guard !client.settings.secret.isEmpty else {
+        guard !client.settings.lacksSecret else {
             return [
                 Finding(
                     .secretDamaged, client.name,

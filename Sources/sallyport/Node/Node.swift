@@ -138,12 +138,12 @@ final class Node: Sendable {
     private static func clientTable(_ records: Records, _ logger: Logger) throws -> ClientTable {
         let pins = try records.pins(ofClient: nil).map { RADIUSDoor.ClientPin(client: $0.client, address: $0.address) }
         let clients = try records.clients()
-        for client in clients where client.settings.secret.isEmpty {
+        for client in clients where client.settings.lacksSecret {
             logger.error(
                 "the shared secret of client \(client.name) does not open, so its requests get no answer: sallyport client set \(client.name) --generate-secret"
             )
         }
-        return try ClientTable(clients.filter { !$0.settings.secret.isEmpty }, pins: pins)
+        return try ClientTable(clients.filter { !$0.settings.lacksSecret }, pins: pins)
     }
 
     /// What keeps this node from deciding logins; empty when nothing does.
