@@ -412,7 +412,9 @@ extension Migration {
             ALTER TABLE erasure ADD COLUMN seal BYTEA;
             """#)
 
-    static let postgres: [Migration] = [postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8, postgres9, postgres10]
+    static let postgres: [Migration] = [
+        postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8, postgres9, postgres10,
+    ]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
         checksum: "8fbae4771e2cfd268d84070c1098b32fad078f96d02ec7874bf04c7763dbf311",
@@ -819,5 +821,7 @@ extension Migration {
             ALTER TABLE erasure ADD COLUMN seal BLOB;
             """#)
 
-    static let sqlite: [Migration] = [sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9, sqlite10]
+    static let sqlite: [Migration] = [
+        sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9, sqlite10,
+    ]
 }
