@@ -121,7 +121,7 @@ if !core {
             swiftSettings: settings),
         .testTarget(
             name: "AdministrationTests",
-            dependencies: ["Administration", "Store", "LoginEngine", "Directories", "Factors", "OTP", "TestSupport", logging],
+            dependencies: ["Administration", "Store", "LoginEngine", "Directories", "Factors", "OTP", "RADIUS", "TestSupport", logging],
             swiftSettings: settings),
         .testTarget(
             name: "ControlDoorTests", dependencies: ["ControlDoor", "Administration", "Store", "LoginEngine", "TestSupport", logging],

@@ -100,7 +100,7 @@ class Node:
         self.log = open(self.log_path, "a")
         self.process = start(
             [
-                self.program, "serve", "--data-dir", self.folder, "--radius-listen", f"127.0.0.1:{self.port}",
+                self.program, "serve", "--data-dir", self.folder, "--radius-listen", f"127.0.0.1:{self.port}", "--radius-accounting", "",
                 "--web-health", f"127.0.0.1:{self.health}", "--web-metrics", f"127.0.0.1:{self.metrics}", "--log-level", "warning",
             ],
             self.log, env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **(self.environment or {})},

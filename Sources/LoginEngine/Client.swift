@@ -136,6 +136,8 @@ package struct ClientSettings: Sendable, Equatable {
     package var probeUser: String?
     /// By which certificates it is known over TLS; none: it is asked over UDP alone.
     package var certificates: [CertificateRule] = []
+    /// Where it takes Disconnect-Requests (RFC 5176); 0: nowhere.
+    package var disconnectPort: UInt16 = 3799
     package var isEnabled = true
     /// What policies may name it by; sorted, lower case.
     package var tags: [String] = []

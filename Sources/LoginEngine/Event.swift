@@ -38,6 +38,10 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case diskLow = 71
     /// There is space again; with the number of refusals that were not written.
     case diskRecovered = 72
+    /// A gateway was asked to end a session; with what it answered.
+    case sessionDisconnect = 80
+    /// A session was taken for lost by an administrator, or because its gateway knows it no more.
+    case sessionEnded = 81
     case nodeStarted = 90
     case nodeStopped = 91
     case keyRotationBegun = 100

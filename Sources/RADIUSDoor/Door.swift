@@ -22,6 +22,9 @@ package struct DropExplanation: Sendable, Equatable {
 
 final class Door: Sendable {
     let judge: any LoginJudge
+    /// Nil where no address is for accounting.
+    let ledger: (any SessionLedger)?
+    let links: LoginLinks?
     let now: @Sendable () -> Moment
     let counters = DoorCounters()
     let logger: Logger
@@ -32,11 +35,13 @@ final class Door: Sendable {
     private let onPin: @Sendable (ClientPin) -> Void
 
     init(
-        clients: ClientTable, judge: any LoginJudge, logger: Logger, now: @escaping @Sendable () -> Moment,
-        onPin: @escaping @Sendable (ClientPin) -> Void
+        clients: ClientTable, judge: any LoginJudge, ledger: (any SessionLedger)? = nil, logger: Logger,
+        now: @escaping @Sendable () -> Moment, onPin: @escaping @Sendable (ClientPin) -> Void
     ) {
         self.clients = Mutex(clients)
         self.judge = judge
+        self.ledger = ledger
+        links = ledger == nil ? nil : LoginLinks()
         self.logger = logger
         self.now = now
         self.onPin = onPin
@@ -49,6 +54,12 @@ final class Door: Sendable {
 
     func replaceClients(_ table: ClientTable) {
         clients.withLock { $0 = table }
+    }
+
+    /// So that the session that begins now is known to be this login's.
+    func noteAccept(_ login: LoginID, _ packet: Packet, of entry: ClientEntry) {
+        guard let links else { return }
+        links.note(login, packet, of: entry.client.id, at: now().uptime)
     }
 
     func notePin(_ source: ClientPin, hasMessageAuthenticator: Bool, at now: Timestamp) {

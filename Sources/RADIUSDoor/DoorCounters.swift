@@ -48,6 +48,9 @@ final class DoorCounters: Sendable {
     private let accepts = Tally("sallyport_radius_replies_total", [("code", "Access-Accept")])
     private let rejects = Tally("sallyport_radius_replies_total", [("code", "Access-Reject")])
     private let challenges = Tally("sallyport_radius_replies_total", [("code", "Access-Challenge")])
+    private let acknowledgements = Tally("sallyport_radius_replies_total", [("code", "Accounting-Response")])
+    private let records = AccountingRecord.Kind.allCases.map { Tally("sallyport_accounting_records_total", [("kind", $0.rawValue)]) }
+    private let otherRecords = Tally("sallyport_accounting_records_total", [("kind", "other")])
     /// At the place of each reason's number.
     private let drops = DropReason.allCases.map { Tally("sallyport_radius_dropped_total", [("cause", $0.cause)]) }
 
@@ -59,20 +62,28 @@ final class DoorCounters: Sendable {
         answerTime.recordMicroseconds(span.microseconds)
     }
 
+    /// - Parameter kind: nil for one that says nothing of a session.
+    func record(_ kind: AccountingRecord.Kind?) {
+        let place = kind.flatMap { AccountingRecord.Kind.allCases.firstIndex(of: $0) }
+        (place.map { records[$0] } ?? otherRecords).add()
+    }
+
     /// - Parameter codes: the first byte of each reply of a group; the counters are touched once for all of them.
     func replies(_ codes: some Sequence<UInt8>) {
-        var (accepted, rejected, challenged) = (0, 0, 0)
+        var (accepted, rejected, challenged, acknowledged) = (0, 0, 0, 0)
         for code in codes {
             switch Code(rawValue: code) {
             case .accessAccept: accepted += 1
             case .accessReject: rejected += 1
             case .accessChallenge: challenged += 1
+            case .accountingResponse: acknowledged += 1
             default: break
             }
         }
         if accepted > 0 { accepts.add(accepted) }
         if rejected > 0 { rejects.add(rejected) }
         if challenged > 0 { challenges.add(challenged) }
+        if acknowledged > 0 { acknowledgements.add(acknowledged) }
     }
 
     func statistics(pending: Int) -> RADIUSStatistics {
@@ -80,7 +91,9 @@ final class DoorCounters: Sendable {
         statistics.requests = requests.count
         statistics.duplicatesInProgress = duplicatesInProgress.count
         statistics.duplicatesAnswered = duplicatesAnswered.count
-        for (code, tally) in [(Code.accessAccept, accepts), (.accessReject, rejects), (.accessChallenge, challenges)]
+        for (code, tally) in [
+            (Code.accessAccept, accepts), (.accessReject, rejects), (.accessChallenge, challenges), (.accountingResponse, acknowledgements),
+        ]
         where tally.count > 0 {
             statistics.replies[code] = tally.count
         }

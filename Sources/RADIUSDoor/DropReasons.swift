@@ -29,6 +29,7 @@ package enum DropReason: UInt8, Sendable, CaseIterable {
     case malformed
     // A packet that is not asked for here
     case accountingRequest
+    case accessRequest
     case unexpectedCode
     // Not proven to be genuine
     case wrongMessageAuthenticator
@@ -38,8 +39,10 @@ package enum DropReason: UInt8, Sendable, CaseIterable {
     case eapWithoutMessageAuthenticator
     case statusWithoutMessageAuthenticator
     case unsignedReplacement
-    // A request that asks nothing
+    case wrongRequestAuthenticator
+    // A request that asks nothing, or reports nothing
     case noProof
+    case noSession
     // No answer could be given
     case overloaded
     case databaseUnavailable
@@ -88,6 +91,7 @@ package enum DropReason: UInt8, Sendable, CaseIterable {
         case .messageAuthenticatorLength: "message_authenticator_length"
         case .malformed: "malformed"
         case .accountingRequest: "accounting_request"
+        case .accessRequest: "access_request"
         case .unexpectedCode: "unexpected_code"
         case .wrongMessageAuthenticator: "wrong_message_authenticator"
         case .missingMessageAuthenticator: "missing_message_authenticator"
@@ -96,7 +100,9 @@ package enum DropReason: UInt8, Sendable, CaseIterable {
         case .eapWithoutMessageAuthenticator: "eap_without_message_authenticator"
         case .statusWithoutMessageAuthenticator: "status_without_message_authenticator"
         case .unsignedReplacement: "unsigned_replacement"
+        case .wrongRequestAuthenticator: "wrong_request_authenticator"
         case .noProof: "no_proof"
+        case .noSession: "no_session"
         case .overloaded: "overloaded"
         case .databaseUnavailable: "database_unavailable"
         case .abandoned: "abandoned"
@@ -123,10 +129,19 @@ extension DropReason {
         case .oversized:
             return "a datagram is longer than the 4096 bytes of RFC 2865 §3; look at what \(source) sends to this port"
         case .accountingRequest:
-            return "accounting arrives on the authentication port; turn accounting off on the gateway or send it to port 1813 of an"
-                + " accounting server"
+            return "accounting arrives on the authentication port; have the gateway send it to the accounting port (radius.accounting, as"
+                + " a rule 1813)"
+        case .accessRequest:
+            return "logins arrive on the accounting port; have the gateway send them to the authentication port (radius.listen, as a rule"
+                + " 1812)"
+        case .wrongRequestAuthenticator:
+            return "the shared secret differs: an Accounting-Request was signed with another one (RFC 2866 §3); enter the same secret on"
+                + " the gateway, where accounting often has a field of its own, and by sallyport client set \(name) --secret-stdin"
+        case .noSession:
+            return "an Accounting-Request without Acct-Status-Type or Acct-Session-Id (RFC 2866 §5.13) reports nothing that could be kept;"
+                + " update the gateway's software"
         case .unexpectedCode:
-            return "a packet is neither Access-Request nor Status-Server; check which server and port the gateway uses for it"
+            return "a packet is no request that this port answers; check which server and port the gateway uses for it"
         case .wrongMessageAuthenticator:
             return "the shared secret differs: Message-Authenticator is wrong; enter the same secret on the gateway and by"
                 + " sallyport client set \(name) --secret-stdin"

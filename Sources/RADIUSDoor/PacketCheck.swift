@@ -57,6 +57,26 @@ struct PacketCheck {
         return packet.hasValidMessageAuthenticator(secret: entry.secret) ? nil : .wrongSecretInTLS
     }
 
+    /// RFC 2866 §3: the Request Authenticator proves who wrote it; a Message-Authenticator that is there must be right too.
+    init(accounting packet: Packet, of entry: ClientEntry) {
+        switch packet.code {
+        case .accountingRequest:
+            if !packet.hasValidRequestAuthenticator(secret: entry.secret) {
+                drop = .wrongRequestAuthenticator
+            } else if packet.contains(.messageAuthenticator), !packet.hasValidMessageAuthenticator(secret: entry.secret) {
+                drop = .wrongMessageAuthenticator
+            }
+        case .statusServer:
+            if !packet.contains(.messageAuthenticator) {
+                drop = .statusWithoutMessageAuthenticator
+            } else if !packet.hasValidMessageAuthenticator(secret: entry.secret) {
+                drop = .wrongMessageAuthenticator
+            }
+        case .accessRequest: drop = .accessRequest
+        default: drop = .unexpectedCode
+        }
+    }
+
     private static func isTestClient(_ packet: Packet) -> Bool {
         guard let name = packet.first(.nasIdentifier), name.range.count == testClient.count else { return false }
         return packet.value(of: name).elementsEqual(testClient)

@@ -10,6 +10,7 @@ package import TLS
 
 package struct RADIUSSettings: Sendable {
     package var listen: [UDPEndpoint]
+    package var accounting: [UDPEndpoint] = []
     /// Bytes asked of the kernel for each listener: what a burst may wait in while a batch is judged.
     package var receiveBuffer = 4 << 20
     /// How long shutdown waits for logins that are being decided.
@@ -39,18 +40,22 @@ package final class RADIUSService: Service, Sendable {
     }
 
     /// - Parameters:
+    ///   - ledger: keeps what comes to the addresses for accounting.
     ///   - now: read once a batch and once an answer.
     ///   - onPin: runs on a reading thread, so it must only queue; the pin is to be stored and the table replaced.
     package init(
-        settings: RADIUSSettings, clients: ClientTable, judge: any LoginJudge, logger: Logger,
+        settings: RADIUSSettings, clients: ClientTable, judge: any LoginJudge, ledger: (any SessionLedger)? = nil, logger: Logger,
         now: @escaping @Sendable () -> Moment, onPin: @escaping @Sendable (ClientPin) -> Void
     ) {
         self.settings = settings
-        door = Door(clients: clients, judge: judge, logger: logger, now: now, onPin: onPin)
+        let ledger = settings.accounting.isEmpty ? nil : ledger
+        door = Door(clients: clients, judge: judge, ledger: ledger, logger: logger, now: now, onPin: onPin)
     }
 
     /// Where it listens, in the order of the settings; ports are the bound ones. Empty before `start`.
-    package var boundAddresses: [UDPEndpoint] { listeners.map(\.endpoint) }
+    package var boundAddresses: [UDPEndpoint] { listeners.filter { $0.purpose == .authentication }.map(\.endpoint) }
+    /// The same of accounting.
+    package var boundAccounting: [UDPEndpoint] { listeners.filter { $0.purpose == .accounting }.map(\.endpoint) }
 
     /// Where it listens for RADIUS over TLS.
     package var boundTLSAddresses: [UDPEndpoint] { tls?.endpoints ?? [] }
@@ -108,10 +113,12 @@ package final class RADIUSService: Service, Sendable {
 
     private func openAll() throws(RADIUSServiceError) {
         var opened: [UDPListener] = []
-        for (index, endpoint) in settings.listen.enumerated() {
+        let accounting = door.ledger == nil ? [] : settings.accounting
+        let wanted = settings.listen.map { ($0, UDPPurpose.authentication) } + accounting.map { ($0, .accounting) }
+        for (index, (endpoint, purpose)) in wanted.enumerated() {
             let socket = try UDPSocket(endpoint)
             grow(socket)
-            opened.append(try UDPListener(socket: socket, index: index, limits: settings.duplicates, door: door))
+            opened.append(try UDPListener(socket: socket, purpose: purpose, index: index, limits: settings.duplicates, door: door))
         }
         var tls: TLSListener?
         if let wanted = settings.tls, !wanted.listen.isEmpty {
@@ -184,7 +191,8 @@ package final class RADIUSService: Service, Sendable {
             return failure
         }
         if let error { throw .cannotStartThread(listener.endpoint, reason: error) }
-        door.logger.info("listening for RADIUS over UDP", metadata: ["listener": "\(listener.endpoint)"])
+        let what = listener.purpose == .accounting ? "RADIUS accounting" : "RADIUS"
+        door.logger.info("listening for \(what) over UDP", metadata: ["listener": "\(listener.endpoint)"])
     }
 
     private func startReading(_ listener: TLSListener) throws(RADIUSServiceError) {

@@ -30,7 +30,7 @@ package enum RADIUSServiceError: Error, Equatable {
 }
 
 extension RADIUSServiceError: CustomStringConvertible {
-    package var description: String { words(transport: "UDP", setting: "radius.listen") }
+    package var description: String { words(transport: "UDP", setting: "radius.listen or radius.accounting") }
 
     private func words(transport: String, setting: String) -> String {
         switch self {

@@ -39,10 +39,20 @@ extension RequestListener {
                 giveUp(waiting, .replyTooLong)
                 return
             }
+            if case .accept(let login, _, _) = answer { door.noteAccept(login, waiting.packet, of: waiting.entry) }
             finish(waiting, reply)
             return
         }
         giveUp(waiting, DropReason(cause))
+    }
+
+    /// Runs once for each record that was handed to the ledger, on any thread.
+    func acknowledge(_ waiting: Waiting<Route>, _ problem: NoAnswer?) {
+        if let problem { return giveUp(waiting, DropReason(problem)) }
+        guard let reply = accountingResponse(to: waiting.packet, secret: waiting.entry.secret) else {
+            return giveUp(waiting, .replyTooLong)
+        }
+        finish(waiting, reply)
     }
 }
 

@@ -8,8 +8,14 @@ import LoginEngine
 import RADIUS
 internal import Synchronization
 
+/// What an address is for; RFC 2866 §3 has a port of its own for accounting.
+enum UDPPurpose: Sendable {
+    case authentication, accounting
+}
+
 final class UDPListener: RequestListener {
     let endpoint: UDPEndpoint
+    let purpose: UDPPurpose
     let door: Door
     private let state: Mutex<State>
     private let stopping = Atomic<Bool>(false)
@@ -28,8 +34,11 @@ final class UDPListener: RequestListener {
         var isIdleAtEnd: Bool { isDraining && duplicates.pendingCount == 0 }
     }
 
-    init(socket: UDPSocket, index: Int, limits: DuplicateLimits, door: Door) throws(RADIUSServiceError) {
+    init(
+        socket: UDPSocket, purpose: UDPPurpose = .authentication, index: Int, limits: DuplicateLimits, door: Door
+    ) throws(RADIUSServiceError) {
         endpoint = socket.endpoint
+        self.purpose = purpose
         self.door = door
         guard let latch = Latch() else { throw .cannotStartThread(socket.endpoint, reason: "no memory") }
         self.latch = latch

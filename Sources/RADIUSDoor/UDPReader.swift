@@ -19,6 +19,8 @@ final class UDPReader {
     private let socket: UDPSocket
     private let batch: OpaquePointer
     private var intake: RequestIntake<UDPListener>
+    /// Nil where logins are asked for.
+    private var accounting: AccountingIntake<UDPListener>?
     private var table = ClientTable.empty
     /// The last client found, because packets of one gateway come in runs.
     private var lastFound: (source: NetworkAddress, entry: ClientEntry)?
@@ -31,6 +33,7 @@ final class UDPReader {
         self.socket = socket
         door = listener.door
         intake = RequestIntake(listener, capacity: Self.batchSize)
+        if listener.purpose == .accounting, let ledger = listener.door.ledger { accounting = AccountingIntake(listener, ledger) }
     }
 
     deinit {
@@ -62,7 +65,7 @@ final class UDPReader {
     }
 
     private func handle(count: CInt) {
-        let now = door.now().uptime
+        let now = door.now()
         let current = door.table
         if !current.isIdentical(to: table) {
             table = current
@@ -74,10 +77,12 @@ final class UDPReader {
             handle(index, at: now, isTimed: isTimed)
         }
         intake.handOver()
+        accounting?.handOver()
         listener.flush()
     }
 
-    private func handle(_ index: CInt, at now: Timestamp, isTimed: Bool) {
+    private func handle(_ index: CInt, at moment: Moment, isTimed: Bool) {
+        let now = moment.uptime
         let route = datagram_batch_route(batch, index)
         let source = NetworkAddress(route.peer)
         guard let entry = client(for: source) else {
@@ -100,11 +105,15 @@ final class UDPReader {
             door.drop(DropReason(error), from: source, of: entry, detail: error, at: now)
             return
         }
-        intake.take(
-            Arrival(
-                packet: packet, entry: entry, source: source, route: route,
-                key: RequestKey(address: source, port: route.port, identifier: packet.identifier), authenticator: packet.authenticator,
-                now: now, isTimed: isTimed))
+        let arrival = Arrival(
+            packet: packet, entry: entry, source: source, route: route,
+            key: RequestKey(address: source, port: route.port, identifier: packet.identifier), authenticator: packet.authenticator,
+            now: now, isTimed: isTimed)
+        if accounting == nil {
+            intake.take(arrival)
+        } else {
+            accounting?.take(arrival, at: moment)
+        }
     }
 
     private func client(for source: NetworkAddress) -> ClientEntry? {

@@ -185,6 +185,18 @@ package final class GroupCommit: Sendable {
         if !isTaken { submission.fail(.overloaded) }
     }
 
+    /// All that there is room for, in one go, so that they need not wait for different transactions.
+    func submit(_ submissions: [Submission]) {
+        let (room, mustWake) = queue.withLock { queue in
+            let room = queue.isClosing ? 0 : max(0, min(submissions.count, limits.waiting - queue.waiting.count))
+            queue.statistics.overloaded += submissions.count - room
+            queue.waiting += submissions.prefix(room)
+            return (room, room > 0 && queue.rouse())
+        }
+        if mustWake { wake.signal() }
+        for submission in submissions.dropFirst(room) { submission.fail(.overloaded) }
+    }
+
     /// Queues what nobody waits for.
     /// - Parameter counter: the counter that it sets; when the queue is full, the last value of each counter is kept.
     func remember(_ submission: Submission, counter: Counter? = nil) {

@@ -43,7 +43,7 @@ import Testing
     private func soundNode(in folder: TemporaryFolder) async throws -> NodeProcess {
         let port = "127.0.0.1:\(try Self.freePort())"
         let settings = try folder.file(
-            "sallyport.yaml", "radius: { listen: [\"\(port)\"] }\nweb: { health: [\"127.0.0.1:0\"], metrics: [] }\n")
+            "sallyport.yaml", "radius: { listen: [\"\(port)\"], accounting: [] }\nweb: { health: [\"127.0.0.1:0\"], metrics: [] }\n")
         chmod(settings, 0o600)
         let shell = try #require(Program(installed: "sh"))
         let running = try await shell.start(

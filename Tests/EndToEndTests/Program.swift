@@ -132,7 +132,10 @@ struct NodeProcess: Sendable {
     let running: RunningProgram
     let folder: TemporaryFolder
 
-    static let loopback = ["--radius-listen", "127.0.0.1:0", "--web-health", "127.0.0.1:0", "--web-metrics", "127.0.0.1:0"]
+    static let loopback = [
+        "--radius-listen", "127.0.0.1:0", "--radius-accounting", "127.0.0.1:0", "--web-health", "127.0.0.1:0", "--web-metrics",
+        "127.0.0.1:0",
+    ]
 
     static func start(in folder: TemporaryFolder, _ more: [String] = []) async throws -> NodeProcess {
         let running = try await Program.sallyport.start(["serve", "--data-dir", folder.path] + loopback + more)

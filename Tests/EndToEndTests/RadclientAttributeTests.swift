@@ -67,7 +67,7 @@ struct RadclientAttributeInteropTests {
 }
 
 /// A server on the loopback that answers as it is told.
-private final class OneAnswer: Sendable {
+final class OneAnswer: Sendable {
     let port: UInt16
     private let isStopped: Flag
 

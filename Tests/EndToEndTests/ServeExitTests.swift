@@ -32,7 +32,8 @@ import Testing
         let (descriptor, port) = try occupy(SOCK_DGRAM)
         defer { close(descriptor) }
         let end = try await Program.sallyport.run([
-            "serve", "--data-dir", folder.path, "--radius-listen", "127.0.0.1:\(port)", "--web-health", "", "--web-metrics", "",
+            "serve", "--data-dir", folder.path, "--radius-listen", "127.0.0.1:\(port)", "--radius-accounting", "", "--web-health", "",
+            "--web-metrics", "",
         ])
         #expect(end.status == 69)
         #expect((1...2).contains(end.complaint.count) && end.errors.contains("127.0.0.1:\(port)"), "\(end.errors)")
@@ -48,7 +49,8 @@ import Testing
         let (descriptor, port) = try occupy(SOCK_STREAM)
         defer { close(descriptor) }
         let end = try await Program.sallyport.run([
-            "serve", "--data-dir", folder.path, "--radius-listen", "127.0.0.1:0", "--web-health", "", "--web-metrics", "127.0.0.1:\(port)",
+            "serve", "--data-dir", folder.path, "--radius-listen", "127.0.0.1:0", "--radius-accounting", "", "--web-health", "",
+            "--web-metrics", "127.0.0.1:\(port)",
         ])
         #expect(end.status == 69)
         #expect((1...2).contains(end.complaint.count) && end.errors.contains("127.0.0.1:\(port)"), "\(end.errors)")

@@ -35,7 +35,8 @@ struct TestNode: Sendable {
         let folder = try folder ?? TemporaryFolder()
         let settings = try Settings.read(
             flags: [
-                "data-directory": folder.path, "radius.listen": "127.0.0.1:0,[::1]:0", "web.health": "127.0.0.1:0",
+                "data-directory": folder.path, "radius.listen": "127.0.0.1:0,[::1]:0",
+                "radius.accounting": "127.0.0.1:0", "web.health": "127.0.0.1:0",
                 "web.metrics": "127.0.0.1:0", "database": database,
             ].merging(flags) { $1 }, environment: [:], yaml: "")
         let node = try Node.open(

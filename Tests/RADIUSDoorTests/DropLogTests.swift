@@ -52,10 +52,10 @@ import Testing
                 "length_field_beyond_datagram", "unknown_code", "attribute_truncated", "attribute_length_too_small",
                 "too_many_attributes", "attribute_repeated", "user_password_length", "chap_password_length", "nas_ip_address_length",
                 "nas_ipv6_address_length", "state_length", "message_authenticator_length", "malformed", "accounting_request",
-                "unexpected_code", "wrong_message_authenticator", "missing_message_authenticator",
+                "access_request", "unexpected_code", "wrong_message_authenticator", "missing_message_authenticator",
                 "pinned_without_message_authenticator", "proxy_state_without_message_authenticator",
-                "eap_without_message_authenticator", "status_without_message_authenticator", "unsigned_replacement", "no_proof",
-                "overloaded",
+                "eap_without_message_authenticator", "status_without_message_authenticator", "unsigned_replacement",
+                "wrong_request_authenticator", "no_proof", "no_session", "overloaded",
                 "database_unavailable", "abandoned", "reply_too_long", "send_failed", "wrong_secret_in_tls", "not_for_this_server",
                 "connection_closed",
             ])

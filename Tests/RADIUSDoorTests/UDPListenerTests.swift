@@ -320,7 +320,7 @@ import Testing
         let error = #expect(throws: RADIUSServiceError.addressInUse(door.endpoint)) { try second.start() }
         #expect(
             error?.description
-                == "UDP 127.0.0.1:\(door.endpoint.port) is in use by another program; stop it or set radius.listen")
+                == "UDP 127.0.0.1:\(door.endpoint.port) is in use by another program; stop it or set radius.listen or radius.accounting")
         try await door.close()
     }
 

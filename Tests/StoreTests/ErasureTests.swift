@@ -216,8 +216,12 @@ import Testing
         try fill(fixture, groups: 3)
         try await begin(fixture)
         // As before the rows were sealed.
-        try fixture.tamper("ALTER TABLE erasure DROP COLUMN seal")
-        try fixture.tamper("DELETE FROM schema_version WHERE number >= \(Erasure.sealedSince)")
+        for undone in [
+            "ALTER TABLE erasure DROP COLUMN seal", "DROP TABLE session", "ALTER TABLE client DROP COLUMN disconnect_port",
+            "DELETE FROM schema_version WHERE number >= \(Erasure.sealedSince)",
+        ] {
+            try fixture.tamper(undone)
+        }
         try fixture.reopen(at: start + .seconds(1))
         #expect(try fixture.records.erasures().map(\.keys) == [["alice", "alice@example.org"]])
         #expect(try await proceed(fixture).ended == 1)

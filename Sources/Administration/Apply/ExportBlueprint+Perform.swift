@@ -49,6 +49,7 @@ extension ClientChoices {
         addresses = settings.addresses.map(\.description)
         profile = settings.profile
         probeUser = settings.probeUser ?? "none"
+        disconnectPort = Int(settings.disconnectPort)
         messageAuthenticator = settings.messageAuthenticator.rawValue
         requirement = settings.requirement.rawValue
         asking = settings.asking.rawValue

@@ -111,6 +111,8 @@ extension EventKind {
         case .trailCut: "trail-cut"
         case .diskLow: "disk-low"
         case .diskRecovered: "disk-recovered"
+        case .sessionDisconnect: "session-disconnect"
+        case .sessionEnded: "session-ended"
         case .nodeStarted: "node-started"
         case .nodeStopped: "node-stopped"
         case .keyRotationBegun: "key-rotation-begun"
@@ -159,6 +161,8 @@ extension Event {
         case .trailCut: return "events" + detail("from", " ") + detail("to", " to ") + " removed by retention"
         case .diskLow: return "little disk space: refusals are counted, not written"
         case .diskRecovered: return "disk space again" + detail("rejects", "; refusals that were not written: ")
+        case .sessionDisconnect: return "session" + detail("session", " ") + " to be disconnected: " + detail("answer")
+        case .sessionEnded: return "session" + detail("session", " ") + " counts as lost"
         case .nodeStarted: return "node started" + detail("release", ": ")
         case .nodeStopped: return "node stopped"
         case .keyRotationBegun: return "a new master key seals" + detail("key", ": key ")

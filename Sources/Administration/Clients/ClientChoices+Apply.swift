@@ -25,6 +25,7 @@ extension ClientChoices {
         if let probeUser { new.probeUser = probeUser == "none" ? nil : try Valid.userName(probeUser, field: "probe-user").key }
         if let protocols { new.schemes = try Self.schemes(protocols) }
         if let certificates { new.certificates = try Self.rules(certificates) }
+        if let disconnectPort { new.disconnectPort = UInt16(try Valid.number(disconnectPort, in: 0...65_535, "disconnect-port")) }
         new.isEnabled = isEnabled ?? new.isEnabled
         if let tags { new.tags = try Self.sorted(tags) }
         try check(new)

@@ -205,6 +205,7 @@ extension ClientSettings {
         compare("profile", \.profile) { $0 }
         compare("probe-user", \.probeUser) { $0 ?? "none" }
         compare("certificate", \.certificates) { $0.isEmpty ? "none" : $0.map(\.description).joined(separator: ", ") }
+        compare("disconnect-port", \.disconnectPort) { $0 == 0 ? "none" : "\($0)" }
         compare("protocol", \.schemes) { $0.schemes.map(\.rawValue).joined(separator: ", ") }
         compare("reply", \.reply, \.words)
         compare("tags", \.tags) { $0.isEmpty ? "none" : $0.joined(separator: ", ") }

@@ -44,6 +44,8 @@ package struct ClientView: Codable, Sendable, Equatable {
     /// What policies may name it by.
     package var tags: [String]
     package var reply: [ReplySetting]
+    /// Where it takes Disconnect-Requests; nil: nowhere.
+    package var disconnectPort: Int?
     package var warnings: [String] = []
     /// The lines to enter at the gateway, where they were asked for.
     package var howto: String?
@@ -83,6 +85,8 @@ package struct ClientChoices: Codable, Sendable, Equatable {
     package var tags: [String]?
     /// Empty: none.
     package var reply: [ReplySetting]?
+    /// 0: none.
+    package var disconnectPort: Int?
 
     package init() {}
 }

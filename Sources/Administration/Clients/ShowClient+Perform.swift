@@ -34,6 +34,7 @@ extension ShowClient {
             rejoin: settings.rejoin, automaticPush: settings.automaticPush, protocols: settings.schemes.schemes.map(\.rawValue),
             probeUser: settings.probeUser, certificates: settings.certificates.map(\.description), isEnabled: settings.isEnabled,
             tags: settings.tags, reply: settings.reply)
+        view.disconnectPort = settings.disconnectPort == 0 ? nil : Int(settings.disconnectPort)
         if !settings.isEnabled {
             view.warnings.append("Disabled: its requests get no answer. `sallyport client set \(client.name) --enable` takes it up again.")
         }
@@ -58,7 +59,7 @@ package enum HowTo {
             "Authentication protocol   \(settings.schemes.schemes.reversed().map(\.title).joined(separator: " or "))",
             "Timeout                   \(timeout) seconds (Sallyport goes by it: --retry-timeout)",
             "Tries in all              \(settings.retryTries) (--retry-tries)",
-            "Accounting                off",
+            "Accounting                1813 (UDP), the same secret, interim updates every 10 minutes; or off",
         ]
         if settings.messageAuthenticator != .allow {
             lines.append("Message-Authenticator     send it, and require it in replies (CVE-2024-3596)")

@@ -69,6 +69,11 @@ extension LoginStory {
         lines.append(Line(at: Instant(time), clock: clock.exact(time), text: text))
     }
 
+    /// What others than the login's own events tell.
+    mutating func add(_ text: String, at time: Timestamp, zone: TimeZone) {
+        add(text, at: time, StoryClock(zone: zone))
+    }
+
     private static func arrival(_ event: Event, user: String?) -> String {
         let who = user.map { "\($0) asks" } ?? "Somebody whose name was erased asks"
         let source = event.source.map { " (\($0))" } ?? ""

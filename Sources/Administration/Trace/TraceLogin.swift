@@ -51,8 +51,16 @@ package struct TraceLogin: AdminOperation {
         }
         let events = found.map(\.event)
         let zone = timeZone.flatMap { TimeZone(identifier: $0) } ?? .gmt
-        guard let story = LoginStory.tell(events, facts: try facts(events, records), zone: zone) else {
+        guard var story = LoginStory.tell(events, facts: try facts(events, records), zone: zone) else {
             throw Refusal(.failed, "Login \(id) has no event that tells its story.")
+        }
+        var filter = SessionFilter()
+        filter.user = events.last?.user
+        filter.login = id
+        for session in try records.sessions(filter, limit: 4).reversed() {
+            let address = session.addresses.isEmpty ? "" : " as \(session.addresses)"
+            let text = "The gateway reports session \(session.id)\(address): `sallyport session show \(session.id)`."
+            story.add(text, at: session.started, zone: zone)
         }
         return story
     }

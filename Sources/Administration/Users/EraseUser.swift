@@ -18,6 +18,8 @@ package struct EraseUser: AdminOperation {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let records = operations.records
         let user = try operations.user(name)
+        // What the gateways answer names them, and is erased with the rest.
+        let open = await operations.disconnect(try operations.openSessions(ofUser: user.id), by: actor).filter { !$0.isDone }
         try await records.beginErasure(
             ofUser: user.id, keys: [user.key] + user.aliases.map(\.key), event: operations.event(.userErased, by: actor, user: user.id))
         try await operations.ports.changed(.failures(user: user.id))
@@ -29,9 +31,9 @@ package struct EraseUser: AdminOperation {
         let done = "Erased user \(user.name), with factors and recovery codes, and from \(Words.count(events, "event")) of the trail."
         if !operations.ports.isServing {
             _ = try await records.continueErasures(settledBefore: .init(microseconds: .max), at: operations.now())
-            return Done(done, warnings: [Self.elsewhere])
+            return Done(done, warnings: [Self.elsewhere] + open.map(\.message))
         }
-        return Done("\(done) What was still under way is erased within three minutes.", warnings: [Self.elsewhere])
+        return Done("\(done) What was still under way is erased within three minutes.", warnings: [Self.elsewhere] + open.map(\.message))
     }
 
     private static let elsewhere = "Logs, exports and backups that were made before still hold what they hold."

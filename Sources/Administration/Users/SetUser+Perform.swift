@@ -26,6 +26,7 @@ extension SetUser {
         func event(_ change: String) -> Event {
             operations.event(.userChanged, by: actor, user: old.id, subject: draft.subject, ["change": change])
         }
+        let isLeaving = draft.record.status == .disabled && old.status != .disabled
         if draft.record != old { try await records.updateUser(draft.record, event: event(draft.fields.joined(separator: ", "))) }
         if let aliases = draft.aliases { try await records.setAliases(aliases, ofUser: old.id, event: event("aliases")) }
         for group in draft.joined {
@@ -44,6 +45,9 @@ extension SetUser {
                     "Only a device that speaks MS-CHAPv2 can change a password, and no NT hash is kept: \(draft.record.name) is refused until you set another one."
                 )
             }
+        }
+        if isLeaving, let ended = await operations.endAccess(try operations.openSessions(ofUser: old.id), by: actor) {
+            warnings.append(ended)
         }
         let changes = draft.changes + (hash == nil ? [] : ["password"]) + (expiresPassword == true ? ["password expired"] : [])
         return Done("Changed user \(draft.record.name): \(changes.joined(separator: ", ")).", warnings: warnings)
@@ -160,9 +164,12 @@ extension UnlockUser {
 extension RemoveUser {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let user = try operations.user(name)
+        let sessions = try operations.openSessions(ofUser: user.id)
         try await operations.records.removeUser(
             user.id, event: operations.event(.userRemoved, by: actor, user: user.id, subject: [PersonalFields.Field("name", user.name)]))
         try await operations.ports.changed(.failures(user: user.id))
-        return Done("Removed user \(user.name), with factors and recovery codes. The trail keeps the events.")
+        let ended = await operations.endAccess(sessions, by: actor)
+        return Done(
+            "Removed user \(user.name), with factors and recovery codes. The trail keeps the events.", warnings: ended.map { [$0] } ?? [])
     }
 }

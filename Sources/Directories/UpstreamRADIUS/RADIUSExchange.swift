@@ -84,7 +84,11 @@ package struct RADIUSExchange: Sendable {
     package func perform(
         _ request: Request, random: inout some RandomNumberGenerator, watch: (Step) -> Void = { _ in }
     ) throws(RADIUSExchangeError) -> Answer {
-        let packet = try packet(request, random: &random)
+        try exchange(try packet(request, random: &random), watch: watch)
+    }
+
+    /// The same of any request that is signed already.
+    package func exchange(_ packet: Packet, watch: (Step) -> Void = { _ in }) throws(RADIUSExchangeError) -> Answer {
         let socket = try ConnectedSocket(server)
         let start = Self.uptime()
         var unsigned: ReplyVerdict?

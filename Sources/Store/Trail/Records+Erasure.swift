@@ -29,8 +29,9 @@ extension Records {
                     erasure.statement(sealing),
                     // Whatever is kept of them: an hour of handles lies there for retries that are explained late.
                     Statement(.eraseHandles, [id, .integer((event.at - .minutes(70)).microseconds)]),
+                    Statement(.eraseSessions, [id]),
                     Statement(.raiseRevision),
-                ]
+                ] + keys.map { Statement(.eraseSessionsOfName, [.text($0)]) }
             })
         try await change(unit, refusals: [Self.noUser]) { _ in [event.about(user: user)] }
     }
@@ -137,9 +138,11 @@ extension Records {
         }
     }
 
-    /// Forgets the names that were looked for, with the event that says that it is done.
-    package func endErasure(ofUser user: Int64, event: Event) async throws(StoreError) {
-        let unit = Unit(guarded: [Unit.Guard(Statement(.dropErasure, [.integer(user)]))])
+    /// Forgets the names that were looked for, and what gateways reported of them meanwhile, with the event that says that it is done.
+    package func endErasure(ofUser user: Int64, keys: Set<String>, event: Event) async throws(StoreError) {
+        let unit = Unit(
+            guarded: [Unit.Guard(Statement(.dropErasure, [.integer(user)]))],
+            then: { _ in keys.sorted().map { Statement(.eraseSessionsOfName, [.text($0)]) } })
         try await change(unit, refusals: [StoreError(.notFound, "the erasure was ended already")]) { _ in [event.about(user: user)] }
     }
 
@@ -157,7 +160,8 @@ extension Records {
             while try await eraseSome(ofUser: erasure.user) {}
             guard erasure.requested < settled, let latest = try erasures().first(where: { $0.user == erasure.user }) else { continue }
             let details = [Event.Detail("events", "\(latest.events)"), Event.Detail(Erasure.begunDetail, "\(begun)")]
-            try await endErasure(ofUser: erasure.user, event: Event(.userErased, at: now, details: details))
+            try await endErasure(
+                ofUser: erasure.user, keys: latest.keys, event: Event(.userErased, at: now, details: details))
             progress.ended += 1
         }
         return progress

@@ -59,6 +59,8 @@ struct ClientFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp("A name that is refused without a word in the trail: what the product asks about; or none.", valueName: "name"))
     var probeUser: String?
+    @Option(help: ArgumentHelp("Its UDP port for Disconnect-Requests, as a rule 3799; 0 if it takes none.", valueName: "port"))
+    var disconnectPort: Int?
     @Option(
         name: .customLong("certificate"),
         help: ArgumentHelp(
@@ -90,6 +92,7 @@ struct ClientFlags: ParsableArguments {
         choices.rejoin = rejoin?.isOn
         choices.automaticPush = automaticPush?.isOn
         choices.probeUser = probeUser
+        choices.disconnectPort = disconnectPort
         choices.protocols = protocols.isEmpty ? nil : protocols
         choices.certificates = certificates.isEmpty ? nil : certificates
         choices.tags = tags.isEmpty ? nil : tags
@@ -316,6 +319,7 @@ extension ClientCommand {
         sheet.add("Retries", Span("every \(Words.count(client.retryTimeout, "second")), \(client.retryTries) in all"))
         sheet.add("Rejoin", word(client.rejoin))
         sheet.add("Automatic push", word(client.automaticPush))
+        sheet.add("Disconnects on", client.disconnectPort.map { Span("UDP \($0)") } ?? Span("nothing", .soft))
         if !client.reply.isEmpty { sheet.add("Accept carries", ReplyFlags.spans(client.reply)) }
         output.lines(sheet.lines(output.terminal))
     }

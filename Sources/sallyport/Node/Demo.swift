@@ -55,6 +55,7 @@ struct Demo: Codable, Sendable {
             return [wanted == nil && !Ports.isFree(address, isUDP: isUDP) ? ListenAddress(host: address.host, port: 0) : address]
         }
         settings.radiusListen = loopback(.radiusListen, settings.radiusListen, isUDP: true)
+        settings.radiusAccounting = loopback(.radiusAccounting, settings.radiusAccounting, isUDP: true)
         settings.webHealth = loopback(.webHealth, settings.webHealth, isUDP: false)
         settings.webMetrics = loopback(.webMetrics, settings.webMetrics, isUDP: false)
     }

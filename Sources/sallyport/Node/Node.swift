@@ -28,6 +28,7 @@ final class Node: Sendable {
     private let pins: PinKeeper
     private let inForce: ChangesInForce
     private let trail: TrailKeeper
+    private let sessions: SessionKeeper
     private let disk: DiskWatch?
     /// Nil without RADIUS over TLS.
     let radsec: RadSecKeeper?
@@ -65,11 +66,12 @@ final class Node: Sendable {
             now: NodeClock.now, observe: { event, isWritten in log(event, isWritten: isWritten) })
         let pins = PinKeeper(records: records, logger: Logger(label: "sallyport.radius"))
         var listen = RADIUSSettings(listen: settings.radiusListen.map { UDPEndpoint(address: $0.host, port: $0.port) })
+        listen.accounting = settings.radiusAccounting.map { UDPEndpoint(address: $0.host, port: $0.port) }
         listen.drainTime = .seconds(5)
         listen.tls = TLSListenSettings(listen: settings.radsec.listen.map { UDPEndpoint(address: $0.host, port: $0.port) })
         let radius = RADIUSService(
-            settings: listen, clients: try Self.clientTable(records, logger), judge: logins, logger: Logger(label: "sallyport.radius"),
-            now: NodeClock.now, onPin: { pins.keep($0) })
+            settings: listen, clients: try Self.clientTable(records, logger), judge: logins, ledger: records,
+            logger: Logger(label: "sallyport.radius"), now: NodeClock.now, onPin: { pins.keep($0) })
         radsec = RadSecKeeper(files: settings.radsec, radius: radius, logger: Logger(label: "sallyport.radsec"))
         try radsec?.load()
         records.writer.afterGroup { [weak radius] in radius?.flush() }
@@ -132,6 +134,7 @@ final class Node: Sendable {
         self.inForce = inForce
         disk = store.reserve.map { DiskWatch(records: records, reserve: $0, logger: Logger(label: "sallyport.disk")) }
         trail = TrailKeeper(records: records, settings: settings, logger: Logger(label: "sallyport.trail"))
+        sessions = SessionKeeper(records: records, settings: settings, since: started, logger: Logger(label: "sallyport.sessions"))
     }
 
     /// A client whose shared secret does not open is left out: it costs nobody else the service.
@@ -217,6 +220,7 @@ final class Node: Sendable {
             _ = try await web.bound(.health)
             // Told only now: whoever reads this may send signals, and they are trapped.
             for endpoint in radius.boundAddresses { logger.info("RADIUS answers on udp \(endpoint)") }
+            for endpoint in radius.boundAccounting { logger.info("RADIUS accounting answers on udp \(endpoint)") }
             for endpoint in radius.boundTLSAddresses { logger.info("RADIUS over TLS answers on tcp \(endpoint)") }
             await onReady()
         } catch {
@@ -237,7 +241,7 @@ final class Node: Sendable {
 
     /// Marks are folded, handles expire and indexes are filled behind; every minute is often enough.
     private func scheduleHousekeeping() {
-        let (records, logger, trail, inForce, radsec) = (store.records, logger, trail, inForce, radsec)
+        let (records, logger, trail, sessions, inForce, radsec) = (store.records, logger, trail, sessions, inForce, radsec)
         deadlines.schedule(at: NodeClock.now().uptime + .seconds(60)) { [weak self] moment in
             Task {
                 do {
@@ -246,6 +250,7 @@ final class Node: Sendable {
                     logger.warning("housekeeping failed and is tried again in a minute", metadata: ["error": "\(error)"])
                 }
                 await trail.everyMinute(at: moment)
+                await sessions.everyMinute(at: moment)
                 if let why = inForce.tryAgain() { logger.error("changes are written and not in force", metadata: ["error": "\(why)"]) }
                 radsec?.reload(isAsked: false, at: moment.wall)
                 self?.scheduleHousekeeping()

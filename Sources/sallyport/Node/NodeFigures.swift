@@ -25,6 +25,7 @@ struct NodeFigures: Sendable {
     private let hashQueue = Gauge(label: "sallyport_hash_queue")
     private let hashShed = GrowingFigure("sallyport_hash_shed_total")
     private let rejectsNotWritten = Gauge(label: "sallyport_rejects_not_written")
+    private let openSessions = Gauge(label: "sallyport_sessions_open")
     private let trailEvents = Gauge(label: "sallyport_trail_events")
     private let trailBytes = Gauge(label: "sallyport_trail_bytes")
     private let trailOldest = Gauge(label: "sallyport_trail_oldest_seconds")
@@ -67,6 +68,8 @@ struct NodeFigures: Sendable {
         "sallyport_radsec_connections_total": "Connections by TLS that came about.",
         "sallyport_radsec_refused_total": "Connections by TLS that were refused, by cause.",
         "sallyport_radius_dropped_total": "Datagrams that got no answer, by cause.",
+        "sallyport_accounting_records_total": "Accounting records by kind, retransmissions of the same packet not among them.",
+        "sallyport_sessions_open": "Sessions that gateways carry, as far as they said.",
         "sallyport_radius_answer_seconds": "Time from reading a request to its reply; under load every eighth is timed.",
     ]
 
@@ -85,6 +88,7 @@ struct NodeFigures: Sendable {
         hashQueue.record(hashing.load.waiting)
         hashShed.reach(hashing.shedCount)
         rejectsNotWritten.record(records.sparedRejects)
+        if let open = try? records.openSessions() { openSessions.record(open) }
         guard let trail = try? records.trailExtent() else { return }
         trailEvents.record(trail.events)
         trailBytes.record(trail.bytes)

@@ -47,6 +47,9 @@ extension SettingKey {
     static let radiusListen = SettingKey(
         name: "radius.listen", kind: .addresses, standard: ["0.0.0.0:1812", "[::]:1812"],
         meaning: "RADIUS authentication over UDP.")
+    static let radiusAccounting = SettingKey(
+        name: "radius.accounting", kind: .addresses, standard: ["0.0.0.0:1813", "[::]:1813"],
+        meaning: "RADIUS accounting over UDP ([sessions](sessions.md)). Empty: none.")
     static let radsecListen = SettingKey(
         name: "radsec.listen", kind: .addresses, standard: [],
         meaning: "RADIUS over TLS ([RadSec](../gateways/radsec.md)), as `[\"0.0.0.0:2083\", \"[::]:2083\"]`. Empty: no listener.")
@@ -80,6 +83,17 @@ extension SettingKey {
     static let logFormat = SettingKey(
         name: "log.format", kind: .choice(["text", "json"]), standard: ["text"],
         meaning: "Lines for people, coloured on a terminal, or one JSON object per line; both on standard error.")
+    static let sessionsKeep = SettingKey(
+        name: "sessions.keep", kind: .text, standard: ["13 months"],
+        meaning: """
+            How long sessions are kept after their end: a number of `days`, `weeks`, `months` (of 31 days) or `years` (of 366), or `for-ever`.
+            """)
+    static let sessionsLostAfter = SettingKey(
+        name: "sessions.lost-after", kind: .text, standard: ["1 day"],
+        meaning: """
+            After how long without news an open session counts as lost: a time as of `sessions.keep`, or `never`. It is open again when the \
+            gateway reports it once more.
+            """)
     static let auditAnchorFile = SettingKey(
         name: "audit.anchor-file", kind: .text, standard: ["none"],
         meaning: """
@@ -101,8 +115,9 @@ extension SettingKey {
 
     /// In the order of the file.
     static let all = [
-        dataDirectory, database, masterKeySource, radiusListen, radsecListen, radsecCertificate, radsecKey, radsecClientCA,
-        radsecRevoked, webHealth, webMetrics, auditAnchorFile, auditKeep, auditLargestSize, logLevel, logFormat,
+        dataDirectory, database, masterKeySource, radiusListen, radiusAccounting, radsecListen, radsecCertificate, radsecKey,
+        radsecClientCA, radsecRevoked, webHealth, webMetrics, sessionsKeep, sessionsLostAfter, auditAnchorFile, auditKeep,
+        auditLargestSize, logLevel, logFormat,
     ]
 }
 

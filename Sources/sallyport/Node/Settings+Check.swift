@@ -35,7 +35,8 @@ extension Settings {
             if key.name == SettingKey.database.name { _ = try database(value) }
             if key.name == SettingKey.masterKeySource.name { _ = try masterKeySource(value) }
             if key.name == SettingKey.auditAnchorFile.name { _ = try anchorFile(value) }
-            if key.name == SettingKey.auditKeep.name { _ = try keepTime(value) }
+            if key.name == SettingKey.auditKeep.name || key.name == SettingKey.sessionsKeep.name { _ = try keepTime(value) }
+            if key.name == SettingKey.sessionsLostAfter.name { _ = try lostTime(value) }
             if key.name == SettingKey.auditLargestSize.name { _ = try size(value) }
         }
     }
@@ -85,6 +86,14 @@ extension Settings {
         return .minutes(count * length * 24 * 60)
     }
 
+    static func lostTime(_ text: String) throws(SettingsError) -> Timestamp.Span? {
+        if text == "never" { return nil }
+        guard text != "for-ever", let time = try? keepTime(text) else {
+            throw SettingsError(description: "must be never, or a time such as 1 day or 2 weeks")
+        }
+        return time
+    }
+
     static func size(_ text: String) throws(SettingsError) -> Int64? {
         if text == "none" { return nil }
         let shifts: [Substring: Int64] = ["M": 20, "G": 30, "T": 40]
@@ -106,6 +115,10 @@ extension Settings {
     func checkListeners() throws(SettingsError) {
         guard !radiusListen.isEmpty else {
             throw SettingsError(description: "radius.listen: is empty, so that no gateway could ask; name at least one address")
+        }
+        if let both = radiusListen.first(where: { $0.port != 0 && radiusAccounting.contains($0) }) {
+            throw SettingsError(
+                description: "radius.listen and radius.accounting both name \(both); RFC 2866 has two ports: give them two")
         }
         if let both = webHealth.first(where: { $0.port != 0 && webMetrics.contains($0) }) {
             throw SettingsError(

@@ -31,9 +31,14 @@ struct Settings: Sendable, Equatable {
     var database: Database
     var masterKeySource: MasterKeySource
     var radiusListen: [ListenAddress]
+    var radiusAccounting: [ListenAddress]
     var radsec: RadSecFiles
     var webHealth: [ListenAddress]
     var webMetrics: [ListenAddress]
+    /// Nil: for ever.
+    var sessionsKeep: Timestamp.Span?
+    /// Nil: never.
+    var sessionsLostAfter: Timestamp.Span?
     /// Absolute; nil: none.
     var auditAnchorFile: String?
     /// Nil: for ever.
@@ -105,6 +110,9 @@ extension Settings {
             database = try Self.database(reader.requiredString(forKey: ConfigKey(SettingKey.database.name)))
             masterKeySource = try Self.masterKeySource(reader.requiredString(forKey: ConfigKey(SettingKey.masterKeySource.name)))
             radiusListen = try Self.addresses(reader, .radiusListen)
+            radiusAccounting = try Self.addresses(reader, .radiusAccounting)
+            sessionsKeep = try Self.keepTime(reader.requiredString(forKey: ConfigKey(SettingKey.sessionsKeep.name)))
+            sessionsLostAfter = try Self.lostTime(reader.requiredString(forKey: ConfigKey(SettingKey.sessionsLostAfter.name)))
             radsec = RadSecFiles(
                 listen: try Self.addresses(reader, .radsecListen), certificate: try Self.file(reader, .radsecCertificate),
                 key: try Self.file(reader, .radsecKey), clientCA: try Self.file(reader, .radsecClientCA),

@@ -25,6 +25,11 @@ struct SettingsFlags: ParsableArguments {
     var radiusListen: String?
 
     @Option(
+        name: .customLong("radius-accounting"),
+        help: ArgumentHelp("RADIUS accounting over UDP; empty for none.", valueName: "addresses"))
+    var radiusAccounting: String?
+
+    @Option(
         name: .customLong("radsec-listen"), help: ArgumentHelp("RADIUS over TLS; addresses, separated by commas.", valueName: "addresses"))
     var radsecListen: String?
 
@@ -46,6 +51,15 @@ struct SettingsFlags: ParsableArguments {
 
     @Option(name: .customLong("web-metrics"), help: ArgumentHelp("/metrics; empty for none.", valueName: "addresses"))
     var webMetrics: String?
+
+    @Option(
+        name: .customLong("sessions-keep"), help: ArgumentHelp("How long ended sessions are kept: 13 months, for-ever.", valueName: "time"))
+    var sessionsKeep: String?
+
+    @Option(
+        name: .customLong("sessions-lost-after"),
+        help: ArgumentHelp("When a silent session counts as lost: 1 day, never.", valueName: "time"))
+    var sessionsLostAfter: String?
 
     @Option(
         name: .customLong("audit-anchor-file"),
@@ -71,8 +85,9 @@ struct SettingsFlags: ParsableArguments {
     var values: [String: String] {
         let typed: [(SettingKey, String?)] = [
             (.dataDirectory, dataDirectory), (.database, database), (.masterKeySource, masterKeySource), (.radiusListen, radiusListen),
-            (.radsecListen, radsecListen), (.radsecCertificate, radsecCertificate), (.radsecKey, radsecKey),
-            (.radsecClientCA, radsecClientCA), (.radsecRevoked, radsecRevoked), (.webHealth, webHealth), (.webMetrics, webMetrics),
+            (.radiusAccounting, radiusAccounting), (.radsecListen, radsecListen), (.radsecCertificate, radsecCertificate),
+            (.radsecKey, radsecKey), (.radsecClientCA, radsecClientCA), (.radsecRevoked, radsecRevoked), (.webHealth, webHealth),
+            (.webMetrics, webMetrics), (.sessionsKeep, sessionsKeep), (.sessionsLostAfter, sessionsLostAfter),
             (.auditAnchorFile, auditAnchorFile), (.auditKeep, auditKeep),
             (.auditLargestSize, auditLargestSize), (.logLevel, logLevel), (.logFormat, logFormat),
         ]

@@ -48,7 +48,7 @@ struct ApplyFile {
     static let clientKeys = [
         "address", "secret", "profile", "tags", "message-authenticator", "require", "ask", "separator", "fixed-length-tail",
         "conceal-factor", "helpful-messages", "strip", "retry-timeout", "retry-tries", "rejoin", "automatic-push", "protocols",
-        "probe-user", "certificate", "enabled", "reply",
+        "probe-user", "certificate", "disconnect-port", "enabled", "reply",
     ]
 
     private func client(_ entry: YAMLReader.Entry) throws -> Blueprint.Client {
@@ -78,6 +78,7 @@ struct ApplyFile {
         choices.protocols = try list("protocols")
         choices.probeUser = try text("probe-user")
         choices.certificates = try list("certificate") ?? []
+        choices.disconnectPort = try number("disconnect-port")
         choices.isEnabled = try isOn("enabled")
         choices.reply = try keys["reply"].map { try reply($0.value) } ?? []
         return Blueprint.Client(name: entry.key, place: reader.place(entry.keyNode), choices: choices)

@@ -56,6 +56,7 @@ extension Blueprint {
         add("retry-tries", choices.retryTries, standard.retryTries)
         add("rejoin", choices.rejoin, standard.rejoin)
         add("automatic-push", choices.automaticPush, standard.automaticPush)
+        add("disconnect-port", choices.disconnectPort, Int(standard.disconnectPort))
         if let protocols = choices.protocols, protocols != standard.schemes.schemes.map(\.rawValue) {
             lines.append("    protocols: \(list(protocols))")
         }
