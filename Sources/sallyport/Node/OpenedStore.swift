@@ -41,11 +41,10 @@ struct OpenedStore: Sendable {
         let records = try Records.open(
             in: directory, key: try keySource(settings.masterKeySource, directory.keyPath, ProcessInfo.processInfo.environment),
             at: NodeClock.now().wall, options: options)
-        // One core is left to what needs no hash: readers, the writer, and the kernel's threads that end a write.
-        let threads = max(1, ProcessInfo.processInfo.activeProcessorCount - 1)
+        let cores = max(1, ProcessInfo.processInfo.activeProcessorCount)
         // One hash takes about 25 ms; the pool's patience bounds the queue where it takes longer.
         let hashing = BlockingPool(
-            name: "sallyport.hash", threads: threads, queueLimit: 120 * threads, whenIdle: Argon2id.releaseMemory)
+            name: "sallyport.hash", threads: cores, queueLimit: 120 * cores, whenIdle: Argon2id.releaseMemory)
         return OpenedStore(directory: directory, records: records, reserve: reserve, hashing: hashing)
     }
 
