@@ -62,9 +62,9 @@ let package = Package(
         .target(name: "Directories", dependencies: ["LoginEngine", "RADIUS", "CArgon2", crypto, logging], swiftSettings: settings),
         .target(name: "Factors", dependencies: ["LoginEngine", "OTP", crypto, logging], swiftSettings: settings),
         // 4: the doors that need nothing of Administration
-        .target(name: "CDatagrams"),
+        .target(name: "CSockets"),
         .target(
-            name: "RADIUSDoor", dependencies: ["LoginEngine", "RADIUS", "TLS", "CDatagrams", lifecycle, logging, coreMetrics, crypto],
+            name: "RADIUSDoor", dependencies: ["LoginEngine", "RADIUS", "TLS", "CSockets", lifecycle, logging, coreMetrics, crypto],
             swiftSettings: settings),
         // tests
         .target(name: "TestSupport", dependencies: ["LoginEngine", "TLS"], path: "Tests/TestSupport", swiftSettings: settings),
@@ -114,7 +114,7 @@ if !core {
             name: "sallyport",
             dependencies: [
                 "RADIUS", "OTP", "LoginEngine", "Store", "Directories", "Factors", "Administration", "RADIUSDoor", "ControlDoor",
-                "WebDoor", "TLS", "CDatagrams", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
+                "WebDoor", "TLS", "CSockets", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
                 metrics,
                 coreMetrics, yams,
             ],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The RADIUS door: starts the listeners, keeps them until shutdown, drains and closes them.
 
-internal import CDatagrams
+internal import CSockets
 package import Logging
 package import LoginEngine
 internal import ServiceLifecycle
@@ -216,7 +216,7 @@ package final class RADIUSService: Service, Sendable {
             self?.ended(failure)
         }
         let context = Unmanaged.passRetained(start)
-        let error = datagram_thread_start(
+        let error = thread_start(
             name, { Unmanaged<ThreadStart>.fromOpaque($0).takeRetainedValue().body() }, context.toOpaque())
         guard error != 0 else { return nil }
         context.release()

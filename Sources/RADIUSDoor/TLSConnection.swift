@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One TCP connection: its TLS, what came of a packet so far, and what is not sent yet. Lives on the reading thread alone.
 
-internal import CDatagrams
+internal import CSockets
 internal import Glibc
 import LoginEngine
 import RADIUS

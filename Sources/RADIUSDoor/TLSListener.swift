@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // RADIUS over TLS (RFC 6614): what is pending on its connections, and how answers reach its thread. The thread is `TLSReader`.
 
-internal import CDatagrams
+internal import CSockets
 internal import Glibc
 internal import Logging
 package import LoginEngine

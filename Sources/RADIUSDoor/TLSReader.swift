@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one thread of RADIUS over TLS: accepts, decrypts, hands requests to the judge in batches, encrypts the replies.
 
-internal import CDatagrams
+internal import CSockets
 internal import Glibc
 internal import Logging
 import LoginEngine

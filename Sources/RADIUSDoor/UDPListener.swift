@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One bound address: what is pending there, and how its answers leave. Its reading thread is `UDPReader`.
 
-internal import CDatagrams
+internal import CSockets
 internal import Glibc
 internal import Logging
 import LoginEngine
@@ -161,20 +161,20 @@ private final class Latch: Sendable {
     nonisolated(unsafe) private let latch: OpaquePointer
 
     init?() {
-        guard let latch = datagram_latch_create() else { return nil }
+        guard let latch = thread_latch_create() else { return nil }
         self.latch = latch
     }
 
     deinit {
-        datagram_latch_free(latch)
+        thread_latch_free(latch)
     }
 
     func release() {
-        datagram_latch_release(latch)
+        thread_latch_release(latch)
     }
 
     func wait(milliseconds: UInt32) {
-        _ = datagram_latch_wait(latch, milliseconds)
+        _ = thread_latch_wait(latch, milliseconds)
     }
 }
 
@@ -184,17 +184,17 @@ enum ThreadRole {
     private static let groups = UInt.max
 
     static func gathers<Listener: RequestListener>(for listener: Listener) -> Bool {
-        let role = datagram_thread_role()
+        let role = thread_role()
         return role == groups || role == identity(listener)
     }
 
     /// This is the listener's reading thread: it flushes at the end of each batch.
     static func becomeReader<Listener: RequestListener>(of listener: Listener) {
-        datagram_set_thread_role(identity(listener))
+        thread_set_role(identity(listener))
     }
 
     static func becomeGroupWriter() {
-        if datagram_thread_role() == 0 { datagram_set_thread_role(groups) }
+        if thread_role() == 0 { thread_set_role(groups) }
     }
 
     private static func identity<Listener: RequestListener>(_ listener: Listener) -> UInt {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reading thread of one listener: a batch of datagrams in, all new requests to the judge at once, the replies out.
 
-internal import CDatagrams
+internal import CSockets
 internal import Glibc
 import LoginEngine
 import RADIUS

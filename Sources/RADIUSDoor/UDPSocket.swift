@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A bound socket that is closed when nobody sends on it any more.
 
-internal import CDatagrams
+internal import CSockets
 internal import Glibc
 import LoginEngine
 

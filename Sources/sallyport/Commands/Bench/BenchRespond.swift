@@ -3,7 +3,7 @@
 
 import Administration
 import ArgumentParser
-import CDatagrams
+import CSockets
 import Directories
 import Foundation
 import LoginEngine

@@ -2,7 +2,7 @@
 // A closed loop, where each login that ends starts the next, or an open one at a given rate. Nothing is lost silently, and nothing
 // is sent twice but where that is what is measured.
 
-import CDatagrams
+import CSockets
 import Directories
 import Dispatch
 import Foundation

@@ -2,7 +2,7 @@
 // One source port of the generator: 256 identifiers, what was sent under each, and what waits to be sent.
 
 import Administration
-import CDatagrams
+import CSockets
 import Directories
 import Foundation
 import LoginEngine

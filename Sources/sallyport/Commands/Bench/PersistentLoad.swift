@@ -3,7 +3,7 @@
 // What a server must never do, whatever happened to it meanwhile, is noticed here: `CodeLedger`.
 
 import Administration
-import CDatagrams
+import CSockets
 import Directories
 import Foundation
 import LoginEngine

@@ -2,14 +2,12 @@
 // recvmmsg and sendmmsg with packet information; every length is checked here.
 
 #define _GNU_SOURCE
-#include "CDatagrams.h"
+#include "addresses.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <pthread.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -34,35 +32,6 @@ struct datagram_batch {
     packet_information *information;
     uint8_t *bytes;
 };
-
-static uint64_t word_at(const uint8_t *bytes) {
-    uint64_t word = 0;
-    for (int index = 0; index < 8; index++) word = word << 8 | bytes[index];
-    return word;
-}
-
-static void put_word(uint8_t *bytes, uint64_t word) {
-    for (int index = 7; index >= 0; index--, word >>= 8) bytes[index] = (uint8_t)word;
-}
-
-static datagram_address address_of_v4(struct in_addr address) {
-    return (datagram_address){0, UINT64_C(0xFFFF00000000) | ntohl(address.s_addr)};
-}
-
-static datagram_address address_of_v6(const struct in6_addr *address) {
-    return (datagram_address){word_at(address->s6_addr), word_at(address->s6_addr + 8)};
-}
-
-static struct in_addr v4_of(datagram_address address) {
-    return (struct in_addr){htonl((uint32_t)address.low)};
-}
-
-static struct in6_addr v6_of(datagram_address address) {
-    struct in6_addr result;
-    put_word(result.s6_addr, address.high);
-    put_word(result.s6_addr + 8, address.low);
-    return result;
-}
 
 datagram_batch *datagram_batch_create(unsigned capacity, size_t largest) {
     if (capacity == 0 || capacity > LARGEST_BATCH || largest == 0 || largest > 65536) return NULL;
@@ -124,19 +93,8 @@ bool datagram_batch_truncated(const datagram_batch *batch, int index) {
 }
 
 datagram_route datagram_batch_route(const datagram_batch *batch, int index) {
-    datagram_route route = {0};
     struct msghdr *header = &batch->messages[index].msg_hdr;
-    const struct sockaddr_in6 *peer = &batch->peers[index];
-    if (header->msg_namelen >= sizeof(struct sockaddr_in) && peer->sin6_family == AF_INET) {
-        struct sockaddr_in v4;
-        memcpy(&v4, peer, sizeof v4);
-        route.peer = address_of_v4(v4.sin_addr);
-        route.port = ntohs(v4.sin_port);
-    } else if (header->msg_namelen >= sizeof *peer && peer->sin6_family == AF_INET6) {
-        route.peer = address_of_v6(&peer->sin6_addr);
-        route.port = ntohs(peer->sin6_port);
-        route.scope = peer->sin6_scope_id;
-    }
+    datagram_route route = route_from(&batch->peers[index], header->msg_namelen);
     for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
         if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO
             && part->cmsg_len >= CMSG_LEN(sizeof(struct in_pktinfo))) {
@@ -211,35 +169,19 @@ int datagrams_open(datagram_address address, bool is_v6, uint16_t *port) {
     int opened = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (opened < 0) return -errno;
     const int on = 1;
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } name;
-    memset(&name, 0, sizeof name);
-    socklen_t length;
-    int failed;
-    if (is_v6) {
-        bool is_wildcard = !(address.high | address.low);
-        name.v6.sin6_family = AF_INET6;
-        name.v6.sin6_addr = v6_of(address);
-        name.v6.sin6_port = htons(*port);
-        length = sizeof name.v6;
-        failed = setsockopt(opened, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on)
-            || (is_wildcard && setsockopt(opened, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on));
-    } else {
-        name.v4.sin_family = AF_INET;
-        name.v4.sin_addr = v4_of(address);
-        name.v4.sin_port = htons(*port);
-        length = sizeof name.v4;
-        failed = !name.v4.sin_addr.s_addr && setsockopt(opened, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
-    }
-    if (failed || bind(opened, &name.any, length) || getsockname(opened, &name.any, &length)) {
+    socket_name name = name_of(address, is_v6, *port);
+    const bool is_wildcard = is_v6 ? !(address.high | address.low) : !name.v4.sin_addr.s_addr;
+    int failed = is_v6 && setsockopt(opened, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    // Elsewhere the bound address is the one to answer from.
+    if (is_wildcard)
+        failed = failed || (is_v6 ? setsockopt(opened, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on)
+                                  : setsockopt(opened, IPPROTO_IP, IP_PKTINFO, &on, sizeof on));
+    if (failed || bind(opened, &name.any, name.length) || getsockname(opened, &name.any, &name.length)) {
         int error = errno;
         close(opened);
         return -error;
     }
-    *port = ntohs(is_v6 ? name.v6.sin6_port : name.v4.sin_port);
+    *port = port_of(&name);
     return opened;
 }
 
@@ -279,83 +221,4 @@ bool datagrams_wait_readable(const int *sockets, size_t count, uint64_t nanoseco
     for (size_t index = 0; index < count; index++) wanted[index] = (struct pollfd){.fd = sockets[index], .events = POLLIN};
     const struct timespec patience = {.tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)};
     return ppoll(wanted, count, &patience, NULL) > 0;
-}
-
-struct datagram_latch {
-    sem_t semaphore;
-};
-
-datagram_latch *datagram_latch_create(void) {
-    datagram_latch *latch = calloc(1, sizeof *latch);
-    if (latch && sem_init(&latch->semaphore, 0, 0)) {
-        free(latch);
-        return NULL;
-    }
-    return latch;
-}
-
-void datagram_latch_free(datagram_latch *latch) {
-    sem_destroy(&latch->semaphore);
-    free(latch);
-}
-
-void datagram_latch_release(datagram_latch *latch) {
-    sem_post(&latch->semaphore);
-}
-
-bool datagram_latch_wait(datagram_latch *latch, unsigned milliseconds) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += milliseconds / 1000;
-    until.tv_nsec += (long)(milliseconds % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec += 1;
-    }
-    int failed;
-    do {
-        failed = sem_clockwait(&latch->semaphore, CLOCK_MONOTONIC, &until);
-    } while (failed && errno == EINTR);
-    return !failed;
-}
-
-static _Thread_local uintptr_t thread_role;
-
-uintptr_t datagram_thread_role(void) {
-    return thread_role;
-}
-
-void datagram_set_thread_role(uintptr_t role) {
-    thread_role = role;
-}
-
-typedef struct {
-    void (*body)(void *);
-    void *context;
-} thread_start;
-
-static void *run_thread(void *argument) {
-    thread_start start = *(thread_start *)argument;
-    free(argument);
-    start.body(start.context);
-    return NULL;
-}
-
-int datagram_thread_start(const char *name, void (*body)(void *), void *context) {
-    thread_start *start = malloc(sizeof *start);
-    if (!start) return ENOMEM;
-    *start = (thread_start){body, context};
-    pthread_t thread;
-    int error = pthread_create(&thread, NULL, run_thread, start);
-    if (error) {
-        free(start);
-        return error;
-    }
-    // 15 characters and the end (pthread_setname_np(3)).
-    char shortened[16];
-    strncpy(shortened, name, sizeof shortened - 1);
-    shortened[sizeof shortened - 1] = 0;
-    pthread_setname_np(thread, shortened);
-    pthread_detach(thread);
-    return 0;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// TCP sockets and epoll, with the addresses of CDatagrams.
+// TCP sockets and epoll, without waiting.
 
 #define _GNU_SOURCE
-#include "CDatagrams.h"
+#include "addresses.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,49 +16,21 @@
 
 enum { WAITING_TO_BE_ACCEPTED = 512, EVENTS_AT_ONCE = 64 };
 
-static uint64_t word_at(const uint8_t *bytes) {
-    uint64_t word = 0;
-    for (int index = 0; index < 8; index++) word = word << 8 | bytes[index];
-    return word;
-}
-
-static void put_word(uint8_t *bytes, uint64_t word) {
-    for (int index = 7; index >= 0; index--, word >>= 8) bytes[index] = (uint8_t)word;
-}
-
 int streams_listen(datagram_address address, bool is_v6, uint16_t *port) {
     int opened = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (opened < 0) return -errno;
     const int on = 1;
-    union {
-        struct sockaddr any;
-        struct sockaddr_in v4;
-        struct sockaddr_in6 v6;
-    } name;
-    memset(&name, 0, sizeof name);
-    socklen_t length;
+    socket_name name = name_of(address, is_v6, *port);
     // A restart must not wait for the connections of the process before.
-    int failed = setsockopt(opened, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (is_v6) {
-        name.v6.sin6_family = AF_INET6;
-        put_word(name.v6.sin6_addr.s6_addr, address.high);
-        put_word(name.v6.sin6_addr.s6_addr + 8, address.low);
-        name.v6.sin6_port = htons(*port);
-        length = sizeof name.v6;
-        failed = failed || setsockopt(opened, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    } else {
-        name.v4.sin_family = AF_INET;
-        name.v4.sin_addr.s_addr = htonl((uint32_t)address.low);
-        name.v4.sin_port = htons(*port);
-        length = sizeof name.v4;
-    }
-    if (failed || bind(opened, &name.any, length) || listen(opened, WAITING_TO_BE_ACCEPTED)
-        || getsockname(opened, &name.any, &length)) {
+    int failed = setsockopt(opened, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on)
+        || (is_v6 && setsockopt(opened, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on));
+    if (failed || bind(opened, &name.any, name.length) || listen(opened, WAITING_TO_BE_ACCEPTED)
+        || getsockname(opened, &name.any, &name.length)) {
         int error = errno;
         close(opened);
         return -error;
     }
-    *port = ntohs(is_v6 ? name.v6.sin6_port : name.v4.sin_port);
+    *port = port_of(&name);
     return opened;
 }
 
@@ -68,17 +40,7 @@ int streams_accept(int listener, datagram_route *route) {
     socklen_t length = sizeof peer;
     int accepted = accept4(listener, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (accepted < 0) return -errno;
-    memset(route, 0, sizeof *route);
-    if (peer.sin6_family == AF_INET) {
-        struct sockaddr_in v4;
-        memcpy(&v4, &peer, sizeof v4);
-        route->peer = (datagram_address){0, UINT64_C(0xFFFF00000000) | ntohl(v4.sin_addr.s_addr)};
-        route->port = ntohs(v4.sin_port);
-    } else if (peer.sin6_family == AF_INET6) {
-        route->peer = (datagram_address){word_at(peer.sin6_addr.s6_addr), word_at(peer.sin6_addr.s6_addr + 8)};
-        route->port = ntohs(peer.sin6_port);
-        route->scope = peer.sin6_scope_id;
-    }
+    *route = route_from(&peer, length);
     const int on = 1, idle = 60, between = 15, probes = 4;
     setsockopt(accepted, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     // A gateway that lost its power says no goodbye.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many datagrams a system call: recvmmsg and sendmmsg with the addresses they came to, which Glibc's module map leaves out.
+// What Glibc's module map leaves out or makes awkward: many datagrams a system call with the addresses they came to, streams, epoll, threads.
 
-#ifndef C_DATAGRAMS_H
-#define C_DATAGRAMS_H
+#ifndef C_SOCKETS_H
+#define C_SOCKETS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -93,18 +93,18 @@ void waker_wake(int waker);
 void waker_clear(int waker);
 
 /// A latch that one thread waits on: counting semaphore with a time limit.
-typedef struct datagram_latch datagram_latch;
-datagram_latch *_Nullable datagram_latch_create(void);
-void datagram_latch_free(datagram_latch *_Nonnull latch);
-void datagram_latch_release(datagram_latch *_Nonnull latch);
+typedef struct thread_latch thread_latch;
+thread_latch *_Nullable thread_latch_create(void);
+void thread_latch_free(thread_latch *_Nonnull latch);
+void thread_latch_release(thread_latch *_Nonnull latch);
 /// False after the time.
-bool datagram_latch_wait(datagram_latch *_Nonnull latch, unsigned milliseconds);
+bool thread_latch_wait(thread_latch *_Nonnull latch, unsigned milliseconds);
 
 /// What this thread does with replies: 0 sends them, others gather them; set by the door alone.
-uintptr_t datagram_thread_role(void);
-void datagram_set_thread_role(uintptr_t role);
+uintptr_t thread_role(void);
+void thread_set_role(uintptr_t role);
 
 /// Starts a detached thread. Returns an errno or 0.
-int datagram_thread_start(const char *_Nonnull name, void (*_Nonnull body)(void *_Nonnull), void *_Nonnull context);
+int thread_start(const char *_Nonnull name, void (*_Nonnull body)(void *_Nonnull), void *_Nonnull context);
 
 #endif
