@@ -19,10 +19,6 @@ static inline bool openssl_set_rules(SSL_CTX *_Nonnull context) {
     return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
 }
 
-static inline bool openssl_require_tls13(SSL_CTX *_Nonnull context) {
-    return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION);
-}
-
 static inline bool openssl_add_chain(SSL_CTX *_Nonnull context, X509 *_Nonnull certificate) {
     return SSL_CTX_add1_chain_cert(context, certificate);
 }
@@ -88,6 +84,7 @@ static inline bool openssl_fingerprint(const X509 *_Nonnull certificate, unsigne
     return X509_digest(certificate, EVP_sha256(), digest, &count) && count == 32;
 }
 
-static inline bool openssl_check_revocation(X509_STORE *_Nonnull store, bool whole_chain) {
-    return X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | (whole_chain ? X509_V_FLAG_CRL_CHECK_ALL : 0));
+/// Of the peer's own certificate; the authorities above it are chosen by whoever runs this side.
+static inline bool openssl_check_revocation(X509_STORE *_Nonnull store) {
+    return X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
 }

@@ -2,7 +2,6 @@
 // What connections are made from: certificates, keys, trust, and the rules. Immutable; to change it, make another.
 
 internal import COpenSSL
-internal import Synchronization
 
 package struct TLSSettings: Sendable {
     /// PEM: this side's certificate first, then those that lead to its root. Empty: none is shown.
@@ -32,6 +31,8 @@ package final class TLSContext: Sendable {
         case client(identity: String = "", key: [UInt8] = [])
     }
 
+    /// Unsafe to say and safe to do: all is set before `init` ends, and of a finished SSL_CTX threads may make sessions at once (OpenSSL
+    /// counts references to it atomically).
     nonisolated(unsafe) let pointer: OpaquePointer
     let settings: TLSSettings
     package let side: Side
@@ -125,7 +126,7 @@ package final class TLSContext: Sendable {
                 defer { X509_CRL_free(list) }
                 guard X509_STORE_add_crl(store, list) == 1 else { throw unusable("a revocation list cannot be used") }
             }
-            _ = openssl_check_revocation(store, false)
+            guard openssl_check_revocation(store) else { throw unusable("revocation cannot be checked") }
         }
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, Callbacks.verify)
     }

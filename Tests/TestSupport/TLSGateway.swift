@@ -4,7 +4,8 @@
 internal import Glibc
 package import TLS
 
-/// Used by one thread at a time.
+/// Used by one thread at a time. Unchecked, because tests hand it from their task to a thread that may block and wait for that one: no two
+/// are ever in it, which the compiler cannot see, and a lock would hide a test that breaks it.
 package final class TLSGateway: @unchecked Sendable {
     package struct Failure: Error, CustomStringConvertible {
         package let description: String
