@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is done with a decoded packet on an address for accounting: a batch of records to the ledger, each acknowledged when it is kept.
+// What is done with a decoded packet of accounting: a batch of records to the ledger, each acknowledged when it is kept.
 
 import LoginEngine
 import RADIUS
@@ -17,26 +17,33 @@ struct AccountingIntake<Listener: RequestListener> {
         door = listener.door
     }
 
-    mutating func take(_ arrival: Arrival<Listener.Route>, at moment: Moment) {
+    @discardableResult
+    mutating func take(_ arrival: Arrival<Listener.Route>, at moment: Moment) -> RequestIntake<Listener>.Outcome {
         let (packet, entry) = (arrival.packet, arrival.entry)
         if let reason = PacketCheck(accounting: packet, of: entry).drop { return drop(arrival, reason) }
         if packet.code == .statusServer {
             // RFC 5997 §4.2: cheap to make, so nothing is kept of it.
             if let reply = accountingResponse(to: packet, secret: entry.secret) { listener.queue(reply, by: arrival.route) }
-            return
+            return .done
         }
         // Its Request Authenticator is a signature.
         switch listener.admit(arrival.key, arrival.authenticator, isSigned: true, by: arrival.route, at: arrival.now) {
-        case .inProgress: door.counters.duplicatesInProgress.add()
-        case .answered: door.counters.duplicatesAnswered.add()
-        case .overloaded: drop(arrival, .overloaded)
-        case .outranked: drop(arrival, .unsignedReplacement)
+        case .inProgress:
+            door.counters.duplicatesInProgress.add()
+            return .done
+        case .answered:
+            door.counters.duplicatesAnswered.add()
+            return .done
+        case .overloaded: return drop(arrival, .overloaded)
+        case .outranked: return drop(arrival, .unsignedReplacement)
         // A record that this one replaces is kept all the same; only its acknowledgement is wanted no more.
-        case .fresh(let ticket, _): keep(arrival, ticket, at: moment)
+        case .fresh(let ticket, _): return keep(arrival, ticket, at: moment)
         }
     }
 
-    private mutating func keep(_ arrival: Arrival<Listener.Route>, _ ticket: DuplicateCache.Ticket, at moment: Moment) {
+    private mutating func keep(
+        _ arrival: Arrival<Listener.Route>, _ ticket: DuplicateCache.Ticket, at moment: Moment
+    ) -> RequestIntake<Listener>.Outcome {
         let (packet, entry) = (arrival.packet, arrival.entry)
         let waiting = Waiting(
             packet: packet, entry: entry, route: arrival.route, ticket: ticket, read: arrival.isTimed ? arrival.now : nil)
@@ -50,8 +57,9 @@ struct AccountingIntake<Listener: RequestListener> {
             listener.acknowledge(waiting, nil)
         case .unusable:
             listener.forget(ticket)
-            drop(arrival, .noSession)
+            return drop(arrival, .noSession)
         }
+        return .waiting
     }
 
     /// All new records so far, to the ledger.
@@ -61,7 +69,8 @@ struct AccountingIntake<Listener: RequestListener> {
         entries.removeAll(keepingCapacity: true)
     }
 
-    private func drop(_ arrival: Arrival<Listener.Route>, _ reason: DropReason) {
+    private func drop(_ arrival: Arrival<Listener.Route>, _ reason: DropReason) -> RequestIntake<Listener>.Outcome {
         door.drop(reason, from: arrival.source, of: arrival.entry, at: arrival.now)
+        return .dropped(reason)
     }
 }

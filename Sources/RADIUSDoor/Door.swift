@@ -22,7 +22,7 @@ package struct DropExplanation: Sendable, Equatable {
 
 final class Door: Sendable {
     let judge: any LoginJudge
-    /// Nil where no address is for accounting.
+    /// Nil where no accounting is taken.
     let ledger: (any SessionLedger)?
     let links: LoginLinks?
     let now: @Sendable () -> Moment

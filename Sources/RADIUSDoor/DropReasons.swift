@@ -173,11 +173,11 @@ extension DropReason {
             return "an answer could not be sent to \(source); check routes and firewall of this machine"
         case .wrongSecretInTLS:
             return
-                "Message-Authenticator is wrong inside TLS; the shared secret of RADIUS over TLS is always the word radsec (RFC 6614 §2.3):"
+                "a packet is signed with another secret inside TLS; the shared secret of RADIUS over TLS is always the word radsec (RFC 6614 §2.3):"
                 + " enter it at the gateway of client \(name)"
         case .notForThisServer:
             return
-                "client \(name) sends by TLS what is not answered here, and was told so; turn accounting and CoA by this server off at the gateway"
+                "client \(name) sends CoA- or Disconnect-Requests by TLS, which this server sends and does not take, and was told so; turn that off at the gateway"
         case .abandoned, .connectionClosed:
             return nil
         default:

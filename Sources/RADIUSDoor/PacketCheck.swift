@@ -62,9 +62,9 @@ struct PacketCheck {
         switch packet.code {
         case .accountingRequest:
             if !packet.hasValidRequestAuthenticator(secret: entry.secret) {
-                drop = .wrongRequestAuthenticator
+                drop = entry.isProtected ? .wrongSecretInTLS : .wrongRequestAuthenticator
             } else if packet.contains(.messageAuthenticator), !packet.hasValidMessageAuthenticator(secret: entry.secret) {
-                drop = .wrongMessageAuthenticator
+                drop = entry.isProtected ? .wrongSecretInTLS : .wrongMessageAuthenticator
             }
         case .statusServer:
             if !packet.contains(.messageAuthenticator) {

@@ -40,7 +40,7 @@ package final class RADIUSService: Service, Sendable {
     }
 
     /// - Parameters:
-    ///   - ledger: keeps what comes to the addresses for accounting.
+    ///   - ledger: keeps what comes to the addresses for accounting, and what comes of it over TLS.
     ///   - now: read once a batch and once an answer.
     ///   - onPin: runs on a reading thread, so it must only queue; the pin is to be stored and the table replaced.
     package init(
@@ -48,8 +48,9 @@ package final class RADIUSService: Service, Sendable {
         now: @escaping @Sendable () -> Moment, onPin: @escaping @Sendable (ClientPin) -> Void
     ) {
         self.settings = settings
-        let ledger = settings.accounting.isEmpty ? nil : ledger
-        door = Door(clients: clients, judge: judge, ledger: ledger, logger: logger, now: now, onPin: onPin)
+        // Over TLS one port is for everything.
+        let takesAccounting = !settings.accounting.isEmpty || settings.tls?.listen.isEmpty == false
+        door = Door(clients: clients, judge: judge, ledger: takesAccounting ? ledger : nil, logger: logger, now: now, onPin: onPin)
     }
 
     /// Where it listens, in the order of the settings; ports are the bound ones. Empty before `start`.

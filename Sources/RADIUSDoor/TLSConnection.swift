@@ -108,3 +108,50 @@ final class TLSConnection {
         return true
     }
 }
+
+extension TLSConnection.Ending {
+    /// With what to do about it, for the log.
+    init(_ error: TLSError, of peer: NetworkAddress) {
+        switch error {
+        case .refused(let refusal):
+            let remedy =
+                refusal.cause == .untrusted
+                ? "if it is a gateway of yours, let that authority sign its certificate, or: sallyport client set NAME --certificate"
+                    + " sha256:\(refusal.fingerprint)" : "give the gateway a certificate that is in order"
+            self = .refused(.certificate(refusal.cause), words: "TLS from \(peer): \(refusal); \(remedy)")
+        case .handshake(let failure, let words):
+            let remedy =
+                failure == .peerRefused
+                ? "see that the gateway trusts the authority of radsec.certificate, and expects its name" : "see what \(peer) is set to"
+            self = .refused(.handshake(failure), words: "TLS from \(peer) did not come about: \(words); \(remedy)")
+        case .unusable(let words), .broken(let words):
+            self = .broken(words)
+        }
+    }
+}
+
+/// Connections whose peers have not proven yet who they are: few are admitted, and fewer of one address.
+struct Handshakes {
+    private let most: Int
+    private let mostOfOneAddress: Int
+    private(set) var count = 0
+    private var ofAddress: [NetworkAddress: Int] = [:]
+
+    init(_ settings: TLSListenSettings) {
+        most = settings.handshakes
+        mostOfOneAddress = settings.handshakesOfOneAddress
+    }
+
+    func hasRoom(for peer: NetworkAddress) -> Bool { count < most && ofAddress[peer, default: 0] < mostOfOneAddress }
+
+    mutating func begin(_ peer: NetworkAddress) {
+        count += 1
+        ofAddress[peer, default: 0] += 1
+    }
+
+    mutating func end(_ peer: NetworkAddress) {
+        count -= 1
+        let left = (ofAddress[peer] ?? 1) - 1
+        ofAddress[peer] = left > 0 ? left : nil
+    }
+}

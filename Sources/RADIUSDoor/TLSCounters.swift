@@ -16,11 +16,13 @@ package enum ConnectionRefusal: Hashable, Sendable {
     case clientDisabled
     case timeout
     case tooMany
+    /// It waits: this process may open no more files.
+    case noFiles
 
     package static let all =
         HandshakeFailure.allCases.map { ConnectionRefusal.handshake($0) }
         + PeerRefusal.Cause.allCases.map { ConnectionRefusal.certificate($0) } + [
-            .unknownClient, .address, .clientDisabled, .timeout, .tooMany,
+            .unknownClient, .address, .clientDisabled, .timeout, .tooMany, .noFiles,
         ]
 
     package var word: String {
@@ -32,6 +34,7 @@ package enum ConnectionRefusal: Hashable, Sendable {
         case .clientDisabled: "client_disabled"
         case .timeout: "timeout"
         case .tooMany: "too_many"
+        case .noFiles: "no_files"
         }
     }
 }

@@ -136,9 +136,12 @@ final class TLSListener: RequestListener {
 
     /// The connection is gone: its requests wait for nothing any more.
     ///
-    /// - Returns: the waiters that the judge may forget.
+    /// - Returns: the waiters that the judge may forget; the ledger keeps what it was handed.
     func forgetAll(ofConnection connection: UInt64) -> [UInt64] {
-        state.withLock { $0.duplicates.forgetPending { $0.connection == connection } }
+        state.withLock { state in
+            _ = state.duplicates.forgetPending { $0.connection == connection && $0.isAccounting }
+            return state.duplicates.forgetPending { $0.connection == connection }
+        }
     }
 
     // MARK: Answers
@@ -223,10 +226,14 @@ final class TLSListener: RequestListener {
 }
 
 extension RequestKey {
-    /// A request of a connection. `token` is what RADIUS/1.1 has in the place of identifier and authenticator (RFC 9765 §4.1).
-    init(connection: UInt64, identifier: UInt8, token: UInt32 = 0) {
-        self.init(address: NetworkAddress(bits: UInt128(connection) << 64 | UInt128(token)), port: 0, identifier: identifier)
+    private static let accounting = UInt128(1)
+
+    /// A request of a connection. Logins and records count their identifiers apart, as over UDP, where each has its port.
+    init(connection: UInt64, identifier: UInt8, isAccounting: Bool) {
+        let bits = UInt128(connection) << 64 | (isAccounting ? Self.accounting : 0)
+        self.init(address: NetworkAddress(bits: bits), port: 0, identifier: identifier)
     }
 
     var connection: UInt64 { UInt64(truncatingIfNeeded: address.bits >> 64) }
+    var isAccounting: Bool { address.bits & Self.accounting != 0 }
 }

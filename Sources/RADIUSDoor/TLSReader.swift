@@ -17,21 +17,23 @@ final class TLSReader {
     private let listener: TLSListener
     private let door: Door
     private let settings: TLSListenSettings
-    private var intake: RequestIntake<TLSListener>
+    private var intake: TLSIntake
     private var connections: [UInt64: TLSConnection] = [:]
-    private var handshakes: [NetworkAddress: Int] = [:]
-    private var handshakeCount = 0
+    private var handshakes: Handshakes
     private var table: ClientTable
     private var lastNumber: UInt64
     private var lastSweep: Timestamp
     private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 16 << 10, alignment: 16)
     private var isAccepting = true
+    /// The process may open no more files. The sockets are not watched then: they would stay readable, and the thread never sleep.
+    private var isShortOfFiles = false
 
     init(_ listener: TLSListener) {
         self.listener = listener
         door = listener.door
         settings = listener.settings
-        intake = RequestIntake(listener, capacity: Self.eventsAtOnce)
+        intake = TLSIntake(listener, capacity: Self.eventsAtOnce)
+        handshakes = Handshakes(listener.settings)
         table = door.table
         let now = door.now()
         // No two connections have one number, not even of two lives of this node.
@@ -50,14 +52,12 @@ final class TLSReader {
         ThreadRole.becomeReader(of: listener)
         let poller = listener.poller.number
         _ = poller_watch(poller, listener.waker.number, Self.wakerName, true, false, true)
-        for (index, socket) in listener.sockets.enumerated() {
-            _ = poller_watch(poller, socket.number, Self.wakerName + 1 + UInt64(index), true, false, true)
-        }
+        watchSockets(true, isNew: true)
         var events = [poller_event](repeating: poller_event(), count: Self.eventsAtOnce)
         var end: Timestamp?
         while true {
             let count = poller_wait(poller, &events, CInt(Self.eventsAtOnce), end == nil ? 1000 : 50)
-            let now = door.now().uptime
+            let now = door.now()
             if count < 0, count != -EINTR {
                 return .overTLS(.cannotRead(listener.endpoints[0], reason: RADIUSServiceError.words(for: -count)))
             }
@@ -65,18 +65,18 @@ final class TLSReader {
             for event in events.prefix(Int(max(0, count))) { handle(event, at: now) }
             intake.handOver()
             deliver(at: now)
-            if now - lastSweep >= .seconds(1) { sweep(at: now) }
+            if now.uptime - lastSweep >= .seconds(1) { sweep(at: now.uptime) }
             if let drain = listener.drain {
                 if end == nil { stopReading() }
-                end = min(end ?? now + drain, now + drain)
-                if listener.pendingCount == 0 || now >= end ?? now { return nil }
+                end = min(end ?? now.uptime + drain, now.uptime + drain)
+                if listener.pendingCount == 0 || now.uptime >= end ?? now.uptime { return nil }
             }
         }
     }
 
     /// Says goodbye to everybody.
     func close() {
-        deliver(at: door.now().uptime)
+        deliver(at: door.now())
         for connection in connections.values {
             connection.session.close()
             _ = connection.flush()
@@ -96,30 +96,33 @@ final class TLSReader {
         for connection in connections.values { watch(connection) }
     }
 
-    private func handle(_ event: poller_event, at now: Timestamp) {
+    private func handle(_ event: poller_event, at now: Moment) {
         if event.name == Self.wakerName { return waker_clear(listener.waker.number) }
-        if event.name <= UInt64(listener.sockets.count) { return accept(from: listener.sockets[Int(event.name) - 1], at: now) }
+        if event.name <= UInt64(listener.sockets.count) { return accept(from: Int(event.name) - 1, at: now.uptime) }
         guard let connection = connections[event.name] else { return }
         if event.is_readable || event.is_broken {
-            let ending = connection.receive(scratch, at: now)
+            let ending = connection.receive(scratch, at: now.uptime)
             // What came before the end still counts.
             guard advance(connection, at: now) else { return }
-            if let ending { return end(connection, ending, at: now) }
+            if let ending { return end(connection, ending, at: now.uptime) }
         }
         send(connection, at: now)
     }
 
     // MARK: Connections
 
-    private func accept(from socket: Descriptor, at now: Timestamp) {
+    private func accept(from index: Int, at now: Timestamp) {
         for _ in 0..<Self.eventsAtOnce {
             var route = datagram_route()
-            guard let descriptor = Descriptor(streams_accept(socket.number, &route)) else { return }
+            let accepted = streams_accept(listener.sockets[index].number, &route)
+            guard let descriptor = Descriptor(accepted) else {
+                if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(-accepted) { pauseAccepting(-accepted, at: index, now) }
+                // Others are of a connection that ended before it was taken (accept(2)), or there is none: the poller tells of more.
+                return
+            }
             let peer = NetworkAddress(route.peer)
             guard isAccepting else { continue }
-            guard connections.count < settings.connections, handshakeCount < settings.handshakes,
-                handshakes[peer, default: 0] < settings.handshakesOfOneAddress
-            else {
+            guard connections.count < settings.connections, handshakes.hasRoom(for: peer) else {
                 door.refuse(
                     .tooMany, from: peer, at: now,
                     words:
@@ -131,63 +134,57 @@ final class TLSReader {
             let connection = TLSConnection(number: lastNumber, descriptor: descriptor, peer: peer, session: session, at: now)
             guard poller_watch(listener.poller.number, descriptor.number, lastNumber, true, false, true) == 0 else { continue }
             connections[lastNumber] = connection
-            handshakeCount += 1
-            handshakes[peer, default: 0] += 1
+            handshakes.begin(peer)
         }
     }
 
-    private func countHandshakeOut(_ connection: TLSConnection) {
-        handshakeCount -= 1
-        let left = (handshakes[connection.peer] ?? 1) - 1
-        handshakes[connection.peer] = left > 0 ? left : nil
+    /// Until the next sweep: what connects waits in the kernel meanwhile.
+    private func pauseAccepting(_ error: CInt, at index: Int, _ now: Timestamp) {
+        isShortOfFiles = true
+        watchSockets(false)
+        let reason = RADIUSServiceError.words(for: error)
+        door.refuse(
+            .noFiles, from: listener.endpoints[index].address, at: now,
+            words:
+                "no connection by TLS can be taken (\(reason)), so gateways wait; let the node open more files: LimitNOFILE= in the unit, or"
+                + " ulimit -n")
+    }
+
+    private func watchSockets(_ isWatched: Bool, isNew: Bool = false) {
+        for (index, socket) in listener.sockets.enumerated() {
+            _ = poller_watch(listener.poller.number, socket.number, Self.wakerName + 1 + UInt64(index), isWatched, false, isNew)
+        }
     }
 
     /// Handshake, then packets, as far as what came allows.
     ///
     /// - Returns: false when the connection has ended.
-    private func advance(_ connection: TLSConnection, at now: Timestamp) -> Bool {
+    private func advance(_ connection: TLSConnection, at now: Moment) -> Bool {
         do throws(TLSError) {
             if connection.proof == nil {
                 guard try connection.shakeHands(), let proof = connection.proof else { return true }
                 switch table.peers.client(proof, from: connection.peer) {
                 case .refused(let refusal, let words):
-                    end(connection, .refused(refusal, words: words), at: now)
+                    end(connection, .refused(refusal, words: words), at: now.uptime)
                     return false
                 case .client(let entry):
-                    countHandshakeOut(connection)
+                    handshakes.end(connection.peer)
                     welcome(connection, entry)
                 }
             }
-            return try readPackets(of: connection, at: now)
+            guard let entry = connection.entry, isAccepting else { return true }
+            guard let ending = try intake.read(connection, of: entry, by: scratch, at: now) else { return true }
+            end(connection, ending, at: now.uptime)
         } catch {
-            end(connection, Self.ending(error, of: connection), at: now)
-            return false
+            end(connection, TLSConnection.Ending(error, of: connection.peer), at: now.uptime)
         }
-    }
-
-    private static func ending(_ error: TLSError, of connection: TLSConnection) -> TLSConnection.Ending {
-        let peer = connection.peer
-        switch error {
-        case .refused(let refusal):
-            let remedy =
-                refusal.cause == .untrusted
-                ? "if it is a gateway of yours, let that authority sign its certificate, or: sallyport client set NAME --certificate"
-                    + " sha256:\(refusal.fingerprint)" : "give the gateway a certificate that is in order"
-            return .refused(.certificate(refusal.cause), words: "TLS from \(peer): \(refusal); \(remedy)")
-        case .handshake(let failure, let words):
-            let remedy =
-                failure == .peerRefused
-                ? "see that the gateway trusts the authority of radsec.certificate, and expects its name" : "see what \(peer) is set to"
-            return .refused(.handshake(failure), words: "TLS from \(peer) did not come about: \(words); \(remedy)")
-        case .unusable(let words), .broken(let words):
-            return .broken(words)
-        }
+        return false
     }
 
     private func welcome(_ connection: TLSConnection, _ entry: ClientEntry) {
         connection.entry = entry
         door.counters.tls.established.add()
-        door.counters.tls.setOpen(connections.count - handshakeCount)
+        door.counters.tls.setOpen(connections.count - handshakes.count)
         door.logger.info(
             "a gateway is connected by TLS",
             metadata: [
@@ -212,10 +209,9 @@ final class TLSReader {
         // The alert tells the peer why.
         _ = connection.flush()
         connections[connection.number] = nil
-        if connection.entry == nil { countHandshakeOut(connection) }
-        door.counters.tls.setOpen(connections.count - handshakeCount)
-        guard connection.pending > 0 else { return }
-        for waiter in listener.forgetAll(ofConnection: connection.number) { intake.abandon(waiter) }
+        if connection.entry == nil { handshakes.end(connection.peer) }
+        door.counters.tls.setOpen(connections.count - handshakes.count)
+        if connection.pending > 0 { intake.forget(connection) }
     }
 
     /// A client that was removed, disabled or given another certificate is not served on.
@@ -236,6 +232,10 @@ final class TLSReader {
     private func sweep(at now: Timestamp) {
         lastSweep = now
         listener.expire(at: now)
+        if isShortOfFiles {
+            isShortOfFiles = false
+            watchSockets(true)
+        }
         for connection in Array(connections.values) {
             let idle = now - connection.lastHeard
             if connection.entry == nil, now - connection.opened >= settings.handshakeTime {
@@ -247,86 +247,10 @@ final class TLSReader {
         }
     }
 
-    // MARK: Packets
-
-    private func readPackets(of connection: TLSConnection, at now: Timestamp) throws(TLSError) -> Bool {
-        guard let entry = connection.entry, isAccepting else { return true }
-        while true {
-            do throws(PacketError) {
-                while true {
-                    connection.isPaused = connection.isFull(settings.pendingOfOneConnection)
-                    if connection.isPaused { return true }
-                    guard let bytes = try connection.framing.next() else { break }
-                    guard take(bytes, of: entry, by: connection, at: now) else { return false }
-                }
-            } catch {
-                door.drop(DropReason(error), from: connection.peer, of: entry, detail: error, at: now)
-                end(connection, .closed, at: now)
-                return false
-            }
-            guard let count = try connection.session.read(into: scratch) else {
-                end(connection, .closed, at: now)
-                return false
-            }
-            if count == 0 { return true }
-            connection.framing.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
-        }
-    }
-
-    /// - Returns: false when the packet ended the connection. RFC 6613 §2.6.4 says which do.
-    private func take(_ bytes: [UInt8], of entry: ClientEntry, by connection: TLSConnection, at now: Timestamp) -> Bool {
-        door.counters.requests.add()
-        let packet: Packet
-        do throws(PacketError) {
-            packet = try Packet(decoding: bytes)
-        } catch {
-            door.drop(DropReason(error), from: connection.peer, of: entry, detail: error, at: now)
-            switch error {
-            case .attributeTruncated, .attributeLengthTooSmall:
-                end(connection, .closed, at: now)
-                return false
-            default: return true
-            }
-        }
-        if let reply = refusal(of: packet, secret: entry.secret) {
-            door.drop(.notForThisServer, from: connection.peer, of: entry, at: now)
-            listener.queue(reply, by: connection.route)
-            return true
-        }
-        let outcome = intake.take(
-            Arrival(
-                packet: packet, entry: entry, source: connection.peer, route: connection.route,
-                key: RequestKey(connection: connection.number, identifier: packet.identifier), authenticator: packet.authenticator,
-                now: now, isTimed: true))
-        switch outcome {
-        case .waiting: connection.pending += 1
-        case .dropped(.wrongSecretInTLS):
-            end(connection, .closed, at: now)
-            return false
-        case .dropped, .done: break
-        }
-        return true
-    }
-
-    /// RFC 6614 §2.5: what this server does not do is answered, because over TCP silence would be taken for a dead server.
-    private func refusal(of packet: Packet, secret: SharedSecret) -> [UInt8]? {
-        let code: Code
-        switch packet.code {
-        case .accountingRequest: code = .accountingResponse
-        case .coaRequest: code = .coaNAK
-        case .disconnectRequest: code = .disconnectNAK
-        default: return nil
-        }
-        var writer = PacketWriter(reply: code, to: packet)
-        writer.addInteger(.errorCause, 406)
-        writer.copyProxyState(from: packet)
-        return try? writer.sign(with: secret)
-    }
-
     // MARK: Replies
 
     /// Encrypts what was answered since the last time, and sends it.
-    private func deliver(at now: Timestamp) {
+    private func deliver(at now: Moment) {
         while true {
             let outbox = listener.takeOutbox()
             guard !outbox.isEmpty else { return }
@@ -342,7 +266,7 @@ final class TLSReader {
                 do throws(TLSError) {
                     try connection.write(reply)
                 } catch {
-                    end(connection, .broken(error.description), at: now)
+                    end(connection, .broken(error.description), at: now.uptime)
                 }
             }
             door.counters.replies(outbox.lazy.compactMap { $0.reply?.first })
@@ -357,9 +281,9 @@ final class TLSReader {
         }
     }
 
-    private func send(_ connection: TLSConnection, at now: Timestamp) {
+    private func send(_ connection: TLSConnection, at now: Moment) {
         guard connections[connection.number] != nil else { return }
-        guard connection.flush() else { return end(connection, .broken("the peer takes no replies"), at: now) }
+        guard connection.flush() else { return end(connection, .broken("the peer takes no replies"), at: now.uptime) }
         if connection.isPaused, !connection.isFull(settings.pendingOfOneConnection) {
             guard advance(connection, at: now) else { return }
         }

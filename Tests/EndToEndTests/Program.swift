@@ -102,6 +102,14 @@ final class RunningProgram: Sendable {
         return pages * Int(getpagesize())
     }
 
+    /// What it has taken so far, in the kernel too (proc(5): fields 14 and 15, behind the name in parentheses).
+    var processorSeconds: Double {
+        let text = (try? String(contentsOfFile: "/proc/\(process.id)/stat", encoding: .utf8)) ?? ""
+        let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+        let ticks = fields.count > 13 ? (Double(fields[12]) ?? 0) + (Double(fields[13]) ?? 0) : 0
+        return ticks / Double(sysconf(CInt(_SC_CLK_TCK)))
+    }
+
     var hasEnded: Bool { process.hasEnded }
 
     /// The port in the log line that says that RADIUS answers, once the last listener is up too and signals are minded.
@@ -111,8 +119,10 @@ final class RunningProgram: Sendable {
         return UDPEndpoint(address: NetworkAddress(v4: 0x7F00_0001), port: try #require(port))
     }
 
-    private var port: UInt16? {
-        let mark = "RADIUS answers on udp 127.0.0.1:"
+    private var port: UInt16? { port(behind: "RADIUS answers on udp 127.0.0.1:") }
+
+    /// The port in the log line with this mark.
+    func port(behind mark: String) -> UInt16? {
         // The last line may be half written.
         let lines = errors.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
         guard let line = lines.first(where: { $0.contains(mark) }), let range = line.range(of: mark) else { return nil }

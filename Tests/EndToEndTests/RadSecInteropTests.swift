@@ -58,20 +58,38 @@ struct RadSecNode: Sendable {
 extension TLSGateway {
     private static let secret = RADIUS.SharedSecret("radsec")
 
-    func ask(_ identifier: UInt8, _ name: String, _ field: String, state: [UInt8]? = nil) async throws -> Packet? {
+    func ask(
+        _ identifier: UInt8, _ name: String, _ field: String, state: [UInt8]? = nil, add: (inout PacketWriter) -> Void = { _ in }
+    ) async throws -> Packet? {
         let secret = try #require(Self.secret)
         var random = SystemRandomNumberGenerator()
         var writer = PacketWriter(request: .accessRequest, identifier: identifier, authenticator: Authenticator(using: &random))
         writer.addText(.userName, name)
         writer.addPassword(Array(field.utf8), secret: secret)
         if let state { writer.add(.state, state) }
-        let bytes = try writer.sign(with: secret)
+        add(&writer)
+        return try await exchange(try writer.sign(with: secret), requiringMessageAuthenticator: true)
+    }
+
+    /// Accounting: 1 begins a session, 2 ends it.
+    func report(_ kind: UInt32, of session: String, _ name: String, identifier: UInt8) async throws -> Packet? {
+        var writer = PacketWriter(request: .accountingRequest, identifier: identifier, authenticator: .zero)
+        writer.addInteger(.acctStatusType, kind)
+        writer.addText(.acctSessionID, session)
+        writer.addText(.userName, name)
+        return try await exchange(try writer.sign(with: try #require(Self.secret)), requiringMessageAuthenticator: false)
+    }
+
+    private func exchange(_ bytes: [UInt8], requiringMessageAuthenticator: Bool) async throws -> Packet? {
         let reply = try await onThread {
             try self.send(bytes)
             return try self.receive()
         }
         guard let reply = try reply.map({ try Packet(decoding: $0) }) else { return nil }
-        #expect(reply.verifyReply(to: try Packet(decoding: bytes), secret: secret) == .genuine)
+        let verdict = reply.verifyReply(
+            to: try Packet(decoding: bytes), secret: try #require(Self.secret), requiringMessageAuthenticator: requiringMessageAuthenticator
+        )
+        #expect(verdict == .genuine)
         return reply
     }
 }
@@ -88,6 +106,25 @@ struct RadSecTests {
             #expect(answer?.code == .accessAccept)
             let events = try await radsec.node.logins("login-accepted", count: 1)
             #expect(events.first?.client == "branch")
+        }
+    }
+
+    @Test func aSessionIsReportedByTheSameConnection() async throws {
+        try await RadSecNode.with { radsec in
+            try await radsec.addClient()
+            let token = try await radsec.node.addUser()
+            let gateway = try await radsec.connect()
+            let question = try #require(try await gateway.ask(1, "alice", TestNode.password) { $0.addText(.acctSessionID, "4f2a") })
+            let answer = try await gateway.ask(2, "alice", try token.code(), state: question.octets(.state)) {
+                $0.addText(.acctSessionID, "4f2a")
+            }
+            #expect(answer?.code == .accessAccept)
+            #expect(try await gateway.report(1, of: "4f2a", "alice", identifier: 2)?.code == .accountingResponse)
+            let session = try #require(try await radsec.node.perform(ListSessions(isOpen: true)).sessions.first)
+            #expect(session.user == "alice" && session.isKnown && session.client == "branch" && session.source == "127.0.0.1")
+            #expect(session.login != nil)
+            #expect(try await gateway.report(2, of: "4f2a", "alice", identifier: 3)?.code == .accountingResponse)
+            #expect(try await radsec.node.perform(ListSessions(isOpen: true)).sessions.isEmpty)
         }
     }
 

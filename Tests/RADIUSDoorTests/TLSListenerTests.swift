@@ -36,7 +36,8 @@ private final class Radsec: Sendable {
     let clock = HandClock()
 
     init(
-        _ judge: ScriptedJudge = ScriptedJudge(), listen: String = "127.0.0.1", rules: [CertificateRule] = [.name("gw1.example.org")],
+        _ judge: ScriptedJudge = ScriptedJudge(), ledger: ScriptedLedger? = nil, listen: String = "127.0.0.1",
+        rules: [CertificateRule] = [.name("gw1.example.org")],
         addresses: [String] = [], _ change: (inout TLSListenSettings) -> Void = { _ in }
     ) throws {
         let folder = try Folder()
@@ -50,8 +51,8 @@ private final class Radsec: Sendable {
         self.judge = judge
         (self.folder, self.authority) = (folder, authority)
         service = RADIUSService(
-            settings: settings, clients: try Self.table(rules, addresses), judge: judge, logger: lines.logger, now: clock.now,
-            onPin: { _ in Issue.record("pins are of UDP") })
+            settings: settings, clients: try Self.table(rules, addresses), judge: judge, ledger: ledger, logger: lines.logger,
+            now: clock.now, onPin: { _ in Issue.record("pins are of UDP") })
         try use(own)
         try service.start()
     }
@@ -97,6 +98,15 @@ private let inside = RADIUS.SharedSecret("radsec")!
 private func login(_ identifier: UInt8 = 1, signed: Bool = true) -> [UInt8] {
     request(identifier: identifier, authenticator: Authenticator(high: 7, low: UInt64(identifier)), signed: signed, secret: inside) {
         $0.login(secret: inside)
+    }
+}
+
+private func record(
+    _ identifier: UInt8, kind: UInt32 = 1, session: String? = "7f", secret: RADIUS.SharedSecret = inside
+) -> [UInt8] {
+    request(.accountingRequest, identifier: identifier, signed: false, secret: secret) { writer in
+        writer.addInteger(.acctStatusType, kind)
+        if let session { writer.addText(.acctSessionID, session) }
     }
 }
 
@@ -219,6 +229,65 @@ struct TLSListenerTests {
         #expect(gateway.isEnded())
         #expect(radsec.lines.all.contains { $0.contains("always the word radsec (RFC 6614 §2.3)") })
         #expect(radsec.service.statistics.dropped[.wrongSecretInTLS] == 1)
+    }
+
+    /// RFC 6614 §2.5: accounting comes to the same port, and by the same connection.
+    @Test func aRecordIsAcknowledgedOnItsConnectionWhenItIsKept() throws {
+        let ledger = ScriptedLedger { _ in }
+        let radsec = try Radsec(.holding(), ledger: ledger)
+        let gateway = try radsec.connect()
+        // A login of the same identifier is another request.
+        try gateway.send(login(1) + record(1))
+        #expect(eventually { ledger.entries.count == 1 })
+        #expect(radsec.judge.waitForAttempts(1))
+        #expect(ledger.records[0].client == 5 && ledger.records[0].sessionID == "7f" && ledger.records[0].source == address("127.0.0.1"))
+        try gateway.send(record(1))
+        #expect(eventually { radsec.service.statistics.duplicatesInProgress == 1 })
+        ledger.entries[0].completion(nil)
+        let reply = try packet(try #require(try gateway.receive()))
+        #expect(reply.code == .accountingResponse)
+        #expect(reply.verifyReply(to: try packet(record(1)), secret: inside, requiringMessageAuthenticator: false) == .genuine)
+        #expect(ledger.entries.count == 1)
+        radsec.judge.attempts[0].completion(.accept(loginID))
+        #expect(try packet(try #require(try gateway.receive())).code == .accessAccept)
+        #expect(eventually { radsec.service.statistics.pending == 0 })
+    }
+
+    @Test func recordsCountAmongWhatIsDecidedAndAreKeptWithoutTheirConnection() throws {
+        let ledger = ScriptedLedger { _ in }
+        let radsec = try Radsec(ledger: ledger) { $0.pendingOfOneConnection = 3 }
+        let gateway = try radsec.connect()
+        try gateway.send((1...5).flatMap { record($0) })
+        #expect(eventually { ledger.entries.count == 3 })
+        for entry in ledger.entries { entry.completion(nil) }
+        #expect(eventually { ledger.entries.count == 5 })
+        for _ in 1...3 { #expect(try gateway.receive() != nil) }
+        gateway.close()
+        #expect(eventually { radsec.service.openConnections == 0 && radsec.service.statistics.pending == 0 })
+        #expect(radsec.judge.abandoned.isEmpty)
+        for entry in ledger.entries[3...] { entry.completion(nil) }
+        #expect(eventually { radsec.service.statistics.dropped[.abandoned] == 2 })
+    }
+
+    @Test func recordsThatCannotBeKeptOrSayNothingTakeNoPlace() throws {
+        let ledger = ScriptedLedger { for entry in $0 { entry.completion(.databaseUnavailable) } }
+        let radsec = try Radsec(ledger: ledger) { $0.pendingOfOneConnection = 1 }
+        let gateway = try radsec.connect()
+        try gateway.send(record(1) + record(2) + record(3, kind: 15) + record(4, session: nil) + login(5))
+        #expect(try packet(try #require(try gateway.receive())).code == .accountingResponse)
+        #expect(try packet(try #require(try gateway.receive())).code == .accessAccept)
+        #expect(radsec.service.statistics.dropped[.databaseUnavailable] == 2)
+        #expect(radsec.service.statistics.dropped[.noSession] == 1)
+    }
+
+    @Test func aRecordOfAnotherSecretEndsTheConnection() throws {
+        let ledger = ScriptedLedger()
+        let radsec = try Radsec(ledger: ledger)
+        let gateway = try radsec.connect()
+        try gateway.send(record(1, secret: sharedSecret))
+        #expect(gateway.isEnded())
+        #expect(radsec.service.statistics.dropped[.wrongSecretInTLS] == 1)
+        #expect(ledger.entries.isEmpty)
     }
 
     @Test func itListensOnIPv6() throws {
