@@ -42,7 +42,7 @@ package struct Done: Codable, Sendable, Equatable {
 /// Every operation by its verb. A door looks here and nowhere else.
 package enum Verbs {
     package static let all: [any AdminOperation.Type] = [
-        AddUser.self, ListUsers.self, ShowUser.self, SetUser.self, RemoveUser.self, EraseUser.self, UnlockUser.self,
+        AddUser.self, ListUsers.self, ShowUser.self, ExplainName.self, SetUser.self, RemoveUser.self, EraseUser.self, UnlockUser.self,
         ImportUsers.self, ShowPasswordKeeping.self, KeepPasswords.self, DropPasswords.self,
         AddGroup.self, ListGroups.self, ShowGroup.self, SetGroup.self, RemoveGroup.self,
         AddClient.self, ListClients.self, ShowClient.self, SetClient.self, RemoveClient.self, UnpinClient.self,

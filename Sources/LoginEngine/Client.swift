@@ -116,6 +116,8 @@ package struct ClientSettings: Sendable, Equatable {
     /// Whether rejects carry the reason to the user.
     package var helpfulMessages = false
     package var nameStripping: NameStripping = .none
+    /// In which bytes it sends names and passwords.
+    package var charset: Charset = .utf8
     /// Seconds until the gateway sends a request again, 1…60.
     package var retryTimeout = 5
     /// How often it sends it in all, 1…10.

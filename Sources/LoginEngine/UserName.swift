@@ -12,13 +12,7 @@ package enum UserName {
     /// - Returns: nil when nothing is left, when it is longer than `longest` bytes, or when it holds a control character.
     package static func key(of name: some StringProtocol, stripping: NameStripping = .none) -> String? {
         guard name.utf8.count <= longest else { return nil }
-        var bare = Substring(name)
-        if stripping == .domain || stripping == .both, let slash = bare.firstIndex(of: "\\") {
-            bare = bare[bare.index(after: slash)...]
-        }
-        if stripping == .realm || stripping == .both, let at = bare.lastIndex(of: "@") {
-            bare = bare[..<at]
-        }
+        let bare = withoutRealm(withoutDomain(Substring(name), stripping), stripping)
         if bare.utf8.allSatisfy({ isPlain($0) }) {
             // The common case costs no Unicode tables.
             let key = bare.lowercased()

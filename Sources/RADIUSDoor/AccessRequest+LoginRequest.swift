@@ -12,8 +12,9 @@ struct AccessRequest {
 
     /// - Returns: nil for a request with nothing to judge: no password, no State, no EAP (RFC 2865 §4.1, RFC 3579 §3.3).
     init?(_ packet: Packet, of entry: ClientEntry, from source: NetworkAddress) {
-        guard let (proof, secretLooksWrong) = Self.proof(packet, secret: entry.secret) else { return nil }
-        let (name, nameProblem) = Self.name(packet)
+        let charset = entry.client.settings.charset
+        guard let (proof, secretLooksWrong) = Self.proof(packet, secret: entry.secret, in: charset) else { return nil }
+        let (name, nameProblem) = Self.name(packet, in: charset)
         self.secretLooksWrong = secretLooksWrong
         var login = LoginRequest(
             door: .radius, client: entry.client, name: name, proof: nameProblem.map { .unsupported($0) } ?? proof,
@@ -26,19 +27,19 @@ struct AccessRequest {
 
     /// RFC 2865 §5.1 asks for User-Name only where it is available, so a request without one is no malformed packet: it is
     /// answered with a reject that the trail explains, because silence would make the gateway try every server it has.
-    /// The same goes for a name that is not UTF-8; it is never repaired into one that somebody could have.
-    private static func name(_ packet: Packet) -> (name: String, problem: String?) {
+    /// The same goes for a name that is no text in the client's character set.
+    private static func name(_ packet: Packet, in charset: Charset) -> (name: String, problem: String?) {
         guard let attribute = packet.first(.userName) else { return ("", "no User-Name") }
         let bytes = packet.value(of: attribute)
-        if let name = String(utf8: bytes) { return (name, nil) }
-        return (String(decoding: bytes, as: UTF8.self), "User-Name that is not UTF-8")
+        if let name = charset.text(bytes) { return (name, nil) }
+        return (String(decoding: bytes, as: UTF8.self), charset == .utf8 ? nameNotUTF8 : "User-Name that is no text")
     }
 
-    private static func proof(_ packet: Packet, secret: SharedSecret) -> (PasswordProof, secretLooksWrong: Bool)? {
+    private static func proof(_ packet: Packet, secret: SharedSecret, in charset: Charset) -> (PasswordProof, secretLooksWrong: Bool)? {
         if packet.contains(.eapMessage) { return (.unsupported("EAP"), false) }
         if packet.contains(.chapPassword) || packet.contains(.vendorSpecific) {
             do throws(PasswordProofError) {
-                if let hashed = try packet.hashedPassword() { return (.hashed(hashed.proof), false) }
+                if let hashed = try packet.hashedPassword() { return (.hashed(hashed.proof(in: charset)), false) }
             } catch {
                 return (.unsupported(error.description), false)
             }
@@ -46,8 +47,8 @@ struct AccessRequest {
         if packet.contains(.userPassword) {
             guard let password = try? packet.password(secret: secret) else { return nil }
             // No user typed this: judging it would cost a hash and count as a wrong password, up to the lock.
-            if !packet.contains(.messageAuthenticator), !looksTyped(password) { return (.unsupported(hiddenByAnother), true) }
-            return (.plaintext(Secret(password)), false)
+            if !packet.contains(.messageAuthenticator), !looksTyped(password, in: charset) { return (.unsupported(hiddenByAnother), true) }
+            return (.plaintext(Secret(charset.utf8(password))), false)
         }
         // RFC 2865 §4.1 lets State stand alone: an answer to a challenge in which nothing was typed.
         return packet.contains(.state) ? (.plaintext(Secret([])), false) : nil
@@ -55,11 +56,12 @@ struct AccessRequest {
 
     /// As it stands in the steps of the trail.
     static let hiddenByAnother = "password that another shared secret hid"
+    static let nameNotUTF8 = "User-Name that is not UTF-8"
 
-    /// Bytes unhidden with another secret are random: hardly ever UTF-8 without control characters.
-    static func looksTyped(_ password: [UInt8]) -> Bool {
+    /// Bytes unhidden with another secret are random: hardly ever UTF-8 without control characters. In Latin-1 one in twelve passes for text.
+    static func looksTyped(_ password: [UInt8], in charset: Charset = .utf8) -> Bool {
         guard !password.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return false }
-        return password.allSatisfy { $0 < 0x80 } || String(validating: password, as: UTF8.self) != nil
+        return charset.text(password[...]) != nil
     }
 
     /// Nil when it cannot be compared safely: a station only ever adds strictness, so none is the safe reading.

@@ -46,8 +46,10 @@ enum AccountingRequest {
             self = .record(record)
             return
         }
-        record.name = packet.shown(.userName) ?? ""
-        record.nameKey = (try? packet.text(.userName)).flatMap { UserName.key(of: $0, stripping: entry.client.settings.nameStripping) }
+        let settings = entry.client.settings
+        record.name = packet.shown(.userName, in: settings.charset) ?? ""
+        record.nameKey = packet.first(.userName).flatMap { settings.charset.text(packet.value(of: $0)) }
+            .flatMap { UserName.key(of: $0, stripping: settings.nameStripping) }
         record.station = packet.first(.callingStationID).flatMap { AccessRequest.station(packet.value(of: $0)) }
         record.addresses = Self.addresses(packet).joined(separator: " ")
         record.port = packet.integer(.nasPort)
@@ -112,13 +114,13 @@ enum AccountingRequest {
 extension Packet {
     /// The value as text; what is no text, or could be taken for what follows, is `#` and its octets in hexadecimal. Nil where it is empty
     /// or not there.
-    fileprivate func shown(_ type: AttributeType) -> String? {
+    fileprivate func shown(_ type: AttributeType, in charset: Charset = .utf8) -> String? {
         guard let attribute = first(type), !attribute.range.isEmpty else { return nil }
-        return Self.shown(value(of: attribute))
+        return Self.shown(value(of: attribute), in: charset)
     }
 
-    fileprivate static func shown(_ value: ArraySlice<UInt8>) -> String {
-        if value.first != UInt8(ascii: "#"), let text = String(validating: value, as: UTF8.self),
+    fileprivate static func shown(_ value: ArraySlice<UInt8>, in charset: Charset = .utf8) -> String {
+        if value.first != UInt8(ascii: "#"), let text = charset.text(value),
             !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
         {
             return text

@@ -6,8 +6,10 @@ import RADIUS
 
 extension HashedPassword {
     /// As the engine sees it: something that candidates can be tried against.
-    var proof: HashedProof {
-        guard case .change(let change) = self else { return HashedProof(scheme, identity: identity) { fits($0) } }
+    func proof(in charset: Charset = .utf8) -> HashedProof {
+        guard case .change(let change) = self else {
+            return HashedProof(scheme, identity: identity) { fits($0) || (charset != .utf8 && fitsInLatin1($0)) }
+        }
         @Sendable func new(_ old: PasswordCandidate) -> Secret? {
             old.ntHash.flatMap { change.newPassword(old: $0) }.map { Secret($0.password) }
         }
@@ -39,6 +41,12 @@ extension HashedPassword {
         case .msCHAPv2(let response): response
         case .change(let change): change.response
         }
+    }
+
+    /// CHAP is made over the bytes that the device typed; MS-CHAP over UTF-16, whoever types.
+    private func fitsInLatin1(_ candidate: PasswordCandidate) -> Bool {
+        guard case .chap(let chap) = self, case .text(let text) = candidate else { return false }
+        return text.reveal { bytes in Charset.latin1(Array(bytes)).map { chap.matches(password: $0) } ?? false }
     }
 
     func fits(_ candidate: PasswordCandidate) -> Bool {

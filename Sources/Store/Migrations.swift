@@ -451,8 +451,17 @@ extension Migration {
             ALTER TABLE client ADD COLUMN disconnect_port BIGINT NOT NULL DEFAULT 3799;
             """#)
 
+    private static let postgres12 = Migration(
+        number: 12, name: "charset",
+        checksum: "7f595a47fc1dcdf0ec7cfbe0ab9839fbfeac09fbf0e2d0fe6489c3bda50c4509",
+        script: #"""
+            -- In which bytes the gateway sends names and passwords: utf-8, latin-1, auto.
+            ALTER TABLE client ADD COLUMN charset TEXT COLLATE "C" NOT NULL DEFAULT 'utf-8';
+            """#)
+
     static let postgres: [Migration] = [
         postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8, postgres9, postgres10, postgres11,
+        postgres12,
     ]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
@@ -899,7 +908,15 @@ extension Migration {
             ALTER TABLE client ADD COLUMN disconnect_port INTEGER NOT NULL DEFAULT 3799;
             """#)
 
+    private static let sqlite12 = Migration(
+        number: 12, name: "charset",
+        checksum: "5353b6404167e9ede141d569aed7435dbf9032ae4eff82c8a7bc767ff03dae91",
+        script: #"""
+            -- In which bytes the gateway sends names and passwords: utf-8, latin-1, auto.
+            ALTER TABLE client ADD COLUMN charset TEXT NOT NULL DEFAULT 'utf-8';
+            """#)
+
     static let sqlite: [Migration] = [
-        sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9, sqlite10, sqlite11,
+        sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9, sqlite10, sqlite11, sqlite12,
     ]
 }

@@ -21,6 +21,33 @@ import Testing
         }
     }
 
+    @Test func namesAndPasswordsComeInTheCharacterSetOfTheClient() async throws {
+        try await withNode { node in
+            try await node.addClient { $0.requirement = "password" }
+            try await node.perform(AddUser(name: "Müller", password: SecretText("pässwörd € long")))
+            let password: [UInt8] = [0x70, 0xE4] + Array("ssw".utf8) + [0xF6] + Array("rd ".utf8) + [0x80] + Array(" long".utf8)
+            func ask(_ name: [UInt8], _ password: [UInt8]) async throws -> Code? {
+                let gateway = try GatewayClient(node)
+                let secret = RADIUS.SharedSecret(TestNode.secret)!
+                var writer = PacketWriter(
+                    request: .accessRequest, identifier: 1, authenticator: Authenticator(high: .random(in: 0...(.max)), low: 5))
+                writer.add(.userName, name)
+                writer.addPassword(password, secret: secret)
+                return try await gateway.exchange(try writer.sign(with: secret))?.code
+            }
+            let latin1: [UInt8] = [0x6D, 0xFC] + Array("ller".utf8)
+            let utf8 = (Array("müller".utf8), Array("pässwörd € long".utf8))
+            #expect(try await ask(utf8.0, utf8.1) == .accessAccept)
+            #expect(try await ask(latin1, password) == .accessReject)
+            try await node.setClient { $0.charset = "auto" }
+            #expect(try await ask(latin1, password) == .accessAccept)
+            #expect(try await ask(utf8.0, utf8.1) == .accessAccept)
+            try await node.setClient { $0.charset = "latin-1" }
+            #expect(try await ask(latin1, password) == .accessAccept)
+            #expect(try await ask(utf8.0, utf8.1) == .accessReject)
+        }
+    }
+
     @Test func theLongestAddressMatchDecides() async throws {
         try await withNode { node in
             try await node.addClient("wide", ["127.0.0.0/24"], secret: "the secret of the wide one") { $0.requirement = "password" }

@@ -26,6 +26,59 @@ import Testing
     func whatIsNoNameHasNoKey(typed: String) {
         #expect(UserName.key(of: typed, stripping: .realm) == nil)
     }
+
+    @Test(
+        arguments: [
+            "alice", "Alice", " alice ", "ALICE@Corp.Example", "ﬁona", "Ａlice", "jose\u{301}", "CORP\\Alice@x", "CORP\\ alice", "a b", "İ",
+            "",
+            " ", "al\nice", "\u{200B}", "@x", "CORP\\", String(repeating: "a", count: 254), String(repeating: "ﷺ", count: 80),
+        ], NameStripping.allCases)
+    func theStepsEndAtTheKey(typed: String, stripping: NameStripping) {
+        let reading = UserName.reading(of: typed, stripping: stripping)
+        #expect(reading.key == UserName.key(of: typed, stripping: stripping))
+        if let key = reading.key { #expect((reading.steps.last?.rest ?? typed) == key) }
+        #expect((reading.key == nil) == (reading.problem != nil))
+    }
+
+    @Test func eachStepSaysWhatItTook() {
+        let reading = UserName.reading(of: "CORP\\JOSE\u{301}@corp.example", stripping: .both)
+        #expect(reading.steps.map(\.kind) == [.domain, .realm, .form, .letters])
+        #expect(reading.steps.map(\.dropped) == ["CORP\\", "@corp.example", "", ""])
+        #expect(reading.steps.map(\.rest) == ["JOSE\u{301}@corp.example", "JOSE\u{301}", "JOSÉ", "josé"])
+        #expect(reading.key == "josé")
+        #expect(UserName.reading(of: "CORP\\", stripping: .domain).problem == .empty)
+        #expect(UserName.reading(of: "al\nice").problem == .control)
+        #expect(UserName.reading(of: String(repeating: "a", count: 254)).problem == .tooLong)
+    }
+}
+
+@Suite struct CharsetTests {
+    @Test(
+        arguments: [
+            (.utf8, [0x6D, 0xC3, 0xBC], "mü"), (.utf8, [0x6D, 0xFC], nil), (.latin1, [0x6D, 0xFC], "mü"),
+            (.latin1, [0x6D, 0xC3, 0xBC], "mÃ¼"),
+            (.auto, [0x6D, 0xC3, 0xBC], "mü"), (.auto, [0x6D, 0xFC], "mü"), (.latin1, [0x80, 0x9F], "€Ÿ"), (.latin1, [0x81], nil),
+            (.auto, [0x41, 0x9D], nil), (.latin1, [0xA0, 0xFF], "\u{A0}ÿ"), (.latin1, [], ""), (.auto, Array("alice".utf8), "alice"),
+        ] as [(Charset, [UInt8], String?)])
+    func bytesAreReadAsTheClientWritesThem(charset: Charset, bytes: [UInt8], text: String?) {
+        #expect(charset.text(bytes[...]) == text)
+        #expect(charset.utf8(bytes) == (text.map { Array($0.utf8) } ?? bytes))
+    }
+
+    /// What stands in the table is what iconv says of CP1252.
+    @Test func everyCharacterComesBack() {
+        for byte in UInt8.min...UInt8.max {
+            guard let text = Charset.latin1.text([byte]) else {
+                #expect([0x81, 0x8D, 0x8F, 0x90, 0x9D].contains(byte))
+                continue
+            }
+            #expect(Charset.latin1(Array(text.utf8)) == [byte])
+        }
+        #expect(Charset.latin1(Array("żółw".utf8)) == nil)
+        #expect(Charset.latin1([0xFF]) == nil)
+        // The controls of C1 are no characters of code page 1252, nor of any keyboard.
+        #expect(Charset.latin1(Array("\u{81}".utf8)) == nil)
+    }
 }
 
 @Suite struct NetworkAddressTests {

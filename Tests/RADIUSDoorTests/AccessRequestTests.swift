@@ -84,7 +84,43 @@ import Testing
             $0.addPassword([65], secret: sharedSecret)
         }
         #expect(login.name == "m\u{FFFD}l")
-        #expect(login.proof == .unsupported("User-Name that is not UTF-8"))
+        #expect(login.proof == .unsupported(AccessRequest.nameNotUTF8))
+    }
+
+    @Test(
+        arguments: [
+            (.latin1, [0x6D, 0xFC, 0x6C], "mül"), (.auto, [0x6D, 0xFC, 0x6C], "mül"), (.auto, [0x6D, 0xC3, 0xBC], "mü"),
+        ] as [(Charset, [UInt8], String)])
+    func namesAndPasswordsAreReadInTheClientsCharacterSet(charset: Charset, sent: [UInt8], text: String) throws {
+        var settings = client().settings
+        settings.charset = charset
+        let entry = try entry(Client(id: 3, settings: settings))
+        func login(signed: Bool, _ password: [UInt8]) throws -> LoginRequest {
+            let bytes = request(.accessRequest, signed: signed) {
+                $0.add(.userName, sent)
+                $0.addPassword(password, secret: sharedSecret)
+            }
+            return try #require(AccessRequest(try packet(bytes), of: entry, from: source)).login
+        }
+        // Also where nothing but the password tells whether the secret is the same.
+        for signed in [true, false] {
+            let login = try login(signed: signed, sent + Array(",123456".utf8))
+            #expect(login.name == text)
+            #expect(login.proof == .plaintext(Secret(utf8: text + ",123456")))
+        }
+        #expect(try login(signed: false, [0x41, 0x81]).proof == .unsupported(AccessRequest.hiddenByAnother))
+        #expect(try login(signed: true, [0x41, 0x81]).proof == .plaintext(Secret([0x41, 0x81])))
+    }
+
+    @Test func nameThatIsNoTextCannotBeAccepted() throws {
+        var settings = client().settings
+        settings.charset = .latin1
+        let bytes = request {
+            $0.add(.userName, [0x6D, 0x81])
+            $0.addPassword([65], secret: sharedSecret)
+        }
+        let login = try #require(AccessRequest(try packet(bytes), of: try entry(Client(id: 3, settings: settings)), from: source)).login
+        #expect(login.proof == .unsupported("User-Name that is no text"))
     }
 
     @Test(

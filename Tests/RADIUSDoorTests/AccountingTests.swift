@@ -43,13 +43,21 @@ private func accounting(
     private static let now = Timestamp(seconds: 1_767_268_800)
     private static let source = address("192.0.2.1")
 
-    private func read(_ bytes: [UInt8], stripping: NameStripping = .none) throws -> AccountingRecord? {
+    private func read(_ bytes: [UInt8], stripping: NameStripping = .none, charset: Charset = .utf8) throws -> AccountingRecord? {
         var settings = client().settings
         settings.nameStripping = stripping
+        settings.charset = charset
         let entry = try entry(Client(id: 3, settings: settings))
         let request = AccountingRequest(try packet(bytes), of: entry, from: Self.source, at: Self.now)
         guard case .record(let record) = request else { return nil }
         return record
+    }
+
+    @Test(arguments: [(Charset.utf8, "#6dfc6c", nil), (.auto, "mül", "mül"), (.latin1, "mül", "mül")] as [(Charset, String, String?)])
+    func namesAreReadInTheClientsCharacterSet(charset: Charset, name: String, key: String?) throws {
+        let bytes = accounting(2) { writer in writer.add(.userName, [0x6D, 0xFC, 0x6C]) }
+        let record = try #require(try read(bytes, charset: charset))
+        #expect(record.name == name && record.nameKey == key)
     }
 
     @Test func everyAttributeIsRead() throws {

@@ -53,6 +53,29 @@ import Testing
         ProvenPassword(.text(Secret(utf8: password)), isCode: isCode)
     }
 
+    /// CHAP is a hash of the bytes that the device typed, whatever they mean.
+    @Test(arguments: Charset.allCases) func chapIsTriedInTheBytesOfTheClient(charset: Charset) throws {
+        var settings = client().settings
+        settings.charset = charset
+        func fits(_ bytes: [UInt8], _ candidate: String) throws -> Bool {
+            let chap = CHAPResponse(identifier: 9, challenge: Array(1...16), password: bytes)
+            let bytes = request {
+                $0.addText(.userName, "alice")
+                $0.add(.chapPassword, chap.bytes)
+                $0.add(.chapChallenge, chap.challenge)
+            }
+            let login = try #require(
+                AccessRequest(try Packet(decoding: bytes), of: try entry(Client(id: 3, settings: settings)), from: address("127.0.0.1"))
+            ).login
+            guard case .hashed(let proof) = login.proof else { return false }
+            return proof.fits(.text(Secret(utf8: candidate)))
+        }
+        #expect(try fits([0x70, 0xE4], "pä") == (charset != .utf8))
+        #expect(try fits(Array("pä".utf8), "pä"))
+        #expect(try !fits([0x70, 0xE4], "pa"))
+        #expect(try !fits([0x70, 0xE4], "pż"))
+    }
+
     @Test(arguments: [ProofScheme.chap, .msCHAP, .msCHAPv2]) func theEngineIsHandedWhatCandidatesCanBeTriedOn(_ scheme: ProofScheme) throws
     {
         let packet = try packet(scheme)

@@ -157,6 +157,7 @@ import Testing
         settings.concealFactor = true
         settings.helpfulMessages = true
         settings.nameStripping = .both
+        settings.charset = .auto
         settings.retryTimeout = 9
         settings.retryTries = 2
         settings.rejoin = true

@@ -218,6 +218,7 @@ import Testing
         // As before the rows were sealed.
         for undone in [
             "ALTER TABLE erasure DROP COLUMN seal", "DROP TABLE session", "ALTER TABLE client DROP COLUMN disconnect_port",
+            "ALTER TABLE client DROP COLUMN charset",
             "DELETE FROM schema_version WHERE number >= \(Erasure.sealedSince)",
         ] {
             try fixture.tamper(undone)

@@ -58,6 +58,7 @@ extension ClientChoices {
         concealFactor = settings.concealFactor
         helpfulMessages = settings.helpfulMessages
         nameStripping = settings.nameStripping.rawValue
+        charset = settings.charset.rawValue
         retryTimeout = settings.retryTimeout
         retryTries = settings.retryTries
         rejoin = settings.rejoin

@@ -14,6 +14,7 @@ extension ClientChoices {
         new.requirement = try choice(requirement, "require") ?? new.requirement
         new.asking = try choice(asking, "ask") ?? new.asking
         new.nameStripping = try choice(nameStripping, "strip") ?? new.nameStripping
+        new.charset = try choice(charset, "charset") ?? new.charset
         if let separator { new.separator = try character(separator) }
         new.fixedLengthTail = fixedLengthTail ?? new.fixedLengthTail
         new.concealFactor = concealFactor ?? new.concealFactor

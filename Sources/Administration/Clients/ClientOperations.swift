@@ -198,6 +198,7 @@ extension ClientSettings {
         compare("conceal-factor", \.concealFactor, word)
         compare("helpful-messages", \.helpfulMessages, word)
         compare("strip", \.nameStripping, \.rawValue)
+        compare("charset", \.charset, \.rawValue)
         compare("retry-timeout", \.retryTimeout, String.init)
         compare("retry-tries", \.retryTries, String.init)
         compare("rejoin", \.rejoin, word)

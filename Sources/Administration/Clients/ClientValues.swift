@@ -32,6 +32,7 @@ package struct ClientView: Codable, Sendable, Equatable {
     package var concealFactor: Bool
     package var helpfulMessages: Bool
     package var nameStripping: String
+    package var charset: String
     package var retryTimeout: Int
     package var retryTries: Int
     package var rejoin: Bool
@@ -70,6 +71,8 @@ package struct ClientChoices: Codable, Sendable, Equatable {
     package var concealFactor: Bool?
     package var helpfulMessages: Bool?
     package var nameStripping: String?
+    /// `utf-8`, `latin-1` or `auto`.
+    package var charset: String?
     package var retryTimeout: Int?
     package var retryTries: Int?
     package var rejoin: Bool?

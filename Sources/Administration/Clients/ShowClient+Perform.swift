@@ -30,7 +30,8 @@ extension ShowClient {
             pins: pins.map { ClientView.Pin(address: $0.address.description, since: Instant($0.at)) },
             requirement: settings.requirement.rawValue, asking: settings.asking.rawValue, separator: settings.separator.map(String.init),
             fixedLengthTail: settings.fixedLengthTail, concealFactor: settings.concealFactor, helpfulMessages: settings.helpfulMessages,
-            nameStripping: settings.nameStripping.rawValue, retryTimeout: settings.retryTimeout, retryTries: settings.retryTries,
+            nameStripping: settings.nameStripping.rawValue, charset: settings.charset.rawValue, retryTimeout: settings.retryTimeout,
+            retryTries: settings.retryTries,
             rejoin: settings.rejoin, automaticPush: settings.automaticPush, protocols: settings.schemes.schemes.map(\.rawValue),
             probeUser: settings.probeUser, certificates: settings.certificates.map(\.description), isEnabled: settings.isEnabled,
             tags: settings.tags, reply: settings.reply)

@@ -156,7 +156,9 @@ package struct ReasonSentences: Sendable {
         case .protocolNotSupported:
             Explanation(
                 meaning: "The gateway sent the password in a way that this server cannot check.",
-                remedy: "Set the gateway's authentication protocol to PAP: `sallyport client show \(client) --howto`.")
+                remedy:
+                    "Set the gateway's authentication protocol to PAP: `sallyport client show \(client) --howto`. If the step names the User-Name: "
+                    + "`sallyport client set \(client) --charset auto`.")
         case .protocolNotAllowed:
             Explanation(
                 meaning: "The gateway proved the password by a protocol that this client is not set to use.",

@@ -110,7 +110,7 @@ extension Operations {
     }
 
     /// Names to suggest from: a million users are too many to compare with, so those that begin alike come first.
-    private func nearUsers(_ name: String) throws -> [String] {
+    func nearUsers(_ name: String) throws -> [String] {
         var names: [String] = []
         let lower = Valid.trimmed(name).lowercased()
         for piece in [String(lower.prefix(3)), String(lower.prefix(1)), ""] {

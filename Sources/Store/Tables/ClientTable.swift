@@ -147,7 +147,7 @@ extension Records {
             .text(settings.tags.joined(separator: " ")), .text(settings.schemes.schemes.map(\.rawValue).joined(separator: " ")),
             .text(settings.profile), .text(settings.probeUser), .text(ReplyBody.json(settings.reply)),
             .text(settings.certificates.map(\.description).joined(separator: " ")),
-            .integer(Int64(settings.disconnectPort)),
+            .integer(Int64(settings.disconnectPort)), .text(settings.charset.rawValue),
         ]
     }
 
@@ -182,6 +182,8 @@ extension Records {
         settings.reply = reply
         settings.certificates = try row.text(22).split(separator: " ").compactMap { CertificateRule(String($0)) }
         settings.disconnectPort = UInt16(clamping: try row.integer(23))
+        guard let charset = Charset(rawValue: try row.text(24)) else { throw .unexpectedValue(24) }
+        settings.charset = charset
         return settings
     }
 }
@@ -195,8 +197,8 @@ extension SQL {
         """
         INSERT INTO client (name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
             helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags, schemes,
-            profile, probe_user, reply, certificates, disconnect_port)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)
+            profile, probe_user, reply, certificates, disconnect_port, charset)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)
         ON CONFLICT DO NOTHING RETURNING id
         """)
     static let updateClient = SQL(
@@ -204,14 +206,15 @@ extension SQL {
         UPDATE client SET name = ?1, secret = ?2, message_authenticator = ?3, requirement = ?4, asking = ?5, separator = ?6,
             fixed_length_tail = ?7, conceal_factor = ?8, helpful_messages = ?9, name_stripping = ?10, retry_timeout = ?11,
             retry_tries = ?12, rejoin = ?13, automatic_push = ?14, bind_before_code = ?15, is_enabled = ?16, tags = ?17,
-            schemes = ?18, profile = ?19, probe_user = ?20, reply = ?21, certificates = ?22, disconnect_port = ?23
-        WHERE id = ?24
+            schemes = ?18, profile = ?19, probe_user = ?20, reply = ?21, certificates = ?22, disconnect_port = ?23,
+            charset = ?24
+        WHERE id = ?25
         """)
     fileprivate static let clients = SQL(
         """
         SELECT id, name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
             helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags,
-            schemes, profile, probe_user, reply, certificates, disconnect_port
+            schemes, profile, probe_user, reply, certificates, disconnect_port, charset
         FROM client ORDER BY name
         """)
     static let setClientSecret = SQL("UPDATE client SET secret = ?2 WHERE id = ?1")

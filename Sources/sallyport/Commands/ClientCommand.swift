@@ -45,6 +45,8 @@ struct ClientFlags: ParsableArguments {
     @Option(
         name: .customLong("strip"), help: ArgumentHelp("none, realm, domain or both: what is dropped from login names.", valueName: "what"))
     var nameStripping: String?
+    @Option(help: ArgumentHelp("utf-8, latin-1 or auto: in which bytes it sends names and passwords.", valueName: "set"))
+    var charset: String?
     @Option(help: ArgumentHelp("Seconds until the gateway asks again, 1 to 60.", valueName: "seconds")) var retryTimeout: Int?
     @Option(help: ArgumentHelp("How often it asks in all, 1 to 10.", valueName: "count")) var retryTries: Int?
     @Option(help: ArgumentHelp("on or off: a new packet with the same proof takes over the answer of the one before.", valueName: "switch"))
@@ -87,6 +89,7 @@ struct ClientFlags: ParsableArguments {
         choices.concealFactor = concealFactor?.isOn
         choices.helpfulMessages = helpfulMessages?.isOn
         choices.nameStripping = nameStripping
+        choices.charset = charset
         choices.retryTimeout = retryTimeout
         choices.retryTries = retryTries
         choices.rejoin = rejoin?.isOn
@@ -316,6 +319,7 @@ extension ClientCommand {
         sheet.add("Protocols", output.list(client.protocols))
         sheet.add("Helpful messages", word(client.helpfulMessages))
         sheet.add("Strips from names", Span(client.nameStripping))
+        if client.charset != "utf-8" { sheet.add("Character set", Span(client.charset)) }
         sheet.add("Retries", Span("every \(Words.count(client.retryTimeout, "second")), \(client.retryTries) in all"))
         sheet.add("Rejoin", word(client.rejoin))
         sheet.add("Automatic push", word(client.automaticPush))

@@ -12,9 +12,11 @@ struct UserCommand: AsyncParsableCommand {
               sallyport user add alice --email alice@example.org --group staff --password-stdin
               sallyport user list --without-factor
               sallyport user unlock alice
+              sallyport user explain 'CORP\\alice' --client office
             """,
         subcommands: [
-            Add.self, List.self, Show.self, Set.self, Disable.self, Enable.self, Unlock.self, Remove.self, Erase.self, Import.self,
+            Add.self, List.self, Show.self, Explain.self, Set.self, Disable.self, Enable.self, Unlock.self, Remove.self, Erase.self,
+            Import.self,
         ])
 }
 

@@ -47,7 +47,7 @@ struct ApplyFile {
 
     static let clientKeys = [
         "address", "secret", "profile", "tags", "message-authenticator", "require", "ask", "separator", "fixed-length-tail",
-        "conceal-factor", "helpful-messages", "strip", "retry-timeout", "retry-tries", "rejoin", "automatic-push", "protocols",
+        "conceal-factor", "helpful-messages", "strip", "charset", "retry-timeout", "retry-tries", "rejoin", "automatic-push", "protocols",
         "probe-user", "certificate", "disconnect-port", "enabled", "reply",
     ]
 
@@ -71,6 +71,7 @@ struct ApplyFile {
         choices.concealFactor = try isOn("conceal-factor")
         choices.helpfulMessages = try isOn("helpful-messages")
         choices.nameStripping = try text("strip")
+        choices.charset = try text("charset")
         choices.retryTimeout = try number("retry-timeout")
         choices.retryTries = try number("retry-tries")
         choices.rejoin = try isOn("rejoin")

@@ -52,6 +52,7 @@ extension Blueprint {
         add("conceal-factor", choices.concealFactor, standard.concealFactor)
         add("helpful-messages", choices.helpfulMessages, standard.helpfulMessages)
         add("strip", choices.nameStripping, standard.nameStripping.rawValue)
+        add("charset", choices.charset, standard.charset.rawValue)
         add("retry-timeout", choices.retryTimeout, standard.retryTimeout)
         add("retry-tries", choices.retryTries, standard.retryTries)
         add("rejoin", choices.rejoin, standard.rejoin)
