@@ -66,7 +66,8 @@ extension Packet {
     /// - Throws: nothing for a decoded packet, whose length was checked; the type keeps the contract of `HiddenPassword`.
     public func password(secret: SharedSecret) throws(PacketError) -> [UInt8]? {
         guard let attribute = first(.userPassword) else { return nil }
-        if attribute.range.isEmpty { return [] }
+        // RFC 9765 §5.1.1: not hidden, so that a NUL at the end is no padding.
+        if attribute.range.isEmpty || version == .tokens { return Array(value(of: attribute)) }
         return try HiddenPassword.unhide(bytes.span, attribute.range, authenticator, secret)
     }
 }

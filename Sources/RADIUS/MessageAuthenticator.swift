@@ -45,6 +45,9 @@ extension Packet {
     public func verifyReply(
         to request: Packet, secret: SharedSecret, requiringMessageAuthenticator: Bool = true
     ) -> ReplyVerdict {
+        guard version == request.version else { return .wrongIdentifier }
+        // RFC 9765 §4.2: TLS says who wrote it, the token for what.
+        guard version == .historic else { return token == request.token ? .genuine : .wrongIdentifier }
         guard identifier == request.identifier else { return .wrongIdentifier }
         let expected = request.authenticator
         guard

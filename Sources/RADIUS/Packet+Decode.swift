@@ -4,9 +4,10 @@
 extension Packet {
     /// Checks the layout of a datagram and keeps the array; bytes beyond Length are dropped as padding (RFC 2865 §3).
     ///
+    /// - Parameter version: what both sides of a TLS connection agreed on; elsewhere there is one alone.
     /// - Throws: what makes the datagram no packet; it is to be dropped silently (RFC 2865 §3).
-    public init(decoding datagram: [UInt8]) throws(PacketError) {
-        let layout = try Layout(datagram.span)
+    public init(decoding datagram: [UInt8], version: RADIUSVersion = .historic) throws(PacketError) {
+        let layout = try Layout(datagram.span, version)
         let bytes = layout.length == datagram.count ? datagram : Array(datagram[..<layout.length])
         self.init(bytes, layout)
     }
@@ -15,7 +16,7 @@ extension Packet {
     ///
     /// - Throws: as `init(decoding:)` for arrays.
     public init(decoding datagram: borrowing Span<UInt8>) throws(PacketError) {
-        let layout = try Layout(datagram)
+        let layout = try Layout(datagram, .historic)
         let bytes = [UInt8](capacity: layout.length) { output in
             for index in 0..<layout.length { output.append(datagram[index]) }
         }
@@ -24,18 +25,21 @@ extension Packet {
 
     private init(_ bytes: [UInt8], _ layout: Layout) {
         self.init(
-            bytes: bytes, code: layout.code, messageAuthenticatorOffset: layout.messageAuthenticatorOffset, types: layout.types)
+            bytes: bytes, code: layout.code, version: layout.version, messageAuthenticatorOffset: layout.messageAuthenticatorOffset,
+            types: layout.types)
     }
 }
 
 /// What one pass over a datagram finds.
 private struct Layout {
+    let version: RADIUSVersion
     let code: Code
     let length: Int
     var messageAuthenticatorOffset = 0
     var types = AttributeTypeSet()
 
-    init(_ bytes: borrowing Span<UInt8>) throws(PacketError) {
+    init(_ bytes: borrowing Span<UInt8>, _ version: RADIUSVersion) throws(PacketError) {
+        self.version = version
         guard bytes.count >= Packet.minimumLength else { throw .tooShort(received: bytes.count) }
         length = Int(bytes[2]) << 8 | Int(bytes[3])
         guard length >= Packet.minimumLength else { throw .lengthFieldTooSmall(length: length) }
@@ -56,8 +60,11 @@ private struct Layout {
             guard offset + attributeLength <= length else { throw .attributeTruncated(AttributeType(rawValue: type)) }
             count += 1
             guard count <= Packet.maximumAttributeCount else { throw .tooManyAttributes }
-            try check(type, valueLength: attributeLength - Packet.attributeHeaderLength, at: offset + Packet.attributeHeaderLength)
-            types.insert(type)
+            // RFC 9765 §5.2: it is passed over there, as if it were not in the packet.
+            if version == .historic || type != AttributeType.messageAuthenticator.rawValue {
+                try check(type, valueLength: attributeLength - Packet.attributeHeaderLength, at: offset + Packet.attributeHeaderLength)
+                types.insert(type)
+            }
             offset += attributeLength
         }
     }
@@ -69,7 +76,7 @@ private struct Layout {
             break
         case .userPassword:
             // Some clients send an empty password as an empty attribute.
-            guard valueLength == 0 || HiddenPassword.isValidLength(valueLength) else { throw .userPasswordLength(valueLength) }
+            guard valueLength == 0 || isPasswordLength(valueLength) else { throw .userPasswordLength(valueLength) }
         case .chapPassword:
             guard valueLength == 17 else { throw .chapPasswordLength(valueLength) }
         case .state:
@@ -87,5 +94,10 @@ private struct Layout {
             return
         }
         guard !types.contains(type) else { throw .attributeRepeated(AttributeType(rawValue: type)) }
+    }
+
+    /// RFC 9765 §5.1.1: not hidden, so not padded, and as long as before.
+    private func isPasswordLength(_ length: Int) -> Bool {
+        version == .historic ? HiddenPassword.isValidLength(length) : length <= HiddenPassword.maximumLength
     }
 }

@@ -21,18 +21,21 @@ public struct Packet: Sendable {
     public let bytes: [UInt8]
     /// What the packet is for.
     public let code: Code
+    /// Which form it has; a packet does not say so itself.
+    public let version: RADIUSVersion
     /// Where the value of Message-Authenticator starts; 0 when there is none.
     let messageAuthenticatorOffset: Int
     let types: AttributeTypeSet
 
-    init(bytes: [UInt8], code: Code, messageAuthenticatorOffset: Int, types: AttributeTypeSet) {
+    init(bytes: [UInt8], code: Code, version: RADIUSVersion, messageAuthenticatorOffset: Int, types: AttributeTypeSet) {
         self.bytes = bytes
         self.code = code
+        self.version = version
         self.messageAuthenticatorOffset = messageAuthenticatorOffset
         self.types = types
     }
 
-    /// Matches a reply to its request (RFC 2865 §3).
+    /// Matches a reply to its request (RFC 2865 §3); reserved in RADIUS/1.1, which has `token`.
     public var identifier: UInt8 { bytes[1] }
 
     /// The Request Authenticator of a request, the Response Authenticator of a reply (RFC 2865 §3).
@@ -125,7 +128,7 @@ extension Packet: Hashable {
 extension Packet: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// Code, identifier and sizes; no values, because some of them are passwords.
     public var description: String {
-        "\(code.name) \(identifier), \(bytes.count) bytes, \(attributes.reduce(0) { count, _ in count + 1 }) attributes"
+        "\(code.name) \(version == .historic ? "\(identifier)" : "\(token)"), \(bytes.count) bytes, \(attributes.reduce(0) { count, _ in count + 1 }) attributes"
     }
 
     public var debugDescription: String { description }

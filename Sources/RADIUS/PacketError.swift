@@ -88,7 +88,7 @@ extension PacketError: CustomStringConvertible {
         case .attributeRepeated(let type):
             "\(type) may occur only once."
         case .userPasswordLength(let length):
-            "User-Password has \(length) bytes; it must have 16, 32, … \(HiddenPassword.maximumLength)."
+            "User-Password has \(length) bytes; it must have 16, 32, … \(HiddenPassword.maximumLength), and in RADIUS/1.1 no more."
         case .chapPasswordLength(let length):
             "CHAP-Password has \(length) bytes; it must have 17."
         case .nasIPAddressLength(let length):

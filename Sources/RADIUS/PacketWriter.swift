@@ -10,6 +10,7 @@ public struct PacketWriter: Sendable {
 
     private(set) var bytes: [UInt8]
     let code: Code
+    let version: RADIUSVersion
     /// What stands at bytes 4–19 while digests are computed.
     let requestAuthenticator: Authenticator
     let isReply: Bool
@@ -24,22 +25,37 @@ public struct PacketWriter: Sendable {
     ///   - messageAuthenticator: whether to sign by RFC 3579 §3.2 also; by default all but Accounting-Request are.
     public init(request code: Code, identifier: UInt8, authenticator: Authenticator, messageAuthenticator: Bool? = nil) {
         self.init(
-            code, identifier, code.hasComputedRequestAuthenticator ? .zero : authenticator, isReply: false,
+            code, .historic, identifier, code.hasComputedRequestAuthenticator ? .zero : authenticator, isReply: false,
             messageAuthenticator ?? (code != .accountingRequest))
     }
 
-    /// Starts a reply to a request, with its identifier.
+    /// Starts a request of RADIUS/1.1.
     ///
-    /// - Parameter messageAuthenticator: whether to sign by RFC 3579 §3.2 also; by default all but Accounting-Response are.
+    /// - Parameter token: another one for each request of a connection (RFC 9765 §4.2.1).
+    public init(request code: Code, token: UInt32) {
+        self.init(code, .tokens, 0, Authenticator(token: token), isReply: false, false)
+    }
+
+    /// Starts a reply to a request, with its identifier or token, in its form.
+    ///
+    /// - Parameter messageAuthenticator: whether to sign by RFC 3579 §3.2 also; by default all but Accounting-Response are. In RADIUS/1.1
+    ///   none is (RFC 9765 §5.2).
     public init(reply code: Code, to request: Packet, messageAuthenticator: Bool? = nil) {
+        guard request.version == .historic else {
+            self.init(code, .tokens, 0, Authenticator(token: request.token), isReply: true, false)
+            return
+        }
         self.init(
-            code, request.identifier, request.authenticator, isReply: true, messageAuthenticator ?? (code != .accountingResponse))
+            code, .historic, request.identifier, request.authenticator, isReply: true, messageAuthenticator ?? (code != .accountingResponse)
+        )
     }
 
     private init(
-        _ code: Code, _ identifier: UInt8, _ authenticator: Authenticator, isReply: Bool, _ hasMessageAuthenticator: Bool
+        _ code: Code, _ version: RADIUSVersion, _ identifier: UInt8, _ authenticator: Authenticator, isReply: Bool,
+        _ hasMessageAuthenticator: Bool
     ) {
         self.code = code
+        self.version = version
         self.isReply = isReply
         self.hasMessageAuthenticator = hasMessageAuthenticator
         requestAuthenticator = authenticator
@@ -119,6 +135,10 @@ public struct PacketWriter: Sendable {
     ///
     /// Kept for `sign(with:)`: `passwordTooLong` over 128 bytes.
     public mutating func addPassword(_ password: [UInt8], secret: SharedSecret) {
+        guard version == .historic else {
+            guard password.count <= HiddenPassword.maximumLength else { return _ = fail(.passwordTooLong(length: password.count)) }
+            return add(.userPassword, password)
+        }
         do throws(PacketError) {
             add(.userPassword, try HiddenPassword.hide(password, authenticator: requestAuthenticator, secret: secret))
         } catch {
@@ -201,13 +221,15 @@ extension PacketWriter {
     /// Ends the packet: Length, Message-Authenticator (RFC 3579 §3.2), then the authenticator its code asks for.
     ///
     /// Replies get the Response Authenticator (RFC 2865 §3), Accounting-, CoA- and Disconnect-Requests theirs
-    /// (RFC 2866 §3, RFC 5176 §2.3); Access-Request and Status-Server keep the random one.
+    /// (RFC 2866 §3, RFC 5176 §2.3); Access-Request and Status-Server keep the random one. In RADIUS/1.1 nothing is signed, and the secret
+    /// not used.
     /// - Returns: the datagram, 20–4096 bytes.
     /// - Throws: the first mistake made while adding.
     public consuming func sign(with secret: SharedSecret) throws(PacketError) -> [UInt8] {
         if let failure { throw failure }
         bytes[2] = UInt8(truncatingIfNeeded: bytes.count >> 8)
         bytes[3] = UInt8(truncatingIfNeeded: bytes.count)
+        guard version == .historic else { return bytes }
         if hasMessageAuthenticator {
             let offset = Self.messageAuthenticatorOffset
             secret.hmacKey.code(for: bytes).write(to: &bytes, at: offset)

@@ -93,8 +93,8 @@ extension Packet {
         guard value.count == CHAPResponse.length, let response = Authenticator(Array(value.dropFirst())) else {
             throw .responseLength(.chap, value.count, expected: CHAPResponse.length)
         }
-        // RFC 2865 §5.3: without CHAP-Challenge the Request Authenticator is the challenge.
-        let challenge = octets(.chapChallenge) ?? authenticator.bytes
+        // RFC 2865 §5.3: without CHAP-Challenge the Request Authenticator is the challenge, which RADIUS/1.1 has not (RFC 9765 §5.1.2).
+        let challenge = octets(.chapChallenge) ?? (version == .historic ? authenticator.bytes : [])
         guard !challenge.isEmpty else { throw .challengeLength(.chap, 0, expected: 16) }
         return .chap(CHAPResponse(identifier: value[value.startIndex], challenge: challenge, response: response))
     }

@@ -11,7 +11,9 @@ struct AccessRequest {
     let secretLooksWrong: Bool
 
     /// - Returns: nil for a request with nothing to judge: no password, no State, no EAP (RFC 2865 §4.1, RFC 3579 §3.3).
-    init?(_ packet: Packet, of entry: ClientEntry, from source: NetworkAddress) {
+    ///
+    /// - Parameter connection: where the packet is of RADIUS/1.1.
+    init?(_ packet: Packet, of entry: ClientEntry, from source: NetworkAddress, connection: UInt64 = 0) {
         let charset = entry.client.settings.charset
         guard let (proof, secretLooksWrong) = Self.proof(packet, secret: entry.secret, in: charset) else { return nil }
         let (name, nameProblem) = Self.name(packet, in: charset)
@@ -20,7 +22,8 @@ struct AccessRequest {
             door: .radius, client: entry.client, name: name, proof: nameProblem.map { .unsupported($0) } ?? proof,
             handle: packet.octets(.state).map { String(decoding: $0, as: UTF8.self) },
             callingStation: Self.callingStation(packet), gatewaySession: Self.gatewaySession(packet), source: source,
-            fingerprint: Fingerprint(ofDatagram: packet.bytes))
+            fingerprint: packet.version == .historic
+                ? Fingerprint(ofDatagram: packet.bytes) : Fingerprint(ofPacket: packet.bytes, connection: connection))
         login.namesSession = packet.contains(.acctSessionID)
         self.login = login
     }
@@ -47,7 +50,9 @@ struct AccessRequest {
         if packet.contains(.userPassword) {
             guard let password = try? packet.password(secret: secret) else { return nil }
             // No user typed this: judging it would cost a hash and count as a wrong password, up to the lock.
-            if !packet.contains(.messageAuthenticator), !looksTyped(password, in: charset) { return (.unsupported(hiddenByAnother), true) }
+            if packet.version == .historic, !packet.contains(.messageAuthenticator), !looksTyped(password, in: charset) {
+                return (.unsupported(hiddenByAnother), true)
+            }
             return (.plaintext(Secret(charset.utf8(password))), false)
         }
         // RFC 2865 §4.1 lets State stand alone: an answer to a challenge in which nothing was typed.

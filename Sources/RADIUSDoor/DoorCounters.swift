@@ -49,6 +49,7 @@ final class DoorCounters: Sendable {
     private let rejects = Tally("sallyport_radius_replies_total", [("code", "Access-Reject")])
     private let challenges = Tally("sallyport_radius_replies_total", [("code", "Access-Challenge")])
     private let acknowledgements = Tally("sallyport_radius_replies_total", [("code", "Accounting-Response")])
+    private let protocolErrors = Tally("sallyport_radius_replies_total", [("code", "Protocol-Error")])
     private let records = AccountingRecord.Kind.allCases.map { Tally("sallyport_accounting_records_total", [("kind", $0.rawValue)]) }
     private let otherRecords = Tally("sallyport_accounting_records_total", [("kind", "other")])
     /// At the place of each reason's number.
@@ -70,13 +71,14 @@ final class DoorCounters: Sendable {
 
     /// - Parameter codes: the first byte of each reply of a group; the counters are touched once for all of them.
     func replies(_ codes: some Sequence<UInt8>) {
-        var (accepted, rejected, challenged, acknowledged) = (0, 0, 0, 0)
+        var (accepted, rejected, challenged, acknowledged, failed) = (0, 0, 0, 0, 0)
         for code in codes {
             switch Code(rawValue: code) {
             case .accessAccept: accepted += 1
             case .accessReject: rejected += 1
             case .accessChallenge: challenged += 1
             case .accountingResponse: acknowledged += 1
+            case .protocolError: failed += 1
             default: break
             }
         }
@@ -84,6 +86,7 @@ final class DoorCounters: Sendable {
         if rejected > 0 { rejects.add(rejected) }
         if challenged > 0 { challenges.add(challenged) }
         if acknowledged > 0 { acknowledgements.add(acknowledged) }
+        if failed > 0 { protocolErrors.add(failed) }
     }
 
     func statistics(pending: Int) -> RADIUSStatistics {
@@ -93,6 +96,7 @@ final class DoorCounters: Sendable {
         statistics.duplicatesAnswered = duplicatesAnswered.count
         for (code, tally) in [
             (Code.accessAccept, accepts), (.accessReject, rejects), (.accessChallenge, challenges), (.accountingResponse, acknowledgements),
+            (.protocolError, protocolErrors),
         ]
         where tally.count > 0 {
             statistics.replies[code] = tally.count

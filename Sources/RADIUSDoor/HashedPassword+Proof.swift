@@ -81,7 +81,10 @@ extension PacketWriter {
         case .msCHAP:
             guard !proven.isCode else { return }
             addEncryption()
-            let keys = try? HiddenPassword.hide(MPPEKeys.firstVersion(hash), authenticator: request.authenticator, secret: secret)
+            let plain = MPPEKeys.firstVersion(hash)
+            let keys =
+                request.version == .historic
+                ? try? HiddenPassword.hide(plain, authenticator: request.authenticator, secret: secret) : plain
             if let keys { addVendor(MicrosoftAttribute.vendor, type: MicrosoftAttribute.chapMPPEKeys, keys) }
         case .msCHAPv2, .change:
             guard let response = hashed.secondVersion else { return }
@@ -95,9 +98,11 @@ extension PacketWriter {
             for (type, key, salt) in [
                 (MicrosoftAttribute.mppeSendKey, keys.send, salt), (MicrosoftAttribute.mppeReceiveKey, keys.receive, salt | 1),
             ] {
-                addVendor(
-                    MicrosoftAttribute.vendor, type: type,
-                    SaltedKey.hide(key, salt: salt, authenticator: request.authenticator, secret: secret))
+                // RFC 9765 §5.1.4: inside RADIUS/1.1 the key alone, without salt and length.
+                let value =
+                    request.version == .historic
+                    ? SaltedKey.hide(key, salt: salt, authenticator: request.authenticator, secret: secret) : key
+                addVendor(MicrosoftAttribute.vendor, type: type, value)
             }
         }
     }

@@ -51,6 +51,7 @@ struct PacketCheck {
 
     /// Inside TLS nobody can forge, so what is against BlastRADIUS does not apply; a wrong Message-Authenticator is a mistake all the same.
     private static func protected(_ packet: Packet, _ entry: ClientEntry) -> DropReason? {
+        guard packet.version == .historic else { return nil }
         guard packet.contains(.messageAuthenticator) else {
             return packet.contains(.eapMessage) ? .eapWithoutMessageAuthenticator : nil
         }
@@ -60,6 +61,7 @@ struct PacketCheck {
     /// RFC 2866 §3: the Request Authenticator proves who wrote it; a Message-Authenticator that is there must be right too.
     init(accounting packet: Packet, of entry: ClientEntry) {
         switch packet.code {
+        case .accountingRequest where packet.version == .tokens: break
         case .accountingRequest:
             if !packet.hasValidRequestAuthenticator(secret: entry.secret) {
                 drop = entry.isProtected ? .wrongSecretInTLS : .wrongRequestAuthenticator

@@ -4,6 +4,7 @@
 internal import CSockets
 package import Logging
 package import LoginEngine
+import RADIUS
 internal import ServiceLifecycle
 internal import Synchronization
 package import TLS
@@ -85,7 +86,11 @@ package final class RADIUSService: Service, Sendable {
     ///
     /// - Throws: `TLSError.unusable`; what was in force stays so.
     package func useCertificates(_ settings: TLSSettings) throws(TLSError) -> TLSContext {
+        let versions = RADIUSVersion.allCases.filter { self.settings.tls?.versions.contains($0) ?? true }
         var settings = settings
+        // The newer first; RFC 9765 §3.5: never below TLS 1.3.
+        settings.applicationProtocols = versions.reversed().map(\.applicationProtocol)
+        settings.needsTLS13 = [RADIUSVersion.tokens.applicationProtocol]
         settings.isPinned = { [door] in door.table.peers.isRegistered(fingerprint: $0) }
         let fresh = try TLSContext(.server, settings)
         context.value = fresh

@@ -123,7 +123,8 @@ struct RequestIntake<Listener: RequestListener> {
     }
 
     private mutating func attempt(_ arrival: Arrival<Listener.Route>, _ ticket: DuplicateCache.Ticket) -> Outcome {
-        guard let request = AccessRequest(arrival.packet, of: arrival.entry, from: arrival.source) else {
+        guard let request = AccessRequest(arrival.packet, of: arrival.entry, from: arrival.source, connection: arrival.key.connection)
+        else {
             listener.forget(ticket)
             return drop(arrival, .noProof)
         }

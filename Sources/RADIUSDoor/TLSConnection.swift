@@ -25,6 +25,8 @@ final class TLSConnection {
     let descriptor: Descriptor
     let peer: NetworkAddress
     let session: TLSSession
+    /// As agreed on in the handshake.
+    private(set) var version = RADIUSVersion.historic
     /// Nil until the peer has proven who it is.
     private(set) var proof: TLSProof?
     var entry: ClientEntry?
@@ -82,6 +84,7 @@ final class TLSConnection {
     func shakeHands() throws(TLSError) -> Bool {
         guard try session.handshake() else { return false }
         guard let certificate = session.peer else { throw .handshake(.noCertificate, words: "the peer showed no certificate") }
+        if session.applicationProtocol == RADIUSVersion.tokens.applicationProtocol { version = .tokens }
         proof = TLSProof(certificate: certificate, isChainTrusted: session.isChainTrusted)
         return true
     }

@@ -2,6 +2,7 @@
 // What is counted of connections over TLS, and why one does not come about.
 
 internal import CoreMetrics
+import RADIUS
 internal import Synchronization
 package import TLS
 
@@ -40,13 +41,18 @@ package enum ConnectionRefusal: Hashable, Sendable {
 }
 
 final class TLSCounters: Sendable {
-    let established = Tally("sallyport_radsec_connections_total")
+    private let established = Dictionary(
+        uniqueKeysWithValues: RADIUSVersion.allCases.map { ($0, Tally("sallyport_radsec_connections_total", [("version", $0.rawValue)])) })
     private let refused = Dictionary(
         uniqueKeysWithValues: ConnectionRefusal.all.map { ($0, Tally("sallyport_radsec_refused_total", [("cause", $0.word)])) })
     private let open = Gauge(label: "sallyport_radsec_connections")
     private let openNow = Atomic<Int>(0)
 
     var openCount: Int { openNow.load(ordering: .relaxed) }
+
+    func establish(_ version: RADIUSVersion) {
+        established[version]?.add()
+    }
 
     func refuse(_ refusal: ConnectionRefusal) {
         refused[refusal]?.add()

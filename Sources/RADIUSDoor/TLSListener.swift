@@ -5,7 +5,7 @@ internal import CSockets
 internal import Glibc
 internal import Logging
 package import LoginEngine
-import RADIUS
+package import RADIUS
 internal import Synchronization
 import TLS
 
@@ -13,6 +13,8 @@ package struct TLSListenSettings: Sendable {
     package var listen: [UDPEndpoint]
     /// Connections in all.
     package var connections = 4096
+    /// One of them has to be agreed on. A peer that offers none by ALPN speaks 1.0.
+    package var versions = Set(RADIUSVersion.allCases)
     /// Of them those that have not proven who they are: from everywhere, and from one address.
     package var handshakes = 512
     package var handshakesOfOneAddress = 128
@@ -162,9 +164,10 @@ final class TLSListener: RequestListener {
     }
 
     func giveUp(_ waiting: Waiting<TLSRoute>, _ reason: DropReason) {
+        let told = reason == .replyTooLong ? ErrorPacket.replyTooLong(to: waiting.packet, secret: waiting.entry.secret) : nil
         let wakes = state.withLock { state -> Bool in
             guard state.duplicates.forget(waiting.ticket), !state.isClosed else { return false }
-            state.outbox.append(Outgoing(route: waiting.route, reply: nil, isAnswer: true))
+            state.outbox.append(Outgoing(route: waiting.route, reply: told, isAnswer: true))
             return Self.marksWoken(&state, self)
         }
         door.drop(reason, from: waiting.route.peer, of: waiting.entry, at: door.now().uptime)
@@ -228,9 +231,11 @@ final class TLSListener: RequestListener {
 extension RequestKey {
     private static let accounting = UInt128(1)
 
-    /// A request of a connection. Logins and records count their identifiers apart, as over UDP, where each has its port.
-    init(connection: UInt64, identifier: UInt8, isAccounting: Bool) {
-        let bits = UInt128(connection) << 64 | (isAccounting ? Self.accounting : 0)
+    /// A request of a connection. Logins and records count their identifiers apart, as over UDP, where each has its port. In RADIUS/1.1
+    /// the token stands for the identifier (RFC 9765 §4.2.2).
+    init(_ packet: Packet, connection: UInt64) {
+        let (identifier, token) = packet.version == .historic ? (packet.identifier, 0) : (0, packet.token)
+        let bits = UInt128(connection) << 64 | UInt128(token) << 1 | (packet.code == .accountingRequest ? Self.accounting : 0)
         self.init(address: NetworkAddress(bits: bits), port: 0, identifier: identifier)
     }
 

@@ -163,6 +163,10 @@ final class TLSReader {
         do throws(TLSError) {
             if connection.proof == nil {
                 guard try connection.shakeHands(), let proof = connection.proof else { return true }
+                guard settings.versions.contains(connection.version) else {
+                    try connection.write(ErrorPacket.versionRequired)
+                    throw .handshake(.applicationProtocol, words: "the peer offers no version of RADIUS by ALPN, and 1.1 is required here")
+                }
                 switch table.peers.client(proof, from: connection.peer) {
                 case .refused(let refusal, let words):
                     end(connection, .refused(refusal, words: words), at: now.uptime)
@@ -183,13 +187,14 @@ final class TLSReader {
 
     private func welcome(_ connection: TLSConnection, _ entry: ClientEntry) {
         connection.entry = entry
-        door.counters.tls.established.add()
+        door.counters.tls.establish(connection.version)
         door.counters.tls.setOpen(connections.count - handshakes.count)
         door.logger.info(
             "a gateway is connected by TLS",
             metadata: [
-                "client": "\(entry.client.name)", "source": "\(connection.peer)", "version": "\(connection.session.version)",
-                "cipher": "\(connection.session.cipher)", "certificate": "\(connection.proof?.certificate.subject ?? "")",
+                "client": "\(entry.client.name)", "source": "\(connection.peer)", "radius": "\(connection.version.rawValue)",
+                "version": "\(connection.session.version)", "cipher": "\(connection.session.cipher)",
+                "certificate": "\(connection.proof?.certificate.subject ?? "")",
             ])
     }
 

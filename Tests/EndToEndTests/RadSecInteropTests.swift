@@ -49,9 +49,11 @@ struct RadSecNode: Sendable {
         try await node.perform(AddClient(name: "branch", choices: choices))
     }
 
-    func connect(_ issued: TestAuthority.Issued? = nil) async throws -> TLSGateway {
+    func connect(_ issued: TestAuthority.Issued? = nil, protocols: [String] = []) async throws -> TLSGateway {
         let (port, gateway, authority) = (port, issued ?? gateway, authority)
-        return try await onThread { try TLSGateway(port: port, try .gateway(gateway, trusting: authority), patience: 15_000) }
+        return try await onThread {
+            try TLSGateway(port: port, try .gateway(gateway, trusting: authority, protocols: protocols), patience: 15_000)
+        }
     }
 }
 
@@ -69,6 +71,22 @@ extension TLSGateway {
         if let state { writer.add(.state, state) }
         add(&writer)
         return try await exchange(try writer.sign(with: secret), requiringMessageAuthenticator: true)
+    }
+
+    /// By RADIUS/1.1.
+    func askByToken(_ token: UInt32, _ name: String, _ field: String) async throws -> Packet? {
+        let secret = try #require(Self.secret)
+        var writer = PacketWriter(request: .accessRequest, token: token)
+        writer.addText(.userName, name)
+        writer.addPassword(Array(field.utf8), secret: secret)
+        let bytes = try writer.sign(with: secret)
+        let reply = try await onThread {
+            try self.send(bytes)
+            return try self.receive()
+        }
+        let packet = try reply.map { try Packet(decoding: $0, version: .tokens) }
+        #expect(packet?.token == token)
+        return packet
     }
 
     /// Accounting: 1 begins a session, 2 ends it.
@@ -125,6 +143,17 @@ struct RadSecTests {
             #expect(session.login != nil)
             #expect(try await gateway.report(2, of: "4f2a", "alice", identifier: 3)?.code == .accountingResponse)
             #expect(try await radsec.node.perform(ListSessions(isOpen: true)).sessions.isEmpty)
+        }
+    }
+
+    /// RFC 9765, with a whole node behind it; a connection that begins with the same token brings no used code back.
+    @Test func aUserLogsInByRADIUS11() async throws {
+        try await RadSecNode.with { radsec in
+            try await radsec.addClient { $0.asking = "append" }
+            let token = try await radsec.node.addUser()
+            let field = "\(TestNode.password),\(try token.code())"
+            #expect(try await radsec.connect(protocols: ["radius/1.1"]).askByToken(0, "alice", field)?.code == .accessAccept)
+            #expect(try await radsec.connect(protocols: ["radius/1.1"]).askByToken(0, "alice", field)?.code == .accessReject)
         }
     }
 

@@ -12,7 +12,7 @@ import Testing
 @testable import RADIUSDoor
 
 /// A folder that goes with the test.
-private final class Folder: Sendable {
+final class RadsecFolder: Sendable {
     let path: String
 
     init() throws {
@@ -26,8 +26,8 @@ private final class Folder: Sendable {
 }
 
 /// The service over TLS alone, with an authority and one gateway.
-private final class Radsec: Sendable {
-    let folder: Folder
+final class Radsec: Sendable {
+    let folder: RadsecFolder
     let authority: TestAuthority
     let gateway: TestAuthority.Issued
     let service: RADIUSService
@@ -40,7 +40,7 @@ private final class Radsec: Sendable {
         rules: [CertificateRule] = [.name("gw1.example.org")],
         addresses: [String] = [], _ change: (inout TLSListenSettings) -> Void = { _ in }
     ) throws {
-        let folder = try Folder()
+        let folder = try RadsecFolder()
         let authority = try TestAuthority(in: folder.path)
         gateway = try authority.issue("gw1", names: ["gw1.example.org"])
         let own = try authority.issue("server", for: "serverAuth")
@@ -77,8 +77,11 @@ private final class Radsec: Sendable {
 
     var port: UInt16 { service.boundTLSAddresses[0].port }
 
-    func connect(_ issued: TestAuthority.Issued? = nil, isIPv6: Bool = false, patience: Int = 5000) throws -> TLSGateway {
-        try TLSGateway(port: port, isIPv6: isIPv6, try .gateway(issued ?? gateway, trusting: authority), patience: patience)
+    func connect(
+        _ issued: TestAuthority.Issued? = nil, isIPv6: Bool = false, protocols: [String] = [], patience: Int = 5000
+    ) throws -> TLSGateway {
+        let context: TLSContext = try .gateway(issued ?? gateway, trusting: authority, protocols: protocols)
+        return try TLSGateway(port: port, isIPv6: isIPv6, context, patience: patience)
     }
 
     /// Whether a connection with this certificate is refused with this word.
@@ -331,7 +334,7 @@ struct TLSListenerTests {
 
 struct TLSClientTests {
     @Test func aClientIsKnownByTheFingerprintOfASelfSignedCertificate() throws {
-        let folder = try Folder()
+        let folder = try RadsecFolder()
         let own = try TestAuthority.selfSigned("gw9", in: folder.path)
         let shown = try #require(fingerprint(of: own))
         let radsec = try Radsec(rules: [.fingerprint(shown)])

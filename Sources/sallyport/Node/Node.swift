@@ -68,7 +68,9 @@ final class Node: Sendable {
         var listen = RADIUSSettings(listen: settings.radiusListen.map { UDPEndpoint(address: $0.host, port: $0.port) })
         listen.accounting = settings.radiusAccounting.map { UDPEndpoint(address: $0.host, port: $0.port) }
         listen.drainTime = .seconds(5)
-        listen.tls = TLSListenSettings(listen: settings.radsec.listen.map { UDPEndpoint(address: $0.host, port: $0.port) })
+        var tls = TLSListenSettings(listen: settings.radsec.listen.map { UDPEndpoint(address: $0.host, port: $0.port) })
+        if let version = settings.radsec.version { tls.versions = [version] }
+        listen.tls = tls
         let radius = RADIUSService(
             settings: listen, clients: try Self.clientTable(records, logger), judge: logins, ledger: records,
             logger: Logger(label: "sallyport.radius"), now: NodeClock.now, onPin: { pins.keep($0) })

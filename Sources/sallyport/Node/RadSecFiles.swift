@@ -2,6 +2,7 @@
 // The files of RADIUS over TLS: what they hold when they are read, and whether they have changed since.
 
 import Foundation
+import RADIUS
 import TLS
 import WebDoor
 
@@ -12,6 +13,8 @@ struct RadSecFiles: Sendable, Equatable {
     var key: String?
     var clientCA: String?
     var revoked: String?
+    /// The one that is spoken; nil: each.
+    var version: RADIUSVersion?
 
     /// Nobody has larger ones; something else was named by mistake.
     static let largestFile = 16 << 20
@@ -58,5 +61,13 @@ struct RadSecFiles: Sendable, Equatable {
             guard let path, let found = try? FileManager.default.attributesOfItem(atPath: path) else { return "" }
             return "\(found[.modificationDate] ?? "") \(found[.size] ?? "") \(found[.systemFileNumber] ?? "")"
         }
+    }
+}
+
+extension RADIUSVersion {
+    /// Nil for what names none.
+    init?(applicationProtocol: String) {
+        guard let version = Self.allCases.first(where: { $0.applicationProtocol == applicationProtocol }) else { return nil }
+        self = version
     }
 }

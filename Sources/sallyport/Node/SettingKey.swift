@@ -71,6 +71,12 @@ extension SettingKey {
             PEM file of the revocation lists of those authorities; a gateway whose certificate is on one is refused, and so is every one whose \
             authority has none there or an old one. `none`: nothing is looked up.
             """)
+    static let radsecVersion = SettingKey(
+        name: "radsec.version", kind: .choice(["any", "radius/1.0", "radius/1.1"]), standard: ["any"],
+        meaning: """
+            What is spoken inside TLS: RADIUS/1.1 ([RFC 9765](../gateways/radsec.md#radius11)) with gateways that offer it, and RADIUS as over \
+            UDP with all others; or one of them alone.
+            """)
     static let webHealth = SettingKey(
         name: "web.health", kind: .addresses, standard: ["0.0.0.0:8080"],
         meaning: "`/livez` and `/readyz` over plain HTTP, without detail. Empty: no listener.")
@@ -116,7 +122,7 @@ extension SettingKey {
     /// In the order of the file.
     static let all = [
         dataDirectory, database, masterKeySource, radiusListen, radiusAccounting, radsecListen, radsecCertificate, radsecKey,
-        radsecClientCA, radsecRevoked, webHealth, webMetrics, sessionsKeep, sessionsLostAfter, auditAnchorFile, auditKeep,
+        radsecClientCA, radsecRevoked, radsecVersion, webHealth, webMetrics, sessionsKeep, sessionsLostAfter, auditAnchorFile, auditKeep,
         auditLargestSize, logLevel, logFormat,
     ]
 }

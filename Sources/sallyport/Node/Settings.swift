@@ -5,6 +5,7 @@ import Configuration
 import Foundation
 import Logging
 import LoginEngine
+import RADIUS
 import Store
 import WebDoor
 
@@ -116,7 +117,8 @@ extension Settings {
             radsec = RadSecFiles(
                 listen: try Self.addresses(reader, .radsecListen), certificate: try Self.file(reader, .radsecCertificate),
                 key: try Self.file(reader, .radsecKey), clientCA: try Self.file(reader, .radsecClientCA),
-                revoked: try Self.file(reader, .radsecRevoked))
+                revoked: try Self.file(reader, .radsecRevoked),
+                version: RADIUSVersion(applicationProtocol: try reader.requiredString(forKey: ConfigKey(SettingKey.radsecVersion.name))))
             webHealth = try Self.addresses(reader, .webHealth)
             webMetrics = try Self.addresses(reader, .webMetrics)
             auditAnchorFile = try Self.anchorFile(reader.requiredString(forKey: ConfigKey(SettingKey.auditAnchorFile.name)))

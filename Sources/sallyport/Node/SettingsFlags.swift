@@ -46,6 +46,9 @@ struct SettingsFlags: ParsableArguments {
     @Option(name: .customLong("radsec-revoked"), help: ArgumentHelp("Revocation lists, PEM; or none.", valueName: "file"))
     var radsecRevoked: String?
 
+    @Option(name: .customLong("radsec-version"), help: ArgumentHelp("any, radius/1.0 or radius/1.1 inside TLS.", valueName: "version"))
+    var radsecVersion: String?
+
     @Option(name: .customLong("web-health"), help: ArgumentHelp("/livez and /readyz; empty for none.", valueName: "addresses"))
     var webHealth: String?
 
@@ -86,9 +89,9 @@ struct SettingsFlags: ParsableArguments {
         let typed: [(SettingKey, String?)] = [
             (.dataDirectory, dataDirectory), (.database, database), (.masterKeySource, masterKeySource), (.radiusListen, radiusListen),
             (.radiusAccounting, radiusAccounting), (.radsecListen, radsecListen), (.radsecCertificate, radsecCertificate),
-            (.radsecKey, radsecKey), (.radsecClientCA, radsecClientCA), (.radsecRevoked, radsecRevoked), (.webHealth, webHealth),
-            (.webMetrics, webMetrics), (.sessionsKeep, sessionsKeep), (.sessionsLostAfter, sessionsLostAfter),
-            (.auditAnchorFile, auditAnchorFile), (.auditKeep, auditKeep),
+            (.radsecKey, radsecKey), (.radsecClientCA, radsecClientCA), (.radsecRevoked, radsecRevoked),
+            (.radsecVersion, radsecVersion), (.webHealth, webHealth), (.webMetrics, webMetrics), (.sessionsKeep, sessionsKeep),
+            (.sessionsLostAfter, sessionsLostAfter), (.auditAnchorFile, auditAnchorFile), (.auditKeep, auditKeep),
             (.auditLargestSize, auditLargestSize), (.logLevel, logLevel), (.logFormat, logFormat),
         ]
         return typed.reduce(into: [:]) { $0[$1.0.name] = $1.1 }
