@@ -98,6 +98,19 @@ extension CertificateRule: CustomStringConvertible {
     }
 }
 
+/// What a client and this server both know, so that TLS needs no certificate of the client (RFC 9813).
+package struct PreSharedKey: Sendable, Equatable {
+    /// By which the client names the key; it goes over the wire readable.
+    package var identity: String
+    /// Empty where its sealed value does not open.
+    package var key: Secret
+
+    package init(identity: String, key: Secret) {
+        self.identity = identity
+        self.key = key
+    }
+}
+
 /// A client as the engine and the doors judge by it. A value that is replaced as a whole when it changes.
 package struct ClientSettings: Sendable, Equatable {
     /// Unique; lower case letters, digits, `-`, `_`, `.`; 1…64 characters.
@@ -138,6 +151,8 @@ package struct ClientSettings: Sendable, Equatable {
     package var probeUser: String?
     /// By which certificates it is known over TLS; none: it is asked over UDP alone.
     package var certificates: [CertificateRule] = []
+    /// The key by which it is known over TLS.
+    package var preSharedKey: PreSharedKey?
     /// Where it takes Disconnect-Requests (RFC 5176); 0: nowhere.
     package var disconnectPort: UInt16 = 3799
     package var isEnabled = true
@@ -146,7 +161,10 @@ package struct ClientSettings: Sendable, Equatable {
     /// What goes out with an accept, where neither policy nor group say otherwise.
     package var reply: [ReplySetting] = []
 
-    /// Whether its secret did not open. A client that is known by certificates alone needs none.
+    /// Whether it may ask over TLS.
+    package var isKnownByTLS: Bool { !certificates.isEmpty || preSharedKey != nil }
+
+    /// Whether its secret did not open. A client that is known over TLS alone needs none.
     package var lacksSecret: Bool { secret.isEmpty && !addresses.isEmpty }
 
     package init(name: String, addresses: [AddressRange], secret: Secret) {

@@ -92,6 +92,7 @@ package final class RADIUSService: Service, Sendable {
         settings.applicationProtocols = versions.reversed().map(\.applicationProtocol)
         settings.needsTLS13 = [RADIUSVersion.tokens.applicationProtocol]
         settings.isPinned = { [door] in door.table.peers.isRegistered(fingerprint: $0) }
+        settings.preSharedKey = { [door] in door.table.peers.key(of: $0)?.reveal { $0 } }
         let fresh = try TLSContext(.server, settings)
         context.value = fresh
         return fresh

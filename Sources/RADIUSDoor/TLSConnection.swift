@@ -83,10 +83,23 @@ final class TLSConnection {
     /// - Returns: whether it is at its end now.
     func shakeHands() throws(TLSError) -> Bool {
         guard try session.handshake() else { return false }
-        guard let certificate = session.peer else { throw .handshake(.noCertificate, words: "the peer showed no certificate") }
+        let proof: TLSProof
+        if let certificate = session.peer {
+            proof = .certificate(certificate, isChainTrusted: session.isChainTrusted)
+        } else if let (identity, key) = session.peerKey {
+            proof = .preSharedKey(PreSharedKey(identity: identity, key: Secret(key)))
+        } else {
+            throw .handshake(.noCertificate, words: "the peer showed no certificate")
+        }
         if session.applicationProtocol == RADIUSVersion.tokens.applicationProtocol { version = .tokens }
-        proof = TLSProof(certificate: certificate, isChainTrusted: session.isChainTrusted)
+        self.proof = proof
         return true
+    }
+
+    /// A peer that goes during its handshake without a word may have named a key that nobody has.
+    func explained(_ ending: Ending) -> Ending {
+        guard proof == nil, let unknownKey = session.unknownKey else { return ending }
+        return Ending(unknownKey, of: peer)
     }
 
     func write(_ packet: [UInt8]) throws(TLSError) {
@@ -124,8 +137,11 @@ extension TLSConnection.Ending {
             self = .refused(.certificate(refusal.cause), words: "TLS from \(peer): \(refusal); \(remedy)")
         case .handshake(let failure, let words):
             let remedy =
-                failure == .peerRefused
-                ? "see that the gateway trusts the authority of radsec.certificate, and expects its name" : "see what \(peer) is set to"
+                switch failure {
+                case .peerRefused: "see that the gateway trusts the authority of radsec.certificate, and expects its name"
+                case .unknownKey: "enter the same at the gateway and by: sallyport client set NAME --psk-identity IDENTITY --psk-stdin"
+                default: "see what \(peer) is set to"
+                }
             self = .refused(.handshake(failure), words: "TLS from \(peer) did not come about: \(words); \(remedy)")
         case .unusable(let words), .broken(let words):
             self = .broken(words)

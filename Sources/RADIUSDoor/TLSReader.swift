@@ -104,7 +104,7 @@ final class TLSReader {
             let ending = connection.receive(scratch, at: now.uptime)
             // What came before the end still counts.
             guard advance(connection, at: now) else { return }
-            if let ending { return end(connection, ending, at: now.uptime) }
+            if let ending { return end(connection, connection.explained(ending), at: now.uptime) }
         }
         send(connection, at: now)
     }
@@ -194,7 +194,7 @@ final class TLSReader {
             metadata: [
                 "client": "\(entry.client.name)", "source": "\(connection.peer)", "radius": "\(connection.version.rawValue)",
                 "version": "\(connection.session.version)", "cipher": "\(connection.session.cipher)",
-                "certificate": "\(connection.proof?.certificate.subject ?? "")",
+                "peer": "\(connection.proof?.words ?? "")",
             ])
     }
 

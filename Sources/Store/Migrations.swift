@@ -459,9 +459,18 @@ extension Migration {
             ALTER TABLE client ADD COLUMN charset TEXT COLLATE "C" NOT NULL DEFAULT 'utf-8';
             """#)
 
+    private static let postgres13 = Migration(
+        number: 13, name: "pre-shared-key",
+        checksum: "3c210fb10ef3ba277fcdad6d4fe9b1a6c92599ffc257d6fe5604867344375c73",
+        script: #"""
+            -- The key by which TLS knows a client without a certificate (RFC 9813), sealed, and the name that the client calls it by.
+            ALTER TABLE client ADD COLUMN psk_identity TEXT COLLATE "C";
+            ALTER TABLE client ADD COLUMN psk BYTEA;
+            """#)
+
     static let postgres: [Migration] = [
         postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8, postgres9, postgres10, postgres11,
-        postgres12,
+        postgres12, postgres13,
     ]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
@@ -916,7 +925,16 @@ extension Migration {
             ALTER TABLE client ADD COLUMN charset TEXT NOT NULL DEFAULT 'utf-8';
             """#)
 
+    private static let sqlite13 = Migration(
+        number: 13, name: "pre-shared-key",
+        checksum: "7eeb05fc69ca3b91e121022f8d7bc9af0df4951fbced1b90967ee020084233c6",
+        script: #"""
+            -- The key by which TLS knows a client without a certificate (RFC 9813), sealed, and the name that the client calls it by.
+            ALTER TABLE client ADD COLUMN psk_identity TEXT;
+            ALTER TABLE client ADD COLUMN psk BLOB;
+            """#)
+
     static let sqlite: [Migration] = [
-        sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9, sqlite10, sqlite11, sqlite12,
+        sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9, sqlite10, sqlite11, sqlite12, sqlite13,
     ]
 }

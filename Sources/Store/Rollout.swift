@@ -54,7 +54,7 @@ extension Records {
         // A new row's number is known only when it is there, so its insertion is a guard and everything else follows.
         var guards = [Unit.Guard(Statement(.revisionIs, [.integer(rollout.revision)]))]
         let clientsFrom = guards.count
-        guards += rollout.newClients.map { Unit.Guard(Statement(.insertClient, Self.values(of: $0.settings, secret: []))) }
+        guards += rollout.newClients.map { Unit.Guard(Statement(.insertClient, Self.values(of: $0.settings))) }
         let groupsFrom = guards.count
         guards += rollout.newGroups.map { Unit.Guard(Statement(.insertUserGroup, [.text($0.name)])) }
         let sealing = self.sealing
@@ -114,14 +114,12 @@ extension Rollout {
         for membership in members where !membership.joins { statements.append(self.statement(membership, numbers)) }
         for (id, _) in removedGroups { statements.append(Statement(.deleteGroup, [.integer(id)])) }
         for (id, settings, _) in changedClients {
-            let secret = sealing.seal(settings.secret, at: .clientSecret(id))
-            statements.append(Statement(.updateClient, Records.values(of: settings, secret: secret) + [.integer(id)]))
+            statements.append(Statement(.updateClient, Records.values(of: settings, id, by: sealing) + [.integer(id)]))
             statements += Records.insertRanges(settings, id)
         }
         for (index, new) in newClients.enumerated() {
             let id = numbers.client(-Int64(index) - 1)
-            let secret = sealing.seal(new.settings.secret, at: .clientSecret(id))
-            statements.append(Statement(.setClientSecret, [.integer(id), .blob(secret)]))
+            statements.append(Statement(.setClientSecrets, [.integer(id)] + Records.sealed(new.settings, id, by: sealing)))
             statements += Records.insertRanges(new.settings, id)
         }
         for (group, reply) in groupReplies {

@@ -14,7 +14,7 @@ package struct TLSSettings: Sendable {
     package var revocations: [UInt8] = []
     /// Whether a certificate is taken by its SHA-256 alone, whoever signed it.
     package var isPinned: @Sendable ([UInt8]) -> Bool = { _ in false }
-    /// The pre-shared key of an identity; nil: unknown.
+    /// The pre-shared key of an identity; nil: unknown. Only over TLS 1.3: one key is not for two versions (RFC 9813 §4.1.1).
     package var preSharedKey: (@Sendable (String) -> [UInt8]?)?
     /// Of these the first that the peer offers too; a peer that offers none of them is refused, one that offers nothing at all is not.
     package var applicationProtocols: [String] = []
@@ -88,8 +88,8 @@ package final class TLSContext: Sendable {
         SSL_CTX_free(pointer)
     }
 
-    /// For TLS 1.2; forward secrecy and authenticated encryption alone. Those with a pre-shared key are chosen where one is asked for.
-    private static let ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE-PSK-CHACHA20-POLY1305"
+    /// For TLS 1.2; forward secrecy and authenticated encryption alone.
+    private static let ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
     // MARK: Files
 
@@ -246,15 +246,16 @@ enum Callbacks {
             return SSL_TLSEXT_ERR_ALERT_FATAL
         }
 
-    /// For TLS 1.2 and 1.3 (SSL_CTX_set_psk_server_callback(3)).
+    /// SSL_CTX_set_psk_server_callback(3). No cipher of TLS 1.2 here takes a pre-shared key, so it is asked in TLS 1.3 alone.
     static let preSharedKey: @convention(c) (OpaquePointer?, UnsafePointer<CChar>?, UnsafeMutablePointer<UInt8>?, UInt32) -> UInt32 = {
         connection, identity, room, capacity in
         guard let context = context(of: connection), let session = session(of: connection), let identity, let room else { return 0 }
-        let name = String(cString: identity)
+        // What is no text nobody is registered by; of a session that was to be resumed, it is a ticket.
+        guard let name = String(validatingCString: identity) else { return 0 }
         session.askedIdentity = name
-        guard let key = context.settings.preSharedKey?(name), key.count <= Int(capacity) else { return 0 }
+        guard let key = context.settings.preSharedKey?(name), !key.isEmpty, key.count <= Int(capacity) else { return 0 }
         room.update(from: key, count: key.count)
-        session.identity = name
+        session.presented = (name, key)
         return UInt32(key.count)
     }
 

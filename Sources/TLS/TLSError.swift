@@ -100,7 +100,7 @@ struct OpenSSLError {
         case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
             return .handshake(.noCertificate, words: "the peer showed no certificate")
         case SSL_R_PSK_IDENTITY_NOT_FOUND, SSL_R_BINDER_DOES_NOT_VERIFY, SSL_R_BAD_PSK:
-            return .handshake(.unknownKey, words: "the peer's pre-shared key is another, or its identity unknown")
+            return .handshake(.unknownKey, words: "the peer's pre-shared key is another than the one that is registered by its identity")
         case openssl_alert_offset()...:
             return .handshake(.peerRefused, words: "the peer ended the handshake: \(words)")
         default:

@@ -10,10 +10,10 @@ package final class TLSSession {
     private let incoming: OpaquePointer
     private let outgoing: OpaquePointer
     private var refusal: PeerRefusal?
-    /// Of the pre-shared key that was found; the handshake's end proves that the peer has it.
-    var identity: String?
-    /// What the peer called itself, known or not.
-    package internal(set) var askedIdentity: String?
+    /// The pre-shared key that was found; the handshake's end proves that the peer has it.
+    var presented: (identity: String, key: [UInt8])?
+    /// What the peer called its key, known or not.
+    var askedIdentity: String?
     package private(set) var isEstablished = false
     /// Whether the chain leads to a trusted root; false for one that was taken by its fingerprint alone.
     package private(set) var isChainTrusted = true
@@ -79,6 +79,11 @@ package final class TLSSession {
         default:
             let error = OpenSSLError.take()
             if let refusal { throw .refused(refusal) }
+            // With a key that is not known OpenSSL goes on as if none had been named: then a certificate is missing, or this side's is refused.
+            switch error?.failure {
+            case .handshake(.noCertificate, _), .handshake(.peerRefused, _): if let unknownKey { throw unknownKey }
+            default: break
+            }
             throw error?.failure ?? .handshake(.other, words: "the peer closed the connection during the handshake")
         }
     }
@@ -126,8 +131,22 @@ package final class TLSSession {
         return PeerCertificate(certificate)
     }
 
-    /// The identity of the pre-shared key by which the peer proved itself.
-    package var peerIdentity: String? { isEstablished && peer == nil ? identity : nil }
+    /// The pre-shared key by which the peer proved itself.
+    package var peerKey: (identity: String, key: [UInt8])? { isEstablished && peer == nil ? presented : nil }
+
+    /// Where the peer named a pre-shared key that nobody has; what then went wrong is no other cause.
+    package var unknownKey: TLSError? {
+        guard let askedIdentity, presented == nil, !isEstablished else { return nil }
+        return .handshake(.unknownKey, words: "nobody is registered by the pre-shared key \"\(Self.shown(askedIdentity))\"")
+    }
+
+    /// Of the peer's making: cut, and without what would change how a line looks.
+    private static func shown(_ identity: String) -> String {
+        String(
+            identity.unicodeScalars.prefix(128).map { scalar -> Character in
+                scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value) ? "?" : Character(scalar)
+            })
+    }
 
     /// `TLSv1.3`
     package var version: String { String(cString: SSL_get_version(pointer)) }

@@ -40,6 +40,69 @@ import Testing
         for record in try office.records.events(EventFilter(limit: 10)) { #expect(!"\(record.event)".contains(secret.text)) }
     }
 
+    @Test func aGeneratedPreSharedKeyIsAllThatAClientNeeds() async throws {
+        let office = try Office()
+        let answer = try await office.perform(AddClient(name: "kiosk", choices: ClientChoices(), generatePSK: true))
+        let text = try #require(answer.generatedPSK?.text)
+        #expect(text.hasPrefix("hex:") && text.utf8.count == 4 + 64 && answer.message.contains("pre-shared key kiosk"))
+        let kept = try #require(try office.records.client(name: "kiosk")?.settings.preSharedKey)
+        #expect(kept.identity == "kiosk" && kept.key.count == 32)
+        #expect(!"\(answer)".contains(text.dropFirst(4)))
+        for record in try office.records.events(EventFilter(limit: 10)) { #expect(!"\(record.event)".contains(text.dropFirst(4))) }
+        let view = try await office.perform(ShowClient(name: "kiosk", withHowto: true))
+        #expect(view.pskIdentity == "kiosk" && view.howto?.contains("PSK identity              kiosk") == true)
+        #expect(!view.warnings.contains { $0.contains("secret") || $0.contains("key") })
+
+        var choices = ClientChoices()
+        choices.pskIdentity = "kiosk at the door"
+        _ = try await office.perform(SetClient(client: "kiosk", choices: choices))
+        let renamed = try office.records.client(name: "kiosk")?.settings.preSharedKey
+        #expect(renamed == PreSharedKey(identity: "kiosk at the door", key: kept.key))
+        let event = try office.newest()
+        #expect(event.details.contains { $0.value.contains("psk-identity: kiosk → kiosk at the door") })
+        choices = ClientChoices()
+        choices.hasNoPSK = true
+        #expect(await office.refusal(of: SetClient(client: "kiosk", choices: choices)).contains("A client needs an address"))
+        choices.certificates = ["name:kiosk.example.org"]
+        _ = try await office.perform(SetClient(client: "kiosk", choices: choices))
+        #expect(try office.records.client(name: "kiosk")?.settings.preSharedKey == nil)
+    }
+
+    @Test(arguments: [
+        ("hex:" + String(repeating: "0f", count: 15), "The pre-shared key has 15 octets"), ("fifteen octets!", "The pre-shared key has 15"),
+        ("hex:0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0", "no pairs of hexadecimal digits"),
+        ("hex:+f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f", "no pairs of hexadecimal digits"),
+        (String(repeating: "k", count: 257), "The pre-shared key has 257"), ("0mEq7-long-and-odd-office", "must not protect both"),
+        ("0mEq7-long-and-odd-other", "Client `other` has the same key or secret"),
+    ])
+    func whatCannotBeAPreSharedKeyIsRefused(_ text: String, _ words: String) async throws {
+        let office = try Office()
+        try await office.perform(office.client())
+        try await office.perform(office.client("other", address: "192.0.2.8"))
+        var choices = ClientChoices()
+        choices.psk = SecretText(text)
+        let refusal = await office.refusal(of: SetClient(client: "office", choices: choices))
+        #expect(refusal.contains(words) && !refusal.contains("k" + "kkkkkkkkkkkk"), "\(refusal)")
+    }
+
+    @Test func anIdentityIsOneClients() async throws {
+        let office = try Office()
+        let key = String(repeating: "0123456789abcdef", count: 2)
+        try await office.perform(office.client { $0.psk = SecretText("hex:" + key) })
+        #expect(try office.records.client(name: "office")?.settings.preSharedKey?.key.count == 16)
+        let same = office.client("b", address: "10.0.0.1") {
+            $0.psk = SecretText(String(repeating: "other", count: 5))
+            $0.pskIdentity = "office"
+        }
+        #expect(await office.refusal(of: same).hasPrefix("psk-identity: Client `office` has the identity `office` already."))
+        let twice = office.client("b", address: "10.0.0.1") { $0.psk = SecretText("hex:" + key.uppercased()) }
+        #expect(await office.refusal(of: twice).hasPrefix("psk: Client `office` has the same key"))
+        let without = office.client("b", address: "10.0.0.1") { $0.pskIdentity = "b" }
+        #expect(await office.refusal(of: without).hasPrefix("psk: There is an identity, and no pre-shared key"))
+        let view = try await office.perform(ShowClient(name: "office"))
+        #expect(view.warnings.contains { $0.contains("The pre-shared key is short") })
+    }
+
     @Test func refusalsNameFieldAndRemedy() async throws {
         let office = try Office()
         try await office.perform(office.client())

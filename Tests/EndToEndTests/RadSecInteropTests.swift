@@ -300,6 +300,24 @@ struct OpenSSLInteropTests {
         }
     }
 
+    /// OpenSSL's own client, with a key that the node made (RFC 9813); once it is taken away, its connection ends.
+    @Test func opensslConnectsByAPreSharedKey() async throws {
+        try await RadSecNode.with { radsec in
+            let answer = try await radsec.node.perform(AddClient(name: "kiosk", choices: ClientChoices(), generatePSK: true))
+            let key = try #require(answer.generatedPSK?.text.dropFirst("hex:".count))
+            let program = try #require(Program(installed: "openssl"))
+            let arguments = ["s_client", "-connect", "127.0.0.1:\(radsec.port)", "-psk_identity", "kiosk"]
+            // Without -quiet and at the end of its input it says goodbye by itself.
+            let end = try await program.run(arguments + ["-psk", String(key), "-tls1_3", "-alpn", "radius/1.1"])
+            #expect(end.output.contains("ALPN protocol: radius/1.1") && end.output.contains("TLSv1.3"), "\(end.everything)")
+            #expect(radsec.refusals.isEmpty)
+            _ = try await program.run(arguments + ["-psk", String(repeating: "00", count: 32), "-tls1_3"])
+            #expect(try await eventually { radsec.refusals["unknown_psk"] == 1 }, "\(radsec.refusals)")
+            _ = try await program.run(arguments + ["-psk", String(key), "-tls1_2", "-cipher", "PSK"])
+            #expect(try await eventually { radsec.refusals["no_shared_cipher"] == 1 }, "\(radsec.refusals)")
+        }
+    }
+
     private func refuse(_ radsec: RadSecNode, _ arguments: [String], _ word: String) async throws {
         let program = try #require(Program(installed: "openssl"))
         _ = try await program.run(

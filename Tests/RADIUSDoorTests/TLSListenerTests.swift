@@ -397,6 +397,57 @@ struct TLSClientTests {
         #expect(try radsec.refuses(radsec.gateway, with: "unknown_client"))
     }
 
+    /// RFC 9813: known by a key, and refused by any other.
+    @Test func aClientIsKnownByItsPreSharedKey() throws {
+        let key = [UInt8](repeating: 7, count: 32)
+        func table(_ key: [UInt8], identity: String = "gw1", isEnabled: Bool = true) throws -> ClientTable {
+            var settings = ClientSettings(name: "kiosk", addresses: [], secret: Secret([]))
+            settings.preSharedKey = PreSharedKey(identity: identity, key: Secret(key))
+            settings.isEnabled = isEnabled
+            return try ClientTable([Client(id: 6, settings: settings)], pins: [])
+        }
+        let radsec = try Radsec()
+        radsec.service.replaceClients(try table(key))
+        func connect(_ identity: String, _ key: [UInt8]) throws -> TLSGateway {
+            try TLSGateway(port: radsec.port, try TLSContext(.client(identity: identity, key: key), TLSSettings()))
+        }
+        let gateway = try connect("gw1", key)
+        try gateway.send(login())
+        #expect(try packet(try #require(try gateway.receive())).code == .accessAccept)
+        #expect(radsec.judge.attempts[0].request.client.name == "kiosk")
+        #expect(throws: (any Error).self) { try connect("gw1", [UInt8](repeating: 8, count: 32)) }
+        #expect(eventually { radsec.service.refusedConnections["unknown_psk"] == 1 })
+        #expect(throws: (any Error).self) { try connect("gw2", key) }
+        #expect(eventually { radsec.service.refusedConnections["unknown_psk"] == 2 })
+        #expect(radsec.lines.all.contains { $0.contains("--psk-stdin") })
+        // Another table with the same key changes nothing; another key ends what is connected by the old one.
+        radsec.service.replaceClients(try table(key))
+        try gateway.send(login(2))
+        #expect(try gateway.receive() != nil)
+        radsec.service.replaceClients(try table([UInt8](repeating: 9, count: 32)))
+        try? gateway.send(login(3))
+        #expect(gateway.isEnded())
+        #expect(radsec.judge.attempts.count == 2)
+        radsec.service.replaceClients(try table(key, isEnabled: false))
+        #expect(try connect("gw1", key).isEnded())
+        #expect(eventually { radsec.service.refusedConnections["client_disabled"] == 1 })
+    }
+
+    /// One whose sealed value does not open is no key: an empty one would let everybody in.
+    @Test func anEmptyKeyOrOneIdentityOfTwoClientsIsNobodys() throws {
+        func client(_ id: Int64, _ identity: String, _ key: [UInt8]) -> Client {
+            var settings = ClientSettings(name: "c\(id)", addresses: [], secret: Secret([]))
+            settings.preSharedKey = PreSharedKey(identity: identity, key: Secret(key))
+            return Client(id: id, settings: settings)
+        }
+        let (one, two) = ([UInt8](repeating: 1, count: 16), [UInt8](repeating: 2, count: 16))
+        let peers = try ClientTable(
+            [client(1, "a", one), client(2, "a", two), client(3, "b", []), client(4, "c", one)], pins: []
+        ).peers
+        #expect(peers.key(of: "a") == nil && peers.key(of: "b") == nil && peers.key(of: "d") == nil)
+        #expect(peers.key(of: "c") == Secret(one))
+    }
+
     @Test func newCertificatesHoldForNewConnections() throws {
         let radsec = try Radsec()
         let before = try radsec.connect()

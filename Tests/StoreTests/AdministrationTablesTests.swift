@@ -158,6 +158,7 @@ import Testing
         settings.helpfulMessages = true
         settings.nameStripping = .both
         settings.charset = .auto
+        settings.preSharedKey = PreSharedKey(identity: "gw 1", key: Secret([0, 1, 2, 255]))
         settings.retryTimeout = 9
         settings.retryTries = 2
         settings.rejoin = true
@@ -178,6 +179,10 @@ import Testing
         settings.secret = Secret(utf8: "other")
         settings.addresses.removeLast()
         settings.separator = ";"
+        settings.preSharedKey?.key = Secret([3])
+        try await records.updateClient(client.id, settings, event: Event(.clientChanged, at: start))
+        #expect(try records.client(name: "gateway")?.settings == settings)
+        settings.preSharedKey = nil
         try await records.updateClient(client.id, settings, event: Event(.clientChanged, at: start))
         #expect(try records.client(name: "gateway")?.settings == settings)
         let pin = try #require(NetworkAddress("10.1.1.1"))

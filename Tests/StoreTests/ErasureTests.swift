@@ -219,6 +219,7 @@ import Testing
         for undone in [
             "ALTER TABLE erasure DROP COLUMN seal", "DROP TABLE session", "ALTER TABLE client DROP COLUMN disconnect_port",
             "ALTER TABLE client DROP COLUMN charset",
+            "ALTER TABLE client DROP COLUMN psk_identity", "ALTER TABLE client DROP COLUMN psk",
             "DELETE FROM schema_version WHERE number >= \(Erasure.sealedSince)",
         ] {
             try fixture.tamper(undone)

@@ -41,8 +41,9 @@ import Testing
             user.kept = KeptPassword(ntHash: Secret(utf8: "NT of \(number)"), text: Secret(utf8: "text of \(number)"))
             _ = try await records.addUser(user, event: Event(.userAdded, at: start))
         }
-        _ = try await records.addClient(
-            ClientSettings(name: "vpn", addresses: [], secret: Secret(utf8: "shared")), event: Event(.clientAdded, at: start))
+        var settings = ClientSettings(name: "vpn", addresses: [], secret: Secret(utf8: "shared"))
+        settings.preSharedKey = PreSharedKey(identity: "vpn", key: Secret(utf8: "a key of TLS"))
+        _ = try await records.addClient(settings, event: Event(.clientAdded, at: start))
         records.close()
         return (folder, recovery)
     }
@@ -58,7 +59,8 @@ import Testing
         }
         let alice = try records.load([LoginLookup(nameKey: "alice", handle: nil)], at: start)[0]
         #expect(alice.factors.filter { $0.kind != .recovery }.allSatisfy { $0.secret == Secret(utf8: "12345678901234567890") }, "\(place)")
-        #expect(try records.clients().first?.settings.secret == Secret(utf8: "shared"), "\(place)")
+        let client = try #require(try records.clients().first?.settings, "\(place)")
+        #expect(client.secret == Secret(utf8: "shared") && client.preSharedKey?.key == Secret(utf8: "a key of TLS"), "\(place)")
         #expect(records.damagedSecrets == 0, "\(place)")
         #expect(
             records.recoveryHash(Array("ABCD".utf8), factor: alice.factors.first { $0.kind == .recovery }?.id ?? 0) == recovery, "\(place)")
@@ -100,7 +102,7 @@ import Testing
         let text = records.handles.text(of: handle)
         #expect(try values(under: 1, records).count > Records.resealChunk)
         let report = try await rotate(records)
-        #expect(report.id == 2 && report.fingerprint != before.fingerprint && report.resealed == 3 * (Records.resealChunk + 10) + 4)
+        #expect(report.id == 2 && report.fingerprint != before.fingerprint && report.resealed == 3 * (Records.resealChunk + 10) + 5)
         #expect(try values(under: 1, records) == [])
         try check(records, recovery, "while it runs")
         let keys = try #require(try MasterKey.load(.file(folder.path + "/master.key")))

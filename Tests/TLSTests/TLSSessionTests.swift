@@ -230,6 +230,22 @@ struct TLSSessionTests {
         }
     }
 
+    /// What the server says in the end, whatever the client does.
+    private func serversWord(_ client: TLSContext, to server: TLSContext) throws -> TLSError? {
+        let pair = try Pair(client, server)
+        for _ in 0..<6 {
+            _ = try? pair.client.handshake()
+            try pair.carry(pair.client, pair.server)
+            do throws(TLSError) {
+                _ = try pair.server.handshake()
+            } catch {
+                return error
+            }
+            try pair.carry(pair.server, pair.client)
+        }
+        return nil
+    }
+
     @Test func aPreSharedKeyStandsForCertificates() throws {
         let key = [UInt8](repeating: 7, count: 32)
         let context = try serverContext { $0.preSharedKey = { $0 == "gw6" ? key : nil } }
@@ -238,12 +254,18 @@ struct TLSSessionTests {
         }
         let pair = try Pair(try client("gw6", key), context)
         try pair.shakeHands()
-        #expect(pair.server.peerIdentity == "gw6")
+        #expect(pair.server.peerKey?.identity == "gw6" && pair.server.peerKey?.key == key)
         #expect(pair.server.peer == nil)
         #expect(pair.server.version == "TLSv1.3")
         #expect(try pair.send("ask", from: pair.client, to: pair.server) == "ask")
-        #expect(throws: TLSError.self) { try Pair(try client("gw6", [UInt8](repeating: 8, count: 32)), context).shakeHands() }
-        #expect(throws: TLSError.self) { try Pair(try client("nobody", key), context).shakeHands() }
+        for (identity, key) in [("gw6", [UInt8](repeating: 8, count: 32)), ("nobody", key), ("gw6\u{7F}", key)] {
+            let error = try serversWord(try client(identity, key), to: context)
+            guard case .handshake(.unknownKey, let words) = error else {
+                Issue.record("\(identity): \(String(describing: error))")
+                continue
+            }
+            #expect(!words.contains("\u{7F}"))
+        }
     }
 }
 

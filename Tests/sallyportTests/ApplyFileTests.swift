@@ -62,6 +62,30 @@ import Testing
         #expect(refusal("version: 1\ngroups: { staff: { reply: [a] } }").contains("reply must hold keys"))
     }
 
+    @Test func preSharedKeysNeverStandInTheFile() throws {
+        let text = """
+            version: 1
+            clients:
+              hq:
+                address: []
+                secret: { keep: true }
+                psk-identity: "gateway of the office"
+                psk: { keep: true }
+                require: deny
+
+            """
+        let blueprint = try read(text)
+        let choices = try #require(blueprint.clients?.first?.choices)
+        #expect(choices.pskIdentity == "gateway of the office" && choices.psk == nil && choices.hasNoPSK == nil)
+        #expect(blueprint.yaml == text)
+        func choice(_ keys: String) throws -> ClientChoices? { try read("version: 1\nclients:\n  a: { \(keys) }").clients?.first?.choices }
+        #expect(try choice("psk: { env: KEY }")?.psk?.text == "from variable KEY")
+        // Kept under the client's name, and refused later if there is none.
+        #expect(try choice("psk: { keep: true }")?.pskIdentity == "a")
+        #expect(try choice("address: 10.0.0.1")?.hasNoPSK == true)
+        #expect(refusal("version: 1\nclients:\n  a: { psk: 0123456789abcdef }").contains("Write `psk: { file: PATH }`"))
+    }
+
     @Test func everyKeyIsReadByItsOwnType() throws {
         let blueprint = try read(
             """

@@ -150,6 +150,7 @@ extension BlueprintPlan {
                 remedy: "Write `secret: { file: PATH }` or `secret: { env: NAME }`.")
         }
         var base = ClientSettings(name: name, addresses: [], secret: known?.settings.secret ?? Secret([]))
+        base.preSharedKey = known?.settings.preSharedKey
         base.bindBeforeCode = known?.settings.bindBeforeCode ?? false
         base.requirement = hasPolicies ? .deny : .passwordAndFactor
         return (known, try entry.choices.apply(to: base, operations.ports.replies))
@@ -164,13 +165,16 @@ extension BlueprintPlan {
             ])
     }
 
+    /// Of these only that they change is told.
+    private static let secrets = ["secret", "psk"]
+
     /// - Parameter old: nil: everything that is not the default.
     private static func fields(of new: ClientSettings, since old: ClientSettings?) -> [ApplyBlueprint.Field] {
         let before = old ?? ClientSettings(name: new.name, addresses: [], secret: Secret([]))
         var fields: [ApplyBlueprint.Field] = []
         for change in new.changes(since: before) {
             guard let colon = change.firstRange(of: ": "), let arrow = change.firstRange(of: " → ") else {
-                fields.append(ApplyBlueprint.Field(name: change.hasPrefix("secret") ? "secret" : change))
+                fields.append(ApplyBlueprint.Field(name: Self.secrets.first { change.hasPrefix($0 + " ") } ?? change))
                 continue
             }
             let value = String(change[colon.upperBound..<arrow.lowerBound])

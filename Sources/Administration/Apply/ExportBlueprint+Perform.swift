@@ -43,7 +43,7 @@ extension ExportBlueprint {
 }
 
 extension ClientChoices {
-    /// Everything but the secret.
+    /// Everything but secret and pre-shared key.
     init(of settings: ClientSettings) {
         self.init()
         addresses = settings.addresses.map(\.description)
@@ -64,6 +64,7 @@ extension ClientChoices {
         rejoin = settings.rejoin
         automaticPush = settings.automaticPush
         protocols = settings.schemes.schemes.map(\.rawValue)
+        pskIdentity = settings.preSharedKey?.identity
         certificates = settings.certificates.map(\.description)
         isEnabled = settings.isEnabled
         tags = settings.tags

@@ -26,6 +26,7 @@ extension ClientChoices {
         if let probeUser { new.probeUser = probeUser == "none" ? nil : try Valid.userName(probeUser, field: "probe-user").key }
         if let protocols { new.schemes = try Self.schemes(protocols) }
         if let certificates { new.certificates = try Self.rules(certificates) }
+        new.preSharedKey = try preSharedKey(new.preSharedKey, of: new.name)
         if let disconnectPort { new.disconnectPort = UInt16(try Valid.number(disconnectPort, in: 0...65_535, "disconnect-port")) }
         new.isEnabled = isEnabled ?? new.isEnabled
         if let tags { new.tags = try Self.sorted(tags) }
@@ -130,10 +131,12 @@ extension ClientChoices {
     }
 
     private func check(_ new: ClientSettings) throws(Refusal) {
-        guard !new.addresses.isEmpty || !new.certificates.isEmpty else {
+        guard !new.addresses.isEmpty || new.isKnownByTLS else {
             throw Refusal(
                 .invalid, "A client needs an address.",
-                remedy: "Give --address 192.0.2.7 or --address 10.20.0.0/16; or --certificate, if it asks over TLS alone.", place: "address"
+                remedy:
+                    "Give --address 192.0.2.7 or --address 10.20.0.0/16; or --certificate or --generate-psk, if it asks over TLS alone.",
+                place: "address"
             )
         }
         guard new.asking != .append || new.requirement != .passwordAndFactor || new.separator != nil || new.fixedLengthTail else {
@@ -178,7 +181,7 @@ extension ClientSettings {
     }
 
     var secretWeakness: SecretWeakness? {
-        // Known by its certificate alone, it has none.
+        // Known over TLS alone, it has none.
         guard !addresses.isEmpty else { return nil }
         let (isRepetitive, isKnown) = secret.reveal { bytes in
             (Set(bytes).count < 5, Self.commonSecrets.contains(String(decoding: bytes, as: UTF8.self).lowercased()))
@@ -223,6 +226,7 @@ extension ClientSettings {
         }
         if requirement == .factor { warnings.append("The code alone is enough here. Let the gateway check the password itself.") }
         if helpfulMessages { warnings.append("Reject messages tell whoever logs in why; strangers learn from them too.") }
+        warnings += keyWarnings
         if hasLargeRange {
             warnings.append("Its address range is very large: anybody in it who has the secret can ask.")
         }

@@ -14,7 +14,8 @@ extension AddClient {
                 remedy: "Change it with `sallyport client set \(name)`, or choose another name.",
                 place: "name")
         }
-        let (choices, generated) = try choices.withSecret(generated: generateSecret, random: operations.ports.random())
+        let (withSecret, generated) = try choices.withSecret(generated: generateSecret, random: operations.ports.random())
+        let (choices, generatedKey) = try withSecret.withKey(generated: generatePSK, random: operations.ports.random())
         guard choices.secret != nil || choices.needsNoSecret else {
             throw Refusal(
                 .invalid, "A client needs a shared secret.", remedy: "Give it with --secret-stdin, or let --generate-secret make one.",
@@ -24,9 +25,8 @@ extension AddClient {
         fresh.requirement = try operations.requirementOfNewClients()
         let settings = try choices.apply(to: fresh, operations.ports.replies)
         try operations.check(settings, against: others)
-        let place =
-            settings.addresses.isEmpty
-            ? Words.list(settings.certificates.map(\.description)) : Words.list(settings.addresses.map(\.description))
+        let ways = settings.certificates.map(\.description) + (settings.preSharedKey.map { ["pre-shared key \($0.identity)"] } ?? [])
+        let place = Words.list(settings.addresses.isEmpty ? ways : settings.addresses.map(\.description))
         _ = try await operations.records.addClient(
             settings,
             event: operations.event(
@@ -41,7 +41,7 @@ extension AddClient {
             warnings: settings.secretWarnings(among: others) + settings.warnings + [
                 "`sallyport client show \(name) --howto` prints what to enter at the gateway."
             ],
-            generatedSecret: generated)
+            generatedSecret: generated, generatedPSK: generatedKey)
     }
 }
 
@@ -54,7 +54,7 @@ extension Operations {
 
 extension ClientChoices {
     /// Over TLS alone there is none but the word `radsec`.
-    var needsNoSecret: Bool { addresses?.isEmpty != false && certificates?.isEmpty == false }
+    var needsNoSecret: Bool { addresses?.isEmpty != false && (certificates?.isEmpty == false || psk != nil) }
 
     /// 32 characters of 62: 190 bits, and no character that a gateway's form would mistake.
     static func randomSecret(_ random: any RandomNumberGenerator) -> SecretText {
@@ -86,6 +86,7 @@ extension Operations {
     /// What cannot stand beside the clients that are there.
     func check(_ settings: ClientSettings, against clients: [Client]) throws {
         if !settings.secret.isEmpty || !settings.addresses.isEmpty { try Self.check(settings.secret) }
+        if let key = settings.preSharedKey { try check(key, of: settings, against: clients) }
         for other in clients where other.name != settings.name {
             guard let taken = settings.certificates.first(where: { other.settings.certificates.contains($0) }) else { continue }
             throw Refusal(
@@ -137,7 +138,8 @@ extension SetClient {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Answer {
         let old = try operations.client(client)
         let others = try operations.records.clients().filter { $0.id != old.id }
-        let (choices, generated) = try choices.withSecret(generated: generateSecret, random: operations.ports.random())
+        let (withSecret, generated) = try choices.withSecret(generated: generateSecret, random: operations.ports.random())
+        let (choices, generatedKey) = try withSecret.withKey(generated: generatePSK, random: operations.ports.random())
         guard name != nil || choices != ClientChoices() else {
             throw Refusal(.invalid, "Nothing to change was given.", remedy: "`sallyport client set --help` lists what can be changed.")
         }
@@ -164,13 +166,17 @@ extension SetClient {
                 "Local passwords that were set before have not been checked: one that ends like a separator and a code would be cut here."
                     + " Whoever is refused with `wrong-password` needs a new one.")
         }
+        if settings.preSharedKey != old.settings.preSharedKey, old.settings.preSharedKey != nil {
+            warnings.insert("What is connected by the old pre-shared key is disconnected now.", at: 0)
+        }
         if settings.secret != old.settings.secret {
             warnings =
                 settings.secretWarnings(among: others) + ["Enter the new secret at the gateway now: the old one is no longer taken."]
                 + warnings
         }
         return Answer(
-            message: "Changed client \(settings.name): \(changes.joined(separator: "; ")).", warnings: warnings, generatedSecret: generated)
+            message: "Changed client \(settings.name): \(changes.joined(separator: "; ")).", warnings: warnings, generatedSecret: generated,
+            generatedPSK: generatedKey)
     }
 }
 
@@ -206,6 +212,8 @@ extension ClientSettings {
         compare("profile", \.profile) { $0 }
         compare("probe-user", \.probeUser) { $0 ?? "none" }
         compare("certificate", \.certificates) { $0.isEmpty ? "none" : $0.map(\.description).joined(separator: ", ") }
+        compare("psk-identity", \.preSharedKey?.identity) { $0 ?? "none" }
+        if let new = preSharedKey?.key, new != old.preSharedKey?.key { changes.append("psk changed") }
         compare("disconnect-port", \.disconnectPort) { $0 == 0 ? "none" : "\($0)" }
         compare("protocol", \.schemes) { $0.schemes.map(\.rawValue).joined(separator: ", ") }
         compare("reply", \.reply, \.words)

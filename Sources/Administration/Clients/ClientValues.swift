@@ -41,6 +41,8 @@ package struct ClientView: Codable, Sendable, Equatable {
     package var probeUser: String?
     /// By which certificates it is known over TLS.
     package var certificates: [String]
+    /// What it calls its pre-shared key of TLS; nil: it has none.
+    package var pskIdentity: String?
     package var isEnabled: Bool
     /// What policies may name it by.
     package var tags: [String]
@@ -83,6 +85,12 @@ package struct ClientChoices: Codable, Sendable, Equatable {
     package var protocols: [String]?
     /// `name:gw1.example.org`, `sha256:…`; replaces all. Empty: none.
     package var certificates: [String]?
+    /// What the client calls its pre-shared key of TLS; its name where none is given.
+    package var pskIdentity: String?
+    /// Text, or `hex:` and digits.
+    package var psk: SecretText?
+    /// Takes it away.
+    package var hasNoPSK: Bool?
     package var isEnabled: Bool?
     /// Empty: none.
     package var tags: [String]?
@@ -100,11 +108,14 @@ package struct AddClient: AdminOperation {
     package var choices: ClientChoices
     /// The node makes a secret and the answer holds it, once.
     package var generateSecret: Bool
+    /// The same for the pre-shared key of TLS.
+    package var generatePSK: Bool
 
-    package init(name: String, choices: ClientChoices, generateSecret: Bool = false) {
+    package init(name: String, choices: ClientChoices, generateSecret: Bool = false, generatePSK: Bool = false) {
         self.name = name
         self.choices = choices
         self.generateSecret = generateSecret
+        self.generatePSK = generatePSK
     }
 
     package struct Answer: Codable, Sendable {
@@ -112,6 +123,7 @@ package struct AddClient: AdminOperation {
         package var warnings: [String]
         /// Shown once; nil when the administrator gave it.
         package var generatedSecret: SecretText?
+        package var generatedPSK: SecretText?
     }
 }
 
@@ -138,12 +150,16 @@ package struct SetClient: AdminOperation {
     package var name: String?
     package var choices: ClientChoices
     package var generateSecret: Bool
+    package var generatePSK: Bool
 
-    package init(client: String, name: String? = nil, choices: ClientChoices, generateSecret: Bool = false) {
+    package init(
+        client: String, name: String? = nil, choices: ClientChoices, generateSecret: Bool = false, generatePSK: Bool = false
+    ) {
         self.client = client
         self.name = name
         self.choices = choices
         self.generateSecret = generateSecret
+        self.generatePSK = generatePSK
     }
 
     package typealias Answer = AddClient.Answer

@@ -35,6 +35,7 @@ extension ShowClient {
             rejoin: settings.rejoin, automaticPush: settings.automaticPush, protocols: settings.schemes.schemes.map(\.rawValue),
             probeUser: settings.probeUser, certificates: settings.certificates.map(\.description), isEnabled: settings.isEnabled,
             tags: settings.tags, reply: settings.reply)
+        view.pskIdentity = settings.preSharedKey?.identity
         view.disconnectPort = settings.disconnectPort == 0 ? nil : Int(settings.disconnectPort)
         if !settings.isEnabled {
             view.warnings.append("Disabled: its requests get no answer. `sallyport client set \(client.name) --enable` takes it up again.")
@@ -85,20 +86,30 @@ package enum HowTo {
         {
             lines.append("But first " + remedy)
         }
-        if !settings.certificates.isEmpty { lines += ["", "Or over TLS:", ""] + radsec(settings) }
+        if settings.isKnownByTLS { lines += ["", "Or over TLS:", ""] + radsec(settings) }
         return lines.joined(separator: "\n")
     }
 
     /// RFC 6614.
     private static func radsec(_ settings: ClientSettings) -> [String] {
-        [
+        var lines = [
             "RadSec server             the name in this host's certificate, as \(settings.name) reaches it",
             "Port                      that of `radsec.listen`, usually 2083 (TCP)",
             "Shared secret             radsec",
-            "Its certificate           \(settings.certificates.map(\.description).joined(separator: " or "))",
-            "It must trust             the authority that signed the certificate of this host (`radsec.certificate`)",
-            "Status-Server             on: it is answered",
         ]
+        if !settings.certificates.isEmpty {
+            lines += [
+                "Its certificate           \(settings.certificates.map(\.description).joined(separator: " or "))",
+                "It must trust             the authority that signed the certificate of this host (`radsec.certificate`)",
+            ]
+        }
+        if let key = settings.preSharedKey {
+            lines += [
+                "PSK identity              \(key.identity)",
+                "PSK                       the one given or shown when it was set (TLS 1.3; hexadecimal digits behind `hex:` stand for octets)",
+            ]
+        }
+        return lines + ["Status-Server             on: it is answered"]
     }
 
     /// In the words of the AWS console.

@@ -33,7 +33,7 @@ enum ClientCheck {
                     remedy: set)
             ]
         }
-        var findings: [Finding] = []
+        var findings = ofKey(client)
         switch client.settings.secretWeakness {
         case .known:
             findings.append(
@@ -55,7 +55,7 @@ enum ClientCheck {
         case nil: break
         }
         // Told once for all who share it, at the first of them.
-        let same = clients.filter { $0.settings.secret == client.settings.secret }
+        let same = clients.filter { !$0.settings.secret.isEmpty && $0.settings.secret == client.settings.secret }
         if same.count > 1, same.first?.id == client.id {
             findings.append(
                 Finding(
@@ -64,6 +64,25 @@ enum ClientCheck {
                     remedy: "Give each its own: \(set)"))
         }
         return findings
+    }
+
+    /// The pre-shared key of TLS.
+    private static func ofKey(_ client: Client) -> [Finding] {
+        guard let key = client.settings.preSharedKey else { return [] }
+        let remedy = "sallyport client set \(client.name) --generate-psk, and enter it at the gateway"
+        if key.key.isEmpty {
+            return [
+                Finding(
+                    .secretDamaged, client.name, "The pre-shared key of client \(client.name) does not open, so it cannot connect by TLS.",
+                    remedy: remedy)
+            ]
+        }
+        guard !client.settings.keyWarnings.isEmpty else { return [] }
+        return [
+            Finding(
+                .secretWeak, client.name,
+                "The pre-shared key of client \(client.name) is short or has only a few different octets (RFC 9813 §4.1).", remedy: remedy)
+        ]
     }
 
     private static func ofAuthenticator(_ client: Client, isPinned: Bool) -> [Finding] {

@@ -12,7 +12,7 @@ struct SealedColumn: Sendable {
     let countUnder: SQL
     let place: @Sendable (Int64, Int64?) -> SealedPlace
 
-    static let all = [password, ntHash, clearPassword, factor, client, olderKey, erasure]
+    static let all = [password, ntHash, clearPassword, factor, client, preSharedKey, olderKey, erasure]
 
     private static let password = SealedColumn(
         select: SQL("SELECT id, password_hash, id FROM \"user\" WHERE id > ?1 AND password_hash IS NOT NULL ORDER BY id LIMIT ?2"),
@@ -43,6 +43,12 @@ struct SealedColumn: Sendable {
         update: SQL("UPDATE client SET secret = ?2 WHERE id = ?1"),
         countUnder: SQL("SELECT count(*) FROM client WHERE substr(secret, 1, 5) = ?1"),
         place: { row, _ in .clientSecret(row) })
+
+    private static let preSharedKey = SealedColumn(
+        select: SQL("SELECT id, psk, id FROM client WHERE id > ?1 AND psk IS NOT NULL ORDER BY id LIMIT ?2"),
+        update: SQL("UPDATE client SET psk = ?2 WHERE id = ?1"),
+        countUnder: SQL("SELECT count(*) FROM client WHERE substr(psk, 1, 5) = ?1"),
+        place: { row, _ in .preSharedKey(row) })
 
     private static let olderKey = SealedColumn(
         select: SQL("SELECT id, subkeys, id FROM master_key WHERE id > ?1 AND subkeys IS NOT NULL ORDER BY id LIMIT ?2"),

@@ -15,12 +15,12 @@ extension Records {
         var guards = settings.addresses.map { Unit.Guard(Statement(.findRange, [.text($0.description), .integer(-1)]), rows: 0) }
         let refusals = settings.addresses.map(Self.rangeTaken) + [Self.clientTaken(settings.name)]
         // The secret is sealed for a row that has no number yet, so it follows.
-        guards.append(Unit.Guard(Statement(.insertClient, Self.values(of: settings, secret: []))))
+        guards.append(Unit.Guard(Statement(.insertClient, Self.values(of: settings))))
         let position = guards.count - 1
         let sealing = self.sealing
         let unit = Unit(guarded: guards) { rows in
             guard let id = try? rows[position].first?.integer(0) else { return [] }
-            return [Statement(.setClientSecret, [.integer(id), .blob(sealing.seal(settings.secret, at: .clientSecret(id)))])]
+            return [Statement(.setClientSecrets, [.integer(id)] + Self.sealed(settings, id, by: sealing))]
                 + Self.insertRanges(settings, id) + [Statement(.raiseRevision)]
         }
         let rows = try await change(unit, refusals: refusals) { rows in [event.about(client: try? rows[position].first?.integer(0))] }
@@ -39,7 +39,7 @@ extension Records {
             Unit.Guard(Statement(.findClientName, [.text(settings.name), id]), rows: 0),
         ]
         guards += settings.addresses.map { Unit.Guard(Statement(.findRange, [.text($0.description), id]), rows: 0) }
-        let values = Self.values(of: settings, secret: sealing.seal(settings.secret, at: .clientSecret(client))) + [id]
+        let values = Self.values(of: settings, client, by: sealing) + [id]
         let unit = Unit(guarded: guards) { _ in
             [Statement(.updateClient, values), Statement(.dropRanges, [id])] + Self.insertRanges(settings, client)
                 + [Statement(.raiseRevision)]
@@ -137,9 +137,25 @@ extension Records {
         }
     }
 
-    static func values(of settings: ClientSettings, secret: [UInt8]) -> [SQLValue] {
+    /// Secret and pre-shared key.
+    static func sealed(_ settings: ClientSettings, _ client: Int64, by sealing: Sealing) -> [SQLValue] {
         [
-            .text(settings.name), .blob(secret), .text(settings.messageAuthenticator.rawValue), .text(settings.requirement.rawValue),
+            .blob(sealing.seal(settings.secret, at: .clientSecret(client))),
+            .blob(settings.preSharedKey.map { sealing.seal($0.key, at: .preSharedKey(client)) }),
+        ]
+    }
+
+    static func values(of settings: ClientSettings, _ client: Int64, by sealing: Sealing) -> [SQLValue] {
+        let sealed = sealed(settings, client, by: sealing)
+        return values(of: settings, secret: sealed[0], key: sealed[1])
+    }
+
+    /// Of one that has no number yet, to which its secrets could be sealed.
+    static func values(of settings: ClientSettings) -> [SQLValue] { values(of: settings, secret: .blob([]), key: .blob(nil)) }
+
+    private static func values(of settings: ClientSettings, secret: SQLValue, key: SQLValue) -> [SQLValue] {
+        [
+            .text(settings.name), secret, .text(settings.messageAuthenticator.rawValue), .text(settings.requirement.rawValue),
             .text(settings.asking.rawValue), .text(settings.separator.map { String($0) }), .flag(settings.fixedLengthTail),
             .flag(settings.concealFactor), .flag(settings.helpfulMessages), .text(settings.nameStripping.rawValue),
             .integer(Int64(settings.retryTimeout)), .integer(Int64(settings.retryTries)), .flag(settings.rejoin),
@@ -148,6 +164,7 @@ extension Records {
             .text(settings.profile), .text(settings.probeUser), .text(ReplyBody.json(settings.reply)),
             .text(settings.certificates.map(\.description).joined(separator: " ")),
             .integer(Int64(settings.disconnectPort)), .text(settings.charset.rawValue),
+            .text(settings.preSharedKey?.identity), key,
         ]
     }
 
@@ -184,12 +201,17 @@ extension Records {
         settings.disconnectPort = UInt16(clamping: try row.integer(23))
         guard let charset = Charset(rawValue: try row.text(24)) else { throw .unexpectedValue(24) }
         settings.charset = charset
+        if let identity = try row.textIfAny(25), let sealed = try row.blobIfAny(26) {
+            let key = try? sealing.open(sealed, at: .preSharedKey(try row.integer(0)))
+            settings.preSharedKey = PreSharedKey(identity: identity, key: key ?? Secret([]))
+        }
         return settings
     }
 }
 
 extension SealedPlace {
     static func clientSecret(_ client: Int64) -> SealedPlace { SealedPlace(table: "client", row: client, column: "secret") }
+    static func preSharedKey(_ client: Int64) -> SealedPlace { SealedPlace(table: "client", row: client, column: "psk") }
 }
 
 extension SQL {
@@ -197,8 +219,9 @@ extension SQL {
         """
         INSERT INTO client (name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
             helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags, schemes,
-            profile, probe_user, reply, certificates, disconnect_port, charset)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)
+            profile, probe_user, reply, certificates, disconnect_port, charset, psk_identity, psk)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
+            ?25, ?26)
         ON CONFLICT DO NOTHING RETURNING id
         """)
     static let updateClient = SQL(
@@ -207,17 +230,17 @@ extension SQL {
             fixed_length_tail = ?7, conceal_factor = ?8, helpful_messages = ?9, name_stripping = ?10, retry_timeout = ?11,
             retry_tries = ?12, rejoin = ?13, automatic_push = ?14, bind_before_code = ?15, is_enabled = ?16, tags = ?17,
             schemes = ?18, profile = ?19, probe_user = ?20, reply = ?21, certificates = ?22, disconnect_port = ?23,
-            charset = ?24
-        WHERE id = ?25
+            charset = ?24, psk_identity = ?25, psk = ?26
+        WHERE id = ?27
         """)
     fileprivate static let clients = SQL(
         """
         SELECT id, name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
             helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags,
-            schemes, profile, probe_user, reply, certificates, disconnect_port, charset
+            schemes, profile, probe_user, reply, certificates, disconnect_port, charset, psk_identity, psk
         FROM client ORDER BY name
         """)
-    static let setClientSecret = SQL("UPDATE client SET secret = ?2 WHERE id = ?1")
+    static let setClientSecrets = SQL("UPDATE client SET secret = ?2, psk = ?3 WHERE id = ?1")
     static let clientIsThere = SQL("SELECT 1 FROM client WHERE id = ?1")
     fileprivate static let findClientName = SQL("SELECT 1 FROM client WHERE name = ?1 AND id <> ?2")
     static let deleteClient = SQL("DELETE FROM client WHERE id = ?1")

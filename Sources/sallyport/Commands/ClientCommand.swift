@@ -69,6 +69,11 @@ struct ClientFlags: ParsableArguments {
             "By which certificate it is known over TLS: name:gw1.example.org or sha256:…; can be repeated, replaces all.", valueName: "rule"
         ))
     var certificates: [String] = []
+    @Flag(help: "Read a pre-shared key of TLS, text or hex: and digits, one line, from standard input.") var pskStdin = false
+    @Flag(name: .customLong("generate-psk"), help: "Let the node make the pre-shared key of TLS; it is printed once.")
+    var generatePSK = false
+    @Option(help: ArgumentHelp("What the gateway calls that key; without it, the client's name.", valueName: "identity"))
+    var pskIdentity: String?
     @Option(
         name: .customLong("tag"),
         help: ArgumentHelp("A word that policies may name it by; can be repeated, replaces all.", valueName: "tag"))
@@ -98,6 +103,8 @@ struct ClientFlags: ParsableArguments {
         choices.disconnectPort = disconnectPort
         choices.protocols = protocols.isEmpty ? nil : protocols
         choices.certificates = certificates.isEmpty ? nil : certificates
+        choices.pskIdentity = pskIdentity
+        if pskStdin { choices.psk = try prompts.secret("Pre-shared key") }
         choices.tags = tags.isEmpty ? nil : tags
         choices.reply = try reply.settings
         if disable { choices.isEnabled = false }
@@ -106,6 +113,8 @@ struct ClientFlags: ParsableArguments {
 
     func validate() throws {
         if secretStdin, generateSecret { throw ValidationError("Use one of --secret-stdin and --generate-secret.") }
+        if pskStdin, generatePSK { throw ValidationError("Use one of --psk-stdin and --generate-psk.") }
+        if secretStdin, pskStdin { throw ValidationError("Give --secret-stdin and --psk-stdin one after the other, in two commands.") }
     }
 }
 
@@ -119,6 +128,7 @@ extension ClientCommand {
                   pass show radius/office | sallyport client add office --address 10.20.0.0/16 --secret-stdin
                   sallyport client add aws --address 10.0.1.5 --address 10.0.2.5 --generate-secret --profile aws-directory
                   sallyport client add branch --certificate name:gw.branch.example.org
+                  sallyport client add kiosk --generate-psk
                 """)
 
         @Argument(help: "Its name: lower case letters, digits, -, _ and dots.") var name: String
@@ -127,7 +137,9 @@ extension ClientCommand {
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
             let answer = try await node.perform(
-                AddClient(name: name, choices: try flags.choices(options.prompts), generateSecret: flags.generateSecret))
+                AddClient(
+                    name: name, choices: try flags.choices(options.prompts), generateSecret: flags.generateSecret,
+                    generatePSK: flags.generatePSK))
             try ClientCommand.show(answer, output)
         }
     }
@@ -218,6 +230,7 @@ extension ClientCommand {
         @Flag(help: "Take all tags away.") var noTags = false
         @Flag(help: "Take all reply attributes away.") var noReply = false
         @Flag(help: "Do not know it by certificates any more.") var noCertificates = false
+        @Flag(name: .customLong("no-psk"), help: "Do not know it by a pre-shared key any more.") var noPSK = false
         @OptionGroup(title: "Client options") var flags: ClientFlags
         @OptionGroup var options: GlobalOptions
 
@@ -225,6 +238,9 @@ extension ClientCommand {
             if noTags, !flags.tags.isEmpty { throw ValidationError("Use one of --tag and --no-tags.") }
             if noReply, !flags.reply.reply.isEmpty { throw ValidationError("Use one of --reply and --no-reply.") }
             if noCertificates, !flags.certificates.isEmpty { throw ValidationError("Use one of --certificate and --no-certificates.") }
+            if noPSK, flags.pskStdin || flags.generatePSK || flags.pskIdentity != nil {
+                throw ValidationError("Use --no-psk without the other flags of a pre-shared key.")
+            }
             if enable, flags.disable { throw ValidationError("Use one of --enable and --disable.") }
         }
 
@@ -234,7 +250,9 @@ extension ClientCommand {
             if noTags { choices.tags = [] }
             if noReply { choices.reply = [] }
             if noCertificates { choices.certificates = [] }
-            let request = SetClient(client: client, name: name, choices: choices, generateSecret: flags.generateSecret)
+            if noPSK { choices.hasNoPSK = true }
+            let request = SetClient(
+                client: client, name: name, choices: choices, generateSecret: flags.generateSecret, generatePSK: flags.generatePSK)
             try ClientCommand.show(try await node.perform(request), output)
         }
     }
@@ -254,7 +272,7 @@ extension ClientCommand {
         func run(_ node: NodeConnection, _ output: Output) async throws {
             let client = try await node.perform(ShowClient(name: name))
             try options.prompts.confirm(
-                "Remove client \(client.name) (\((client.addresses + client.certificates).joined(separator: ", ")))? Nobody can log in through it then.",
+                "Remove client \(client.name) (\((client.addresses + client.certificates + (client.pskIdentity.map { ["pre-shared key \($0)"] } ?? [])).joined(separator: ", ")))? Nobody can log in through it then.",
                 isYes: confirmation.isYes)
             try output.show(try await node.perform(RemoveClient(name: name)))
         }
@@ -285,8 +303,8 @@ extension ClientCommand {
     fileprivate static func show(_ answer: AddClient.Answer, _ output: Output) throws {
         try output.show(answer, warnings: answer.warnings) { answer in
             output.done(answer.message)
-            guard let secret = answer.generatedSecret else { return }
-            output.line("Shared secret, shown once: ", Span(secret.text, .strong))
+            if let secret = answer.generatedSecret { output.line("Shared secret, shown once: ", Span(secret.text, .strong)) }
+            if let key = answer.generatedPSK { output.line("Pre-shared key, shown once: ", Span(key.text, .strong)) }
         }
     }
 
@@ -302,6 +320,7 @@ extension ClientCommand {
             sheet.add("Secret", Span("set; never shown", .soft))
         }
         if !client.certificates.isEmpty { sheet.add("Certificates", client.certificates.map { Span($0) }) }
+        if let identity = client.pskIdentity { sheet.add("Pre-shared key", [Span(identity), Span("set; never shown", .soft)]) }
         sheet.add("Message-Authenticator", Span(client.messageAuthenticator))
         if !client.pins.isEmpty {
             sheet.add("Pinned sources", client.pins.map { Span("\($0.address) since \(TimeText.full($0.since, output.terminal))") })

@@ -48,7 +48,7 @@ struct ApplyFile {
     static let clientKeys = [
         "address", "secret", "profile", "tags", "message-authenticator", "require", "ask", "separator", "fixed-length-tail",
         "conceal-factor", "helpful-messages", "strip", "charset", "retry-timeout", "retry-tries", "rejoin", "automatic-push", "protocols",
-        "probe-user", "certificate", "disconnect-port", "enabled", "reply",
+        "probe-user", "certificate", "psk", "psk-identity", "disconnect-port", "enabled", "reply",
     ]
 
     private func client(_ entry: YAMLReader.Entry) throws -> Blueprint.Client {
@@ -79,6 +79,14 @@ struct ApplyFile {
         choices.protocols = try list("protocols")
         choices.probeUser = try text("probe-user")
         choices.certificates = try list("certificate") ?? []
+        choices.pskIdentity = try text("psk-identity")
+        if let key = keys["psk"]?.value {
+            choices.psk = try clientSecret(key, "psk")
+            // Nothing is kept where nothing is: what is named must be there.
+            if choices.psk == nil, choices.pskIdentity == nil { choices.pskIdentity = entry.key }
+        } else if choices.pskIdentity == nil {
+            choices.hasNoPSK = true
+        }
         choices.disconnectPort = try number("disconnect-port")
         choices.isEnabled = try isOn("enabled")
         choices.reply = try keys["reply"].map { try reply($0.value) } ?? []
@@ -86,12 +94,12 @@ struct ApplyFile {
     }
 
     /// Nil for *keep*.
-    private func clientSecret(_ node: Yams.Node) throws -> SecretText? {
+    private func clientSecret(_ node: Yams.Node, _ name: String = "secret") throws -> SecretText? {
         guard node.mapping != nil else {
             throw reader.refusal(
-                node, "A secret never stands in the file.", "Write `secret: { file: PATH }`, `{ env: NAME }` or `{ keep: true }`.")
+                node, "A secret never stands in the file.", "Write `\(name): { file: PATH }`, `{ env: NAME }` or `{ keep: true }`.")
         }
-        let keys = try reader.entries(node, "secret", keys: ["file", "env", "keep"])
+        let keys = try reader.entries(node, name, keys: ["file", "env", "keep"])
         guard keys.count == 1, let entry = keys.values.first else {
             throw reader.refusal(node, "A secret has one of file, env and keep.")
         }

@@ -42,6 +42,7 @@ extension Blueprint {
         add("profile", choices.profile, ClientProfile.generic.name)
         add("probe-user", choices.probeUser, standard.probeUser ?? "none")
         if let certificates = choices.certificates, !certificates.isEmpty { lines.append("    certificate: \(list(certificates))") }
+        if let identity = choices.pskIdentity { lines += ["    psk-identity: \(scalar(identity))", "    psk: { keep: true }"] }
         if let tags = choices.tags, !tags.isEmpty { lines.append("    tags: \(list(tags))") }
         add("message-authenticator", choices.messageAuthenticator, standard.messageAuthenticator.rawValue)
         // Always written: what it is without the key depends on whether there are policies.
