@@ -79,7 +79,7 @@ let package = Package(
             name: "DirectoriesTests", dependencies: ["Directories", "LoginEngine", "RADIUS", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "FactorsTests", dependencies: ["Factors", "LoginEngine", "OTP", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "RADIUSDoorTests", dependencies: ["RADIUSDoor", "RADIUS", "TLS", "LoginEngine", "TestSupport", logging],
+            name: "RADIUSDoorTests", dependencies: ["RADIUSDoor", "CSockets", "RADIUS", "TLS", "LoginEngine", "TestSupport", logging],
             swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]

@@ -7,7 +7,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,13 +17,25 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SEND_AT_ONCE = 64, LARGEST_BATCH = 256, MOST_SOCKETS = 256 };
+enum {
+    SEND_AT_ONCE = 64,
+    LARGEST_BATCH = 256,
+    MOST_SOCKETS = 256,
+    // What the kernel cuts at once (UDP_MAX_SEGMENTS before Linux 6.9), below the path's usual MTU.
+    MOST_SEGMENTS = 64,
+    LARGEST_SEGMENT = 1200,
+};
 
 typedef union {
     struct cmsghdr header;
     char v4[CMSG_SPACE(sizeof(struct in_pktinfo))];
     char v6[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 } packet_information;
+
+typedef union {
+    struct cmsghdr header;
+    char room[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t))];
+} send_information;
 
 struct datagram_batch {
     unsigned capacity;
@@ -112,57 +126,87 @@ datagram_route datagram_batch_route(const datagram_batch *batch, int index) {
     return route;
 }
 
-int datagrams_send(int socket, bool is_v6, const uint8_t *bytes, const datagram_reply *replies, size_t count) {
+static bool goes_the_same_way(const datagram_reply *one, const datagram_reply *other) {
+    return one->length == other->length && one->route.port == other->route.port && one->route.scope == other->route.scope
+        && one->route.peer.low == other->route.peer.low && one->route.peer.high == other->route.peer.high
+        && one->route.local.low == other->route.local.low && one->route.local.high == other->route.local.high;
+}
+
+/// Brings the replies that go the same way as the first behind it; returns how many they are.
+static size_t gather_first(datagram_reply *replies, size_t count) {
+    if (replies->length > LARGEST_SEGMENT) return 1;
+    size_t same = 1;
+    for (size_t index = 1; index < count && same < MOST_SEGMENTS; index++) {
+        if (!goes_the_same_way(replies, replies + index)) continue;
+        datagram_reply found = replies[index];
+        replies[index] = replies[same];
+        replies[same++] = found;
+    }
+    return same;
+}
+
+static struct cmsghdr *next_part(struct msghdr *header, void *control) {
+    struct cmsghdr *part = (struct cmsghdr *)((char *)control + header->msg_controllen);
+    header->msg_control = control;
+    return part;
+}
+
+static void add_part(struct msghdr *header, void *control, int level, int type, const void *value, size_t length) {
+    struct cmsghdr *part = next_part(header, control);
+    part->cmsg_level = level;
+    part->cmsg_type = type;
+    part->cmsg_len = CMSG_LEN(length);
+    memcpy(CMSG_DATA(part), value, length);
+    header->msg_controllen += CMSG_SPACE(length);
+}
+
+// Some network cards cannot add the checksums that the kernel's cutting needs (EIO); then all goes one by one.
+static atomic_bool cuts_segments = true;
+
+int datagrams_send(int socket, bool is_v6, const uint8_t *bytes, datagram_reply *replies, size_t count, bool together) {
     struct mmsghdr messages[SEND_AT_ONCE];
     struct iovec pieces[SEND_AT_ONCE];
-    struct sockaddr_in6 peers[SEND_AT_ONCE];
-    packet_information information[SEND_AT_ONCE];
+    socket_name peers[SEND_AT_ONCE];
+    send_information information[SEND_AT_ONCE];
     if (count > SEND_AT_ONCE) count = SEND_AT_ONCE;
-    memset(messages, 0, count * sizeof *messages);
-    memset(peers, 0, count * sizeof *peers);
     memset(information, 0, count * sizeof *information);
-    for (size_t index = 0; index < count; index++) {
+    together = together && atomic_load_explicit(&cuts_segments, memory_order_relaxed);
+    unsigned groups = 0;
+    for (size_t index = 0; index < count; groups++) {
         const datagram_route *route = &replies[index].route;
-        struct msghdr *header = &messages[index].msg_hdr;
-        pieces[index] = (struct iovec){(void *)(bytes + replies[index].offset), replies[index].length};
-        header->msg_iov = &pieces[index];
-        header->msg_iovlen = 1;
-        header->msg_name = &peers[index];
-        bool has_local = route->local.high | route->local.low;
-        if (has_local) header->msg_control = &information[index];
-        struct cmsghdr *part = &information[index].header;
-        if (is_v6) {
-            peers[index].sin6_family = AF_INET6;
-            peers[index].sin6_addr = v6_of(route->peer);
-            peers[index].sin6_port = htons(route->port);
-            peers[index].sin6_scope_id = route->scope;
-            header->msg_namelen = sizeof(struct sockaddr_in6);
-            if (has_local) {
-                struct in6_pktinfo from = {.ipi6_addr = v6_of(route->local), .ipi6_ifindex = route->scope};
-                part->cmsg_level = IPPROTO_IPV6;
-                part->cmsg_type = IPV6_PKTINFO;
-                part->cmsg_len = CMSG_LEN(sizeof from);
-                memcpy(CMSG_DATA(part), &from, sizeof from);
-                header->msg_controllen = CMSG_SPACE(sizeof from);
-            }
-        } else {
-            struct sockaddr_in *peer = (struct sockaddr_in *)&peers[index];
-            peer->sin_family = AF_INET;
-            peer->sin_addr = v4_of(route->peer);
-            peer->sin_port = htons(route->port);
-            header->msg_namelen = sizeof *peer;
-            if (has_local) {
-                struct in_pktinfo from = {.ipi_spec_dst = v4_of(route->local)};
-                part->cmsg_level = IPPROTO_IP;
-                part->cmsg_type = IP_PKTINFO;
-                part->cmsg_len = CMSG_LEN(sizeof from);
-                memcpy(CMSG_DATA(part), &from, sizeof from);
-                header->msg_controllen = CMSG_SPACE(sizeof from);
+        const size_t same = together ? gather_first(replies + index, count - index) : 1;
+        for (size_t piece = index; piece < index + same; piece++)
+            pieces[piece] = (struct iovec){(void *)(bytes + replies[piece].offset), replies[piece].length};
+        peers[groups] = name_of(route->peer, is_v6, route->port);
+        if (is_v6) peers[groups].v6.sin6_scope_id = route->scope;
+        messages[groups] = (struct mmsghdr){.msg_hdr = {
+            .msg_name = &peers[groups].any, .msg_namelen = peers[groups].length, .msg_iov = &pieces[index], .msg_iovlen = same}};
+        struct msghdr *header = &messages[groups].msg_hdr;
+        if (route->local.high | route->local.low) {
+            if (is_v6) {
+                const struct in6_pktinfo from = {.ipi6_addr = v6_of(route->local), .ipi6_ifindex = route->scope};
+                add_part(header, &information[groups], IPPROTO_IPV6, IPV6_PKTINFO, &from, sizeof from);
+            } else {
+                const struct in_pktinfo from = {.ipi_spec_dst = v4_of(route->local)};
+                add_part(header, &information[groups], IPPROTO_IP, IP_PKTINFO, &from, sizeof from);
             }
         }
+        if (same > 1) {
+            const uint16_t length = (uint16_t)replies[index].length;
+            add_part(header, &information[groups], IPPROTO_UDP, UDP_SEGMENT, &length, sizeof length);
+        }
+        index += same;
     }
-    int sent = sendmmsg(socket, messages, (unsigned)count, MSG_DONTWAIT | MSG_NOSIGNAL);
-    return sent < 0 ? -errno : sent;
+    int sent = sendmmsg(socket, messages, groups, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0 && (errno == EIO || errno == EINVAL) && messages[0].msg_hdr.msg_iovlen > 1) {
+        // Not cut here: the first of the group goes alone, and with EIO all others from now on.
+        if (errno == EIO) atomic_store_explicit(&cuts_segments, false, memory_order_relaxed);
+        return datagrams_send(socket, is_v6, bytes, replies, 1, false);
+    }
+    if (sent < 0) return -errno;
+    int taken = 0;
+    for (int index = 0; index < sent; index++) taken += (int)messages[index].msg_hdr.msg_iovlen;
+    return taken;
 }
 
 int datagrams_open(datagram_address address, bool is_v6, uint16_t *port) {

@@ -117,7 +117,7 @@ final class UDPListener: RequestListener {
             return
         }
         door.counters.replies(outbox.replies.lazy.map { outbox.bytes[$0.offset] })
-        socket.send(outbox) { failure in
+        socket.send(&outbox) { failure in
             door.drop(.sendFailed, from: NetworkAddress(failure.route.peer), at: door.now().uptime)
         }
         outbox.empty()

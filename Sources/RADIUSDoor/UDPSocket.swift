@@ -8,7 +8,7 @@ import LoginEngine
 /// Replies on their way out: their bytes one behind the other, so that a whole group is one system call.
 struct Outbox {
     private(set) var bytes: [UInt8] = []
-    private(set) var replies: [datagram_reply] = []
+    fileprivate(set) var replies: [datagram_reply] = []
 
     var isEmpty: Bool { replies.isEmpty }
     var count: Int { replies.count }
@@ -62,16 +62,16 @@ final class UDPSocket: Sendable {
         datagrams_stop_receiving(descriptor)
     }
 
-    /// Sends all; those that could not be sent are handed to `failed`.
-    func send(_ outbox: borrowing Outbox, failed: (Failure) -> Void) {
+    /// Sends all, in an order of its own; those that could not be sent are handed to `failed`.
+    func send(_ outbox: inout Outbox, failed: (Failure) -> Void) {
         let isIPv6 = !endpoint.address.isIPv4
         outbox.bytes.withUnsafeBufferPointer { bytes in
-            outbox.replies.withUnsafeBufferPointer { replies in
+            outbox.replies.withUnsafeMutableBufferPointer { replies in
                 guard let area = bytes.baseAddress, let first = replies.baseAddress else { return }
                 var position = 0
                 var hasWaited = false
                 while position < replies.count {
-                    let sent = datagrams_send(descriptor, isIPv6, area, first + position, replies.count - position)
+                    let sent = datagrams_send(descriptor, isIPv6, area, first + position, replies.count - position, true)
                     if sent > 0 {
                         position += Int(sent)
                         hasWaited = false

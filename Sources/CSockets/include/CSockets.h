@@ -46,8 +46,11 @@ size_t datagram_batch_length(const datagram_batch *_Nonnull batch, int index);
 bool datagram_batch_truncated(const datagram_batch *_Nonnull batch, int index);
 datagram_route datagram_batch_route(const datagram_batch *_Nonnull batch, int index);
 
-/// Sends without waiting. Returns how many were taken (at most 64 a call), or a negative errno when the first was refused.
-int datagrams_send(int socket, bool is_v6, const uint8_t *_Nonnull bytes, const datagram_reply *_Nonnull replies, size_t count);
+/// Sends without waiting. `together` lets what goes the same way leave in one piece that the kernel cuts (UDP_SEGMENT, udp(7));
+/// it sorts `replies` for that. Returns how many of the first were taken (at most 64 a call), or a negative errno when the first
+/// was refused.
+int datagrams_send(
+    int socket, bool is_v6, const uint8_t *_Nonnull bytes, datagram_reply *_Nonnull replies, size_t count, bool together);
 
 /// Opens and binds. Returns the socket, or a negative errno; `*port` is the bound port afterwards.
 int datagrams_open(datagram_address address, bool is_v6, uint16_t *_Nonnull port);

@@ -43,8 +43,8 @@ struct BenchRespond: ParsableCommand {
             }
             var sent = 0
             while sent < replies.count {
-                let taken = replies.withUnsafeBufferPointer { all in
-                    all.baseAddress.map { datagrams_send(socket, false, bytes, $0 + sent, replies.count - sent) } ?? 0
+                let taken = replies.withUnsafeMutableBufferPointer { all in
+                    all.baseAddress.map { datagrams_send(socket, false, bytes, $0 + sent, all.count - sent, false) } ?? 0
                 }
                 sent += max(1, Int(taken))
             }

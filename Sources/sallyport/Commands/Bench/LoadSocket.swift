@@ -100,8 +100,8 @@ final class LoadSocket {
     func flush() throws {
         var sent = 0
         while sent < queued.count {
-            let count = queued.withUnsafeBufferPointer { replies in
-                replies.baseAddress.map { datagrams_send(descriptor, isIPv6, bytes, $0 + sent, replies.count - sent) } ?? 0
+            let count = queued.withUnsafeMutableBufferPointer { replies in
+                replies.baseAddress.map { datagrams_send(descriptor, isIPv6, bytes, $0 + sent, replies.count - sent, false) } ?? 0
             }
             if count > 0 {
                 sent += Int(count)
