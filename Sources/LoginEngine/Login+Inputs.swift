@@ -42,8 +42,9 @@ extension Login {
         case matchPassword(HashedProof)
         /// The old password was proved: whether this one may take its place.
         case checkNewPassword(Secret)
-        case suspend(SuspendedLogin, Event)
-        case settle(Settlement)
+        // The large ones are boxed: an action is copied on its way, and each field would be counted up and down with it.
+        indirect case suspend(SuspendedLogin, Event)
+        indirect case settle(Settlement)
         case startFactor(Int64, lives: Timestamp.Span)
         case cancelFactor
         /// Decided for now: stay in memory this long for the retries that may still come.
@@ -53,10 +54,10 @@ extension Login {
         case countFailure(FailureRecord.Kind)
         case rememberWrongProof
         case forgive([FailureRecord.Kind])
-        case record(Event)
+        indirect case record(Event)
         case resynchronise(factor: Int64, Factor.Resynchronisation)
         /// To everybody who waits for this login.
-        case answer(LoginAnswer)
+        indirect case answer(LoginAnswer)
     }
 
     /// What one text is to this user's factors, the best of them.

@@ -44,9 +44,8 @@ extension Logins {
         for action in actions {
             switch action {
             case .readCodes(let texts):
-                let facts = open.withLock { $0.login.facts }
-                let allowsRecovery = open.withLock { $0.login.mayRecover }
-                advance(open, .codesRead(texts.map { read($0, facts: facts, allowsRecovery: allowsRecovery, at: moment) }), at: moment)
+                let (owned, allowsRecovery) = open.withLock { ($0.login.facts.ownedFactors, $0.login.mayRecover) }
+                advance(open, .codesRead(texts.map { read($0, factors: owned, allowsRecovery: allowsRecovery, at: moment) }), at: moment)
             case .checkPassword(let password):
                 guard keepOpen(open) else {
                     answer(.none(.overloaded), to: open)
@@ -155,16 +154,16 @@ extension Logins {
     // MARK: Codes
 
     /// The best reading of one text over all of the user's factors. A name that nobody has costs one check too.
-    func read(_ text: String, facts: LoginFacts, allowsRecovery: Bool, at moment: Moment) -> Login.CodeReading {
+    func read(_ text: String, factors owned: [Factor], allowsRecovery: Bool, at moment: Moment) -> Login.CodeReading {
         if let keyword = Keyword(text) {
-            let devices = facts.factors.filter { rules.offers[$0.kind]?.keyword == keyword.word }
+            let devices = owned.filter { rules.offers[$0.kind]?.keyword == keyword.word }
             if keyword.index <= devices.count, let offer = rules.offers[devices[keyword.index - 1].kind] {
                 return Login.CodeReading(.keyword(offer.beginning), factor: devices[keyword.index - 1].id)
             }
             return Login.CodeReading(.malformed, factor: nil)
         }
         var best = Login.CodeReading(.malformed, factor: nil)
-        let candidates = facts.user == nil || facts.factors.isEmpty ? [Self.nobodysFactor] : facts.factors
+        let candidates = owned.isEmpty ? [Self.nobodysFactor] : owned
         for factor in candidates where factor.kind != .recovery || allowsRecovery {
             guard let kind = factors[factor.kind], kind.isWellFormed(text, for: factor) else { continue }
             switch kind.verify(text, for: factor, at: moment) {

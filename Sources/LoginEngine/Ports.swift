@@ -41,6 +41,9 @@ package struct LoginFacts: Sendable {
         self.suspended = suspended
         self.failures = failures
     }
+
+    /// Empty where nobody has that name.
+    var ownedFactors: [Factor] { user == nil ? [] : factors }
 }
 
 /// A login that waits for the next packet: the row behind a handle.
