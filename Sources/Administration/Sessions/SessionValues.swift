@@ -29,7 +29,7 @@ package struct SessionView: Codable, Sendable, Equatable {
     package var heard: Instant
     package var isOpen: Bool
     package var ended: Instant?
-    /// `stopped`, `gateway-restarted`, `lost` or `id-used-again`.
+    /// `stopped`, `gateway-restarted`, `lost` or `replaced`.
     package var ending: String?
     /// Acct-Terminate-Cause by its name.
     package var cause: String?

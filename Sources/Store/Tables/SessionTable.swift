@@ -220,17 +220,8 @@ extension SQL {
         heard, ended, ending, cause, seconds, input, output, input_packets, output_packets
         """
     fileprivate static let latestSession = SQL(
-        """
-        SELECT id, client, gateway, session_id, name, name_key, "user", login, station, addresses, port, group_class, source, started,
-            has_start, heard, ended, ending, cause, seconds, input, output, input_packets, output_packets
-        FROM session WHERE session_id = ?1 AND gateway = ?2 AND client = ?3 ORDER BY id DESC LIMIT 1
-        """)
-    fileprivate static let sessionOfID = SQL(
-        """
-        SELECT id, client, gateway, session_id, name, name_key, "user", login, station, addresses, port, group_class, source, started,
-            has_start, heard, ended, ending, cause, seconds, input, output, input_packets, output_packets
-        FROM session WHERE id = ?1
-        """)
+        composed: "SELECT \(sessionColumns) FROM session WHERE session_id = ?1 AND gateway = ?2 AND client = ?3 ORDER BY id DESC LIMIT 1")
+    fileprivate static let sessionOfID = SQL(composed: "SELECT \(sessionColumns) FROM session WHERE id = ?1")
     fileprivate static let userOfName = SQL("SELECT \"user\" FROM user_name WHERE name_key = ?1")
     fileprivate static let insertSession = SQL(
         """
