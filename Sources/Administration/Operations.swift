@@ -33,6 +33,8 @@ package final class Operations: Sendable {
         /// What the running process knows about itself; nothing where no node runs.
         package var examine: @Sendable () -> [Finding]
         package var dataDirectory: String?
+        /// Where accounting is taken.
+        package var accountingAddresses: @Sendable () -> [String] = { [] }
         /// The attributes that can be set.
         package var replies = ReplyDictionary()
 

@@ -255,14 +255,14 @@ import Testing
 
     @Test func howtoSaysHowToTestFromHere() {
         var settings = ClientSettings(name: "office", addresses: [AddressRange("192.0.2.7")!], secret: Secret(utf8: "x"))
-        let far = HowTo.generic(settings, listening: ["0.0.0.0:11812", "[::]:11812"])
+        let far = HowTo.lines(for: settings, listening: ["0.0.0.0:11812", "[::]:11812"])
         #expect(far.contains("Authentication port       11812 (UDP)"))
         #expect(
             far.hasSuffix(
                 "But first add 127.0.0.1 to the client to test from here: sallyport client set office --address 192.0.2.7 --address 127.0.0.1"
             ))
         settings.addresses.append(AddressRange("127.0.0.0/8")!)
-        #expect(HowTo.generic(settings).hasSuffix("Test from here:  sallyport login USER --client office"))
+        #expect(HowTo.lines(for: settings).hasSuffix("Test from here:  sallyport login USER --client office"))
         #expect(TestLogin.remedy(client: "a", addresses: ["2001:db8::/32"], destination: NetworkAddress("2001:db8::1")!) == nil)
     }
 

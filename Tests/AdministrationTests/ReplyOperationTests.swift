@@ -108,7 +108,7 @@ import Testing
         choices.profile = "fortigate"
         choices.reply = [ReplySetting("group", "staff")]
         try await office.perform(SetClient(client: "office", choices: choices))
-        #expect(try office.newest()["change"] == "profile: generic → fortigate; reply: none → group = staff")
+        #expect(try office.newest()["change"] == "retry-timeout: 5 → 10; profile: generic → fortigate; reply: none → group = staff")
         #expect(try await office.perform(ShowClient(name: "office")).reply == choices.reply)
         choices.profile = "fortigat"
         await #expect(throws: Refusal.self) { try await office.perform(SetClient(client: "office", choices: choices)) }

@@ -84,12 +84,7 @@ extension ClientChoices {
                 .invalid, "No profile `\(Valid.shown(name))`.",
                 remedy: near.isEmpty ? "It is one of \(Words.list(all, "and"))." : NearNames.question(near), place: "profile")
         }
-        settings.profile = profile.name
-        settings.requirement = profile.requirement ?? settings.requirement
-        settings.schemes = profile.schemes
-        settings.retryTimeout = profile.retryTimeout
-        settings.retryTries = profile.retryTries
-        settings.probeUser = profile.probeUser
+        profile.shape(&settings)
     }
 
     private static func schemes(_ names: [String]) throws(Refusal) -> ProofSchemes {

@@ -23,6 +23,7 @@ struct OfflineOperations: Sendable {
             var ports = Operations.Ports(
                 hashPassword: { try await store.hash($0) }, now: { NodeClock.now().wall },
                 radiusAddresses: { settings.radiusListen.map { "\($0)" } }, dataDirectory: settings.dataDirectory)
+            ports.accountingAddresses = { settings.radiusAccounting.map { "\($0)" } }
             ports.replies = try DictionaryFolder.read(in: settings.dataDirectory)
             let operations = Operations(records: store.records, ports: ports)
             return OfflineOperations(operations: operations, actor: Peer.own(node: NodeLocation.nodeName), store: store)

@@ -114,6 +114,7 @@ final class Node: Sendable {
             },
             dataDirectory: settings.dataDirectory)
         ports.replies = replies
+        ports.accountingAddresses = { [weak radius] in radius?.boundAccounting.map { "\($0)" } ?? [] }
         operations = Operations(records: records, ports: ports)
         logins.checkNewPassword = NewPasswords(operations: operations).check
         control = try ControlService(

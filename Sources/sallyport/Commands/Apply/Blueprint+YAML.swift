@@ -26,9 +26,7 @@ extension Blueprint {
     private static func lines(_ client: Client) -> [String] {
         let choices = client.choices
         var standard = ClientSettings(name: client.name, addresses: [], secret: LoginEngine.Secret([]))
-        let profile = choices.profile.flatMap { ClientProfile.named($0) } ?? .generic
-        (standard.schemes, standard.probeUser) = (profile.schemes, profile.probeUser)
-        (standard.retryTimeout, standard.retryTries) = (profile.retryTimeout, profile.retryTries)
+        (choices.profile.flatMap { ClientProfile.named($0) } ?? .generic).shape(&standard)
         var lines = ["  \(scalar(client.name)):", "    address: \(list(choices.addresses ?? []))", "    secret: { keep: true }"]
         func add(_ key: String, _ value: String?, _ standard: String) {
             if let value, value != standard { lines.append("    \(key): \(scalar(value))") }
