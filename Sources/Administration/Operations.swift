@@ -37,6 +37,8 @@ package final class Operations: Sendable {
         package var accountingAddresses: @Sendable () -> [String] = { [] }
         /// The attributes that can be set.
         package var replies = ReplyDictionary()
+        /// Asks a gateway by its connection over TLS; nobody is connected where no node runs.
+        package var askByTLS: @Sendable (TLSDisconnect) async -> TLSDisconnect.Answer = { _ in .notConnected }
 
         package init(
             hashPassword: @escaping @Sendable (Secret) async throws -> Secret, now: @escaping @Sendable () -> Timestamp,

@@ -98,6 +98,17 @@ package final class RADIUSService: Service, Sendable {
         return fresh
     }
 
+    /// Asks a gateway by the connection over TLS that it keeps open.
+    package func ask(_ question: GatewayQuestion) async -> GatewayAnswer {
+        await withCheckedContinuation { continuation in ask(question) { continuation.resume(returning: $0) } }
+    }
+
+    /// - Parameter completion: called once, on any thread.
+    func ask(_ question: GatewayQuestion, _ completion: @escaping @Sendable (GatewayAnswer) -> Void) {
+        guard let tls else { return completion(.notConnected) }
+        tls.ask(PendingQuestion(question: question, completion: completion))
+    }
+
     /// Binds every address and starts to read; all or none. A call after a successful one does nothing.
     package func start() throws(RADIUSServiceError) {
         let isFirst = state.withLock { state in

@@ -31,6 +31,8 @@ final class TLSConnection {
     private(set) var proof: TLSProof?
     var entry: ClientEntry?
     var framing = PacketFraming()
+    /// What this server asks the gateway.
+    var asked = AskedQuestions()
     /// Requests that are being decided.
     var pending = 0
     let opened: Timestamp

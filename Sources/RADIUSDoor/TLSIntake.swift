@@ -67,6 +67,7 @@ struct TLSIntake {
             default: return true
             }
         }
+        if !packet.code.isRequest, connection.asked.take(packet, secret: entry.secret) { return true }
         if let reply = refusal(of: packet, secret: entry.secret) {
             door.drop(.notForThisServer, from: connection.peer, of: entry, at: now.uptime)
             listener.queue(reply, by: connection.route)

@@ -75,6 +75,7 @@ final class TLSListener: RequestListener {
     private struct State {
         var duplicates: DuplicateCache
         var outbox: [Outgoing] = []
+        var questions: [PendingQuestion] = []
         var isWoken = false
         var drain: Timestamp.Span?
         var isClosed = false
@@ -198,12 +199,24 @@ final class TLSListener: RequestListener {
     // MARK: Its thread
 
     /// What is to be sent; from now on the thread has to be woken again.
-    func takeOutbox() -> [Outgoing] {
+    func takeOutbox() -> (replies: [Outgoing], questions: [PendingQuestion]) {
         state.withLock { state in
-            defer { state.outbox = [] }
+            defer { (state.outbox, state.questions) = ([], []) }
             state.isWoken = false
-            return state.outbox
+            return (state.outbox, state.questions)
         }
+    }
+
+    /// Has a gateway asked.
+    func ask(_ pending: PendingQuestion) {
+        let isTaken = state.withLock { state in
+            guard !state.isClosed else { return false }
+            state.questions.append(pending)
+            state.isWoken = true
+            return true
+        }
+        guard isTaken else { return pending.completion(.notConnected) }
+        waker_wake(waker.number)
     }
 
     /// How long the thread shall wait for outstanding answers, once it is to stop.
@@ -220,11 +233,13 @@ final class TLSListener: RequestListener {
 
     /// The last thing the thread does.
     func close() -> Int {
-        state.withLock { state in
+        let (left, questions) = state.withLock { state in
+            defer { (state.outbox, state.questions) = ([], []) }
             state.isClosed = true
-            state.outbox = []
-            return state.duplicates.pendingCount
+            return (state.duplicates.pendingCount, state.questions)
         }
+        for question in questions { question.completion(.notConnected) }
+        return left
     }
 }
 

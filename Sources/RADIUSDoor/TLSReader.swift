@@ -80,6 +80,7 @@ final class TLSReader {
         for connection in connections.values {
             connection.session.close()
             _ = connection.flush()
+            connection.asked.giveUp()
         }
         connections = [:]
         door.counters.tls.setOpen(0)
@@ -217,6 +218,7 @@ final class TLSReader {
         if connection.entry == nil { handshakes.end(connection.peer) }
         door.counters.tls.setOpen(connections.count - handshakes.count)
         if connection.pending > 0 { intake.forget(connection) }
+        connection.asked.giveUp()
     }
 
     /// A client that was removed, disabled or given another certificate is not served on.
@@ -242,6 +244,7 @@ final class TLSReader {
             watchSockets(true)
         }
         for connection in Array(connections.values) {
+            connection.asked.expire(at: now)
             let idle = now - connection.lastHeard
             if connection.entry == nil, now - connection.opened >= settings.handshakeTime {
                 let words = "TLS from \(connection.peer) did not come about: it took too long; see what it is set to"
@@ -257,9 +260,12 @@ final class TLSReader {
     /// Encrypts what was answered since the last time, and sends it.
     private func deliver(at now: Moment) {
         while true {
-            let outbox = listener.takeOutbox()
-            guard !outbox.isEmpty else { return }
+            let (outbox, questions) = listener.takeOutbox()
+            guard !outbox.isEmpty || !questions.isEmpty else { return }
             var touched: [UInt64: TLSConnection] = [:]
+            for question in questions {
+                if let asked = ask(question, at: now) { touched[asked.number] = asked }
+            }
             for outgoing in outbox {
                 guard let connection = connections[outgoing.route.connection] else {
                     if outgoing.reply != nil { door.counters.drop(.connectionClosed) }
@@ -283,6 +289,25 @@ final class TLSReader {
                 send(connection, at: now)
             }
             intake.handOver()
+        }
+    }
+
+    /// - Returns: the connection by which it goes out.
+    private func ask(_ pending: PendingQuestion, at now: Moment) -> TLSConnection? {
+        let question = pending.question
+        // The newest: an older one may be dead and not know it yet.
+        let near = connections.values.filter { $0.entry?.client.id == question.client && $0.peer == question.source }
+        guard let connection = near.max(by: { $0.number < $1.number }), let entry = connection.entry else {
+            pending.completion(.notConnected)
+            return nil
+        }
+        guard let bytes = connection.asked.write(pending, connection.version, secret: entry.secret, at: now.uptime) else { return nil }
+        do throws(TLSError) {
+            try connection.write(bytes)
+            return connection
+        } catch {
+            end(connection, .broken(error.description), at: now.uptime)
+            return nil
         }
     }
 

@@ -73,6 +73,19 @@ extension TLSGateway {
         return try await exchange(try writer.sign(with: secret), requiringMessageAuthenticator: true)
     }
 
+    /// Waits for a Disconnect-Request, and acknowledges it where there is no cause not to.
+    func answerDisconnect(_ cause: UInt32?) async throws -> Packet {
+        let secret = try #require(Self.secret)
+        let bytes = try await onThread { try self.receive() }
+        let asked = try Packet(decoding: try #require(bytes, "nothing was asked"))
+        #expect(asked.hasValidRequestAuthenticator(secret: secret))
+        var writer = PacketWriter(reply: cause == nil ? .disconnectACK : .disconnectNAK, to: asked)
+        if let cause { writer.addInteger(.errorCause, cause) }
+        let reply = try writer.sign(with: secret)
+        try await onThread { try self.send(reply) }
+        return asked
+    }
+
     /// By RADIUS/1.1.
     func askByToken(_ token: UInt32, _ name: String, _ field: String) async throws -> Packet? {
         let secret = try #require(Self.secret)
@@ -143,6 +156,33 @@ struct RadSecTests {
             #expect(session.login != nil)
             #expect(try await gateway.report(2, of: "4f2a", "alice", identifier: 3)?.code == .accountingResponse)
             #expect(try await radsec.node.perform(ListSessions(isOpen: true)).sessions.isEmpty)
+        }
+    }
+
+    /// RFC 5176 by the gateway's own connection: the client has no shared secret, and nothing listens on UDP.
+    @Test func aSessionIsEndedByTheConnectionOfItsGateway() async throws {
+        try await RadSecNode.with { radsec in
+            try await radsec.addClient()
+            try await radsec.node.addUser()
+            let gateway = try await radsec.connect()
+            #expect(try await gateway.report(1, of: "4f2a", "alice", identifier: 2)?.code == .accountingResponse)
+            let session = try #require(try await radsec.node.perform(ListSessions(isOpen: true)).sessions.first)
+            let (node, id) = (radsec.node, session.id)
+            for (cause, word) in [(nil, "acknowledged"), (503, "Session-Context-Not-Found")] as [(UInt32?, String)] {
+                let command = Task { try await node.perform(DisconnectSessions(id: id)) }
+                let asked = try await gateway.answerDisconnect(cause)
+                #expect(asked.code == .disconnectRequest && asked.octets(.acctSessionID) == Array("4f2a".utf8))
+                #expect(asked.contains(.eventTimestamp) && asked.octets(.userName) == Array("alice".utf8))
+                let result = try #require(try await command.value.results.first)
+                #expect(result.isDone && result.answer == word, "\(result.message)")
+            }
+            #expect(try await radsec.node.perform(ListSessions(isOpen: true)).sessions.isEmpty)
+            #expect(try await gateway.report(1, of: "5f2a", "alice", identifier: 3)?.code == .accountingResponse)
+            let other = try #require(try await radsec.node.perform(ListSessions(isOpen: true)).sessions.first)
+            gateway.close()
+            #expect(try await eventually { radsec.node.node.radius.openConnections == 0 })
+            let result = try #require(try await radsec.node.perform(DisconnectSessions(id: other.id)).results.first)
+            #expect(!result.isDone && result.message.contains("is not connected by TLS from 127.0.0.1"), "\(result.message)")
         }
     }
 
@@ -327,7 +367,7 @@ struct OpenSSLInteropTests {
 }
 
 /// Debian's radsecproxy: UDP on one side, TLS on the other.
-private final class RadSecProxy: Sendable {
+final class RadSecProxy: Sendable {
     private let running: RunningProgram
     private let folder: TemporaryFolder
     private let port: UInt16
@@ -377,8 +417,8 @@ private final class RadSecProxy: Sendable {
 
     var log: String { running.errors }
 
-    /// radsecproxy does not say which port the kernel would have chosen.
-    private static func freePort() throws -> UInt16 {
+    /// Proxies do not say which port the kernel would have chosen.
+    static func freePort() throws -> UInt16 {
         let probe = socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0)
         defer { close(probe) }
         var name = sockaddr_in()

@@ -2,8 +2,25 @@
 // Disconnect-Request (RFC 5176 §2.1, §3): what it says of the session, and what the gateway's answer means.
 
 internal import Directories
-internal import LoginEngine
-internal import RADIUS
+package import LoginEngine
+package import RADIUS
+
+/// A Disconnect-Request that goes by a connection over TLS: the door writes it in the form that is spoken there.
+package struct TLSDisconnect: Sendable {
+    package enum Answer: Sendable, Equatable {
+        case acknowledged
+        case refused(UInt32?)
+        case notConnected
+        case noAnswer
+        case disconnected
+        case notWritable(String)
+    }
+
+    package var client: Int64
+    /// Where the session's records came from.
+    package var source: NetworkAddress
+    package var attributes: @Sendable (inout PacketWriter) -> Void
+}
 
 struct DisconnectRequest {
     static let timeout = Timestamp.Span.seconds(3)
@@ -24,6 +41,11 @@ struct DisconnectRequest {
     /// With Message-Authenticator first (RFC 5176 §3.4).
     func packet(identifier: UInt8, secret: SharedSecret) throws(PacketError) -> Packet {
         var writer = PacketWriter(request: .disconnectRequest, identifier: identifier, authenticator: .zero, messageAuthenticator: true)
+        write(to: &writer)
+        return try Packet(decoding: try writer.sign(with: secret))
+    }
+
+    func write(to writer: inout PacketWriter) {
         if namesGateway {
             if let address = NetworkAddress(session.gateway) {
                 if address.isIPv4 {
@@ -38,7 +60,6 @@ struct DisconnectRequest {
         if !session.name.isEmpty { writer.add(.userName, Self.octets(session.name)) }
         writer.add(.acctSessionID, Self.octets(session.sessionID))
         writer.addInteger(.eventTimestamp, UInt32(truncatingIfNeeded: seconds))
-        return try Packet(decoding: try writer.sign(with: secret))
     }
 
     /// As the gateway wrote it: what is no text is kept as `#` and its octets in hexadecimal.
@@ -82,6 +103,8 @@ enum DisconnectOutcome: Sendable, Equatable {
     /// Disconnect-NAK, with its Error-Cause.
     case refused(UInt32?)
     case noAnswer(String)
+    /// Over TLS: words for what became of the connection.
+    case noAnswerByTLS(String)
     case notSent(String)
 
     /// RFC 5176 §3.5: Residual-Context-Removed, Session-Context-Not-Found.
@@ -96,7 +119,7 @@ enum DisconnectOutcome: Sendable, Equatable {
         case .refused(let cause):
             cause.map { AttributeDictionary.builtIn.name(of: UInt64($0), for: AttributeOID(.errorCause)) ?? "Error-Cause \($0)" }
                 ?? "refused without Error-Cause"
-        case .noAnswer: "no-answer"
+        case .noAnswer, .noAnswerByTLS: "no-answer"
         case .notSent: "not-sent"
         }
     }
@@ -126,6 +149,8 @@ enum DisconnectOutcome: Sendable, Equatable {
         case .noAnswer(let what):
             return "\(what) Switch dynamic authorization (RFC 5176) on at the gateway, name this server there with the same shared secret,"
                 + " and see whether a firewall drops its UDP port; `client set --disconnect-port` changes the port."
+        case .noAnswerByTLS(let what):
+            return "\(what) Switch dynamic authorization (RFC 5176) by the RadSec connection on at the gateway."
         case .notSent(let what): return what
         }
     }

@@ -114,7 +114,10 @@ extension Operations {
         guard settings.disconnectPort != 0 else {
             return .notSent("It takes no Disconnect-Requests (`client set \(client.name) --disconnect-port`).")
         }
-        guard let secret = settings.secret.reveal({ SharedSecret($0) }) else { return .notSent("It has no shared secret.") }
+        if settings.isKnownByTLS, let outcome = await askByTLS(client, session) { return outcome }
+        guard let secret = settings.secret.reveal({ SharedSecret($0) }) else {
+            return .notSent("It is not connected by TLS from \(session.source), and has no shared secret for UDP.")
+        }
         var exchange = RADIUSExchange(to: ServerAddress(session.source, port: settings.disconnectPort), secret: secret)
         exchange.timeout = DisconnectRequest.timeout
         exchange.tries = DisconnectRequest.tries
@@ -131,6 +134,26 @@ extension Operations {
             }
             return outcome
         }
+    }
+
+    /// - Returns: nil where it is not connected.
+    private func askByTLS(_ client: Client, _ session: GatewaySession) async -> DisconnectOutcome? {
+        var outcome: DisconnectOutcome?
+        // Some gateways refuse what names them otherwise than they do themselves.
+        for namesGateway in [true, false] {
+            let request = DisconnectRequest(session: session, namesGateway: namesGateway, at: now().seconds)
+            switch await ports.askByTLS(TLSDisconnect(client: client.id, source: session.source) { request.write(to: &$0) }) {
+            case .notConnected: return outcome
+            case .acknowledged: return .acknowledged
+            case .noAnswer: return .noAnswerByTLS("No answer by its TLS connection in \(DisconnectRequest.tries * 3) s.")
+            case .disconnected: return .noAnswerByTLS("Its TLS connection ended before an answer came.")
+            case .notWritable(let words): return .notSent("The request cannot be written: \(words)")
+            case .refused(let cause):
+                outcome = .refused(cause)
+                guard DisconnectRequest.mayBeAboutNames(cause) else { return outcome }
+            }
+        }
+        return outcome
     }
 
     /// A silent gateway holds a thread for ten seconds, and so only one of a few.

@@ -8,6 +8,7 @@ import Factors
 import Foundation
 import Logging
 import LoginEngine
+import RADIUS
 import RADIUSDoor
 import ServiceLifecycle
 import Store
@@ -115,6 +116,18 @@ final class Node: Sendable {
             dataDirectory: settings.dataDirectory)
         ports.replies = replies
         ports.accountingAddresses = { [weak radius] in radius?.boundAccounting.map { "\($0)" } ?? [] }
+        ports.askByTLS = { [weak radius] request in
+            guard let radius else { return .notConnected }
+            let question = GatewayQuestion(
+                .disconnectRequest, client: request.client, source: request.source, attributes: request.attributes)
+            return switch await radius.ask(question) {
+            case .reply(let packet): packet.code == .disconnectACK ? .acknowledged : .refused(packet.integer(.errorCause))
+            case .notConnected: .notConnected
+            case .noAnswer: .noAnswer
+            case .disconnected: .disconnected
+            case .notWritable(let error): .notWritable("\(error)")
+            }
+        }
         operations = Operations(records: records, ports: ports)
         logins.checkNewPassword = NewPasswords(operations: operations).check
         control = try ControlService(
