@@ -183,6 +183,16 @@ import Testing
         #expect(try all(fixture).count == 2)
     }
 
+    @Test(arguments: TestDatabases.all) func aLowDiskIsLeftToAccepts(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        fixture.records.sparesSpace = true
+        #expect(account(fixture, [Self.record(.start), Self.record(.stop, after: 9)]) == [.databaseUnavailable, .databaseUnavailable])
+        #expect(try all(fixture).isEmpty)
+        fixture.records.sparesSpace = false
+        #expect(account(fixture, [Self.record(.start)]) == [nil])
+        #expect(try all(fixture).count == 1)
+    }
+
     @Test(arguments: TestDatabases.all) func whatWasNotWrittenIsNotAcknowledged(_ kind: TestDatabases) async throws {
         let fixture = try await Fixture(kind)
         let isBroken = Collected<Bool>()

@@ -5,6 +5,11 @@ package import LoginEngine
 
 extension Records: SessionLedger {
     package func account(_ entries: [AccountingEntry]) {
+        // What space is left belongs to accepts; the gateways keep their records and send them again.
+        guard !sparesSpace else {
+            for entry in entries { entry.completion(.databaseUnavailable) }
+            return
+        }
         writer.submit(
             entries.map { entry in
                 GroupCommit.Submission(Self.unit(for: entry.record)) { outcome in

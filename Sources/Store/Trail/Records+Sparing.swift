@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where space is low, what nobody waits for is counted instead of written: refusals must not take the room of accepts.
+// Where space is low, what nobody waits for is not written: refusals and accounting must not take the room of accepts.
 
 internal import LoginEngine
 internal import Synchronization
 
 extension Records {
-    /// Whether the events of refusals that are answered already are only counted.
-    package var sparesRejects: Bool {
+    /// Whether the events of refusals that are answered already are only counted, and accounting waits for better days.
+    package var sparesSpace: Bool {
         get { isSparing.load(ordering: .relaxed) }
         set { isSparing.store(newValue, ordering: .relaxed) }
     }

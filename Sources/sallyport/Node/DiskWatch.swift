@@ -58,14 +58,14 @@ final class DiskWatch: Sendable {
         switch turn {
         case .low:
             low.record(1)
-            records.sparesRejects = true
+            records.sparesSpace = true
             logger.error(
-                "little space is left in the data directory: refused logins are logged and counted, and no longer written to the trail",
+                "little space is left in the data directory: refused logins are counted and logged, accounting is not acknowledged",
                 metadata: ["free": "\(Self.text(space.free))", "needed": "\(Self.text(space.low))"])
             write(Event(.diskLow, at: now, details: [Event.Detail("free", "\(space.free)"), Event.Detail("total", "\(space.total)")]))
         case .recovered:
             low.record(0)
-            records.sparesRejects = false
+            records.sparesSpace = false
             let count = records.takeSparedRejects()
             logger.notice(
                 "there is space in the data directory again; refused logins are written to the trail",
