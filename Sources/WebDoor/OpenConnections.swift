@@ -10,8 +10,6 @@ final class OpenConnections: Sendable {
     static let limit = 64
     /// One address cannot push out what others have open.
     static let limitOfASource = 16
-    /// For a whole head of a request behind the opening of the connection.
-    static let headWithin = TimeAmount.seconds(3)
 
     private struct Entry {
         var channel: any Channel
@@ -76,8 +74,8 @@ final class ConnectionGuard: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = NIOAny
 
     /// In the order in which they stand.
-    static func handlers(_ connections: OpenConnections) -> [any RemovableChannelHandler] {
-        [IdleStateHandler(readTimeout: OpenConnections.headWithin), ConnectionGuard(connections)]
+    static func handlers(_ connections: OpenConnections, headWithin: TimeAmount) -> [any RemovableChannelHandler] {
+        [IdleStateHandler(readTimeout: headWithin), ConnectionGuard(connections)]
     }
 
     private let connections: OpenConnections

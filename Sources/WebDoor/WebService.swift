@@ -26,6 +26,7 @@ package struct WebService: Service {
     private let plans: [Plan]
     private let board = BoundAddresses()
     private let logger: Logger
+    private let headWithin: TimeAmount
 
     private struct Plan {
         var kind: Kind
@@ -38,7 +39,12 @@ package struct WebService: Service {
     }
 
     /// Two lists, because health is open to everybody and metrics are not.
-    package init(health: [ListenAddress], metrics: [ListenAddress], sources: WebSources, logger: Logger) {
+    /// - Parameter headWithin: for a whole head of a request behind the opening of the connection.
+    package init(
+        health: [ListenAddress], metrics: [ListenAddress], sources: WebSources, logger: Logger,
+        headWithin: Duration = .seconds(3)
+    ) {
+        self.headWithin = TimeAmount(headWithin)
         plans =
             ListenAddress.separate(health).map { Plan(kind: .health, address: $0, router: { Routes.health(sources) }) }
             + ListenAddress.separate(metrics).map { Plan(kind: .metrics, address: $0, router: { Routes.metrics(sources) }) }
@@ -82,7 +88,8 @@ package struct WebService: Service {
             router: plan.router(),
             server: .http1(
                 configuration: HTTP1Channel.Configuration(
-                    additionalChannelHandlers: ConnectionGuard.handlers(connections), idleTimeout: Self.idleTimeout)),
+                    additionalChannelHandlers: ConnectionGuard.handlers(connections, headWithin: headWithin),
+                    idleTimeout: Self.idleTimeout)),
             configuration: ApplicationConfiguration(address: .hostname(plan.address.hostText, port: Int(plan.address.port))),
             onServerRunning: { channel in
                 let address = ListenAddress(host: plan.address.host, port: UInt16(channel.localAddress?.port ?? Int(plan.address.port)))

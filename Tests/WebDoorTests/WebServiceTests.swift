@@ -94,7 +94,7 @@ import Testing
     @Test func portsAreReadBackForBothFamilies() async throws {
         let service = WebService(
             health: [try ListenAddress("127.0.0.1:0"), try ListenAddress("[::1]:0")], metrics: [try ListenAddress("127.0.0.1:0")],
-            sources: sources, logger: logger)
+            sources: sources, logger: logger, headWithin: .seconds(60))
         try await running(service) { service in
             let health = try await service.bound(.health)
             let metrics = try await service.bound(.metrics)
@@ -131,7 +131,9 @@ import Testing
     }
 
     @Test(arguments: [1, 6]) func unfinishedRequestsSilenceNobody(sources count: Int) async throws {
-        let service = WebService(health: [try ListenAddress("127.0.0.1:0")], metrics: [], sources: sources, logger: logger)
+        // Longer than a busy machine takes for a request of ours.
+        let service = WebService(
+            health: [try ListenAddress("127.0.0.1:0")], metrics: [], sources: sources, logger: logger, headWithin: .seconds(15))
         try await running(service) { service in
             let address = try await service.bound(.health)[0]
             var stalled: [any Channel] = []
