@@ -195,8 +195,7 @@ enum GatewayTexts {
         Take your IKE gateway's own name for <client>.
         """#,
         "libreswan": #"""
-        Configuration taken by Libreswan 4.10 and pam_radius 2.0 of Debian 12; the login itself
-        was not run here.
+        From the documentation of Libreswan 4.10 and pam_radius 2.0 (Debian 12); not run here.
 
         # /etc/pam_radius_auth.conf, mode 0600
         <server>:<port>  <secret>  <timeout>

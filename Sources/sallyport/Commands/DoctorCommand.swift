@@ -72,6 +72,9 @@ struct DoctorReport: Encodable {
     /// The worst first.
     var findings: [Finding]
 
+    /// Where the package puts the pages that remedies name.
+    private static let pages = "/usr/share/doc/sallyport"
+
     init(_ findings: [Finding]) {
         func count(_ severity: Finding.Severity) -> Int { findings.count { $0.severity == severity } }
         (problems, warnings, notes) = (count(.problem), count(.warning), count(.note))
@@ -86,6 +89,9 @@ struct DoctorReport: Encodable {
             if let remedy = finding.remedy { write("→ " + remedy, output) }
         }
         output.line()
+        if FileManager.default.fileExists(atPath: Self.pages + "/docs") {
+            output.line(Span("What is called docs/… lies in \(Self.pages).", .soft))
+        }
         output.line(
             Span(
                 "\(Words.count(problems, "problem")), \(Words.count(warnings, "warning")), \(Words.count(notes, "note"))",
