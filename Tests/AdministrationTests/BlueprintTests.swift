@@ -154,12 +154,36 @@ extension Blueprint {
         let answer = try await office.perform(ApplyBlueprint(blueprint: less))
         #expect(summary(answer) == ["missing client branch", "missing policy pilot", "missing policy branch", "change policy rest"])
         #expect(try await office.perform(ListPolicies()).policies.map(\.name) == ["rest", "pilot", "branch"])
-        #expect(answer.warnings == ["Policies that are not in the file stay, behind those of the file."])
+        #expect(
+            answer.warnings == [
+                "Policies that are not in the file stay, behind those of the file.",
+                "Policy rest: It decides about 3 active users, and refuses them all.",
+            ])
         let pruned = try await office.perform(ApplyBlueprint(blueprint: less, prunes: true))
         #expect(summary(pruned) == ["remove client branch", "remove policy pilot", "remove policy branch"])
         #expect(try office.records.clients().map(\.name) == ["hq"] && office.records.groups().count == 2)
         #expect(try await office.perform(ListPolicies()).policies.map(\.name) == ["rest"])
         #expect(try office.records.verifyChain().findings == [])
+    }
+
+    @Test func whoWouldBeLockedOutIsCountedBeforeAnythingIsWritten() async throws {
+        let office = try await office()
+        var blueprint = Blueprint(clients: [client("hq", ["10.0.0.5"], secret: "secret of the hq client")])
+        try await office.perform(ApplyBlueprint(blueprint: blueprint))
+        var absent = SetUser(user: "carol")
+        absent.status = "disabled"
+        try await office.perform(absent)
+        blueprint.policies = [policy("rest")]
+        let dry = try await office.perform(ApplyBlueprint(blueprint: blueprint, isDryRun: true))
+        #expect(dry.warnings.count == 1)
+        #expect(
+            dry.warnings.first?.hasPrefix(
+                "Policy rest: It decides about 2 active users; 2 of them have no factor that counts and would be locked out now.") == true)
+        #expect(try await office.perform(ListPolicies()).policies.isEmpty)
+        try await office.perform(ApplyBlueprint(blueprint: blueprint))
+        // As many as before are no news.
+        blueprint.policies = [policy("rest"), policy("behind", "deny")]
+        #expect(try await office.perform(ApplyBlueprint(blueprint: blueprint)).warnings == [])
     }
 
     @Test func whatAPolicyNamesIsNotPruned() async throws {

@@ -222,8 +222,24 @@ extension BlueprintPlan {
         try refuseMissing(in: policies)
         compare(set, policies)
         guard policies != set.records.map(\.policy) else { return }
+        try warnOfLockout(set.records.map(\.policy), policies)
         rollout.policies = Rollout.Policies(set: set, policies: policies, names: rows.names)
         rollout.events += operations.policyEvents(from: set, to: policies, rows, by: actor, move: nil) + orderEvents(set, policies)
+    }
+
+    /// Names those by which more users than before could not log in: of the clients, groups and members that there are now.
+    private mutating func warnOfLockout(_ before: [Policy], _ policies: [Policy]) throws {
+        for (position, policy) in policies.enumerated() where !policy.rule.isReportOnly {
+            let impact = try operations.impact(of: position, in: policies)
+            guard impact.lockedOut > 0 else { continue }
+            if let old = before.firstIndex(where: { $0.id == policy.id }),
+                try operations.impact(of: old, in: before).lockedOut >= impact.lockedOut
+            {
+                continue
+            }
+            let view = PolicyView(PolicyRecord(policy: policy, at: operations.now(), names: rows.names), current: rows.names)
+            warnings += impact.sentences(view).map { "Policy \(policy.name): \($0)" }
+        }
     }
 
     private mutating func compare(_ set: PolicySet, _ policies: [Policy]) {
