@@ -11,6 +11,8 @@ package final class Operations: Sendable {
         case clients
         /// Names or reply attributes of groups.
         case replies
+        /// Directories: whoever logs in from now on is checked by the new ones.
+        case directories
         /// Policies: logins that begin from now on are judged by the new ones.
         case policies
         /// The counters of this user were cleared: the engine's memory has to forget them too.
@@ -39,6 +41,8 @@ package final class Operations: Sendable {
         package var replies = ReplyDictionary()
         /// Asks a gateway by its connection over TLS; nobody is connected where no node runs.
         package var askByTLS: @Sendable (TLSDisconnect) async -> TLSDisconnect.Answer = { _ in .notConnected }
+        /// Which servers of directories answer; nothing where no node runs.
+        package var directoryStatus: @Sendable () -> [DirectoryStatus] = { [] }
 
         package init(
             hashPassword: @escaping @Sendable (Secret) async throws -> Secret, now: @escaping @Sendable () -> Timestamp,

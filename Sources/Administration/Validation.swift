@@ -82,6 +82,17 @@ enum Valid {
         return text
     }
 
+    /// `local` is where passwords live that no directory has.
+    static func directoryName(_ text: String) throws(Refusal) -> String {
+        guard (1...64).contains(text.utf8.count), isWord(text), text != Operations.local else {
+            throw Refusal(
+                .invalid, text.isEmpty ? "The directory's name is empty." : "`\(shown(text))` cannot be a directory's name.",
+                remedy: "Use 1 to 64 lower case letters, digits, `-`, `_` and `.`, such as nps; `local` is this server's own.",
+                place: "name")
+        }
+        return text
+    }
+
     static func policyName(_ text: String) throws(Refusal) -> String {
         guard (1...64).contains(text.utf8.count), isWord(text) else {
             throw Refusal(

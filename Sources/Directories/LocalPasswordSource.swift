@@ -21,7 +21,11 @@ package final class LocalPasswordSource: PasswordSource {
 
     package var countsElsewhere: Bool { false }
 
-    package func check(_ password: Secret, of user: User?, at client: Client, completion: @escaping @Sendable (PasswordVerdict) -> Void) {
+    package func check(
+        _ password: Secret, of user: User?, for request: LoginRequest, answering thread: SourceThread?,
+        completion: @escaping @Sendable (PasswordVerdict) -> Void
+    ) {
+        let client = request.client
         let known = user?.passwordHash
         let hash = known ?? nobodysHash
         let isTaken = pool.run(for: client.id, within: client.settings.checkTime) { () -> PasswordVerdict in
@@ -38,8 +42,10 @@ package final class LocalPasswordSource: PasswordSource {
     }
 
     /// Some microseconds, so at once and on the caller's thread.
-    package func match(_ proof: HashedProof, of user: User?, completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void)
-    {
+    package func match(
+        _ proof: HashedProof, of user: User?, for request: LoginRequest,
+        completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void
+    ) {
         guard let candidate = user?.kept?.candidate(for: proof.scheme) else {
             // As much work as for somebody of whom something is kept.
             _ = proof.fits(proof.scheme == .chap ? .text(nobodysHash) : .ntHash(Self.nobodysNTHash))

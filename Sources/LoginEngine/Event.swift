@@ -52,6 +52,12 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case schemaMigrated = 105
     /// A backup that holds the master key is about to be written.
     case backupBegun = 106
+    case directoryAdded = 110
+    case directoryChanged = 111
+    case directoryRemoved = 112
+    /// A server of a directory answers no more, or again.
+    case directoryDown = 113
+    case directoryUp = 114
 }
 
 /// Why a login was rejected. The text is stored and shown by `trace`, metrics and logs: never reuse one for something else.
@@ -91,6 +97,7 @@ package enum RejectReason: String, Sendable, CaseIterable {
     case passwordExpired = "password-must-be-changed"
     case newPasswordRefused = "new-password-refused"
     case sourceUnreachable = "password-source-unreachable"
+    case sourceAsksMore = "password-source-asks-more"
     case nameMalformed = "name-malformed"
     case changedMeanwhile = "changed-meanwhile"
     case replyUnfit = "reply-attribute-unfit"

@@ -62,6 +62,35 @@ package enum PasswordCandidate: Sendable, Equatable {
     case text(Secret)
     /// Of a password in UTF-16 (RFC 2759 §8.3); good for MS-CHAP alone.
     case ntHash(Secret)
+    /// Nobody here knows it: another server has judged the proof.
+    case vouched(Voucher)
+}
+
+/// What another server made of a proof that it found right: only it knows the password. Good for that one proof.
+package final class Voucher: Sendable, Equatable {
+    /// Of the proof (`HashedProof.identity`).
+    package let proof: [UInt8]
+    /// The value of MS-CHAP2-Success, with its identifier (RFC 2548 §2.3.3).
+    package let success: [UInt8]?
+    /// The keys that the gateway sends and receives with (RFC 2548 §2.4).
+    package let send: Secret?
+    package let receive: Secret?
+    /// Those of MS-CHAP's first version, both in one (RFC 2548 §2.4.1).
+    package let firstKeys: Secret?
+
+    package init(proof: [UInt8], success: [UInt8]?, send: Secret? = nil, receive: Secret? = nil, firstKeys: Secret? = nil) {
+        self.proof = proof
+        self.success = success
+        self.send = send
+        self.receive = receive
+        self.firstKeys = firstKeys
+    }
+
+    package static func == (left: Voucher, right: Voucher) -> Bool {
+        left === right
+            || left.proof == right.proof && left.success == right.success && left.send == right.send && left.receive == right.receive
+                && left.firstKeys == right.firstKeys
+    }
 }
 
 /// A candidate that fitted: what the accept proves the server by, and what keys are made of.
@@ -81,6 +110,8 @@ package final class HashedProof: Sendable, Equatable {
     package let scheme: ProofScheme
     /// Challenge and response: equal for the same proof, and telling no password.
     package let identity: [UInt8]
+    /// The attributes that another server can judge it by; nil where it cannot be passed on.
+    package let wire: [UInt8]?
     private let test: @Sendable (PasswordCandidate) -> Bool
     private let change: (@Sendable (PasswordCandidate) -> Secret?)?
 
@@ -88,11 +119,12 @@ package final class HashedProof: Sendable, Equatable {
     ///   - test: pure; takes as long for a candidate that does not fit as for any other.
     ///   - change: the new password that comes with a proof of the old one; nil where none comes.
     package init(
-        _ scheme: ProofScheme, identity: [UInt8], change: (@Sendable (PasswordCandidate) -> Secret?)? = nil,
+        _ scheme: ProofScheme, identity: [UInt8], wire: [UInt8]? = nil, change: (@Sendable (PasswordCandidate) -> Secret?)? = nil,
         test: @escaping @Sendable (PasswordCandidate) -> Bool
     ) {
         self.scheme = scheme
         self.identity = identity
+        self.wire = wire
         self.test = test
         self.change = change
     }

@@ -64,7 +64,8 @@ extension Login {
     func refusal(for reason: RejectReason) -> ProofRefusal {
         guard readsAs != .factor, !client.settings.concealFactor else { return .uniform }
         return switch reason {
-        case .passwordExpired: .passwordExpired
+        // No new password can be passed on to where it lives.
+        case .passwordExpired where facts.user?.directory == nil: .passwordExpired
         case .newPasswordRefused: .changeFailed
         case .changedMeanwhile where renewal != nil: .changeFailed
         case .userDisabled where client.settings.helpfulMessages: .accountDisabled

@@ -37,6 +37,8 @@ extension Login {
     package enum Action: Sendable, Equatable {
         case readCodes([String])
         case checkPassword(Secret)
+        /// What was typed is for the password source, which asked for it.
+        case answerSource(Secret, SourceThread)
         /// The codes that would be taken now, and the password that is kept, against a proof that shows none.
         case matchCodes(HashedProof)
         case matchPassword(HashedProof)

@@ -24,7 +24,9 @@ extension Login {
             steps.add("password-was-wrong", at: now, since: began)
             return reject(facts.user == nil ? .unknownUser : mustChangePassword ? .passwordExpired : .wrongPassword, now: now)
         }
+        if row.firstFactor == .asked { return answerSource(row, now: now) }
         renewal = row.renewal
+        if case .gave(let attributes) = row.source { given = attributes }
         if readsAs == .passwordAndFactor, row.firstFactor != .right {
             // The client asked for less when it gave this handle out.
             return reject(.changedMeanwhile, now: now)
@@ -216,6 +218,7 @@ extension Login {
                 return reject(.replyUnfit, now: now)
             }
         }
+        reply += ReplyPlan.besides(reply, given)
         phase = .settling(.accept)
         // It is no step of a login that is refused after all.
         let before = steps

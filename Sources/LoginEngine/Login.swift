@@ -46,6 +46,8 @@ package struct Login: Sendable {
     var graceEnd: Timestamp?
     /// The attributes that its accept carries, made once when it is decided.
     var reply: [UInt8] = []
+    /// Those of them that the password source gave.
+    var given: [UInt8] = []
 
     /// The handle whose next packet belongs to this login while a phone is asked.
     var confirmingHandle: HandleID?
@@ -268,7 +270,10 @@ extension Login {
     /// A tail that looks like a code, a recovery code or a keyword is none of the password, though this user has no such factor:
     /// so nobody is locked for typing `push`, and the way a field is read tells nothing. A directory's users may have passwords that
     /// nobody refused when they were set; there the whole field is tried, unless the factor is concealed.
-    private var readsByShape: Bool { client.settings.concealFactor || !rules.bindCountsElsewhere }
+    private var readsByShape: Bool { client.settings.concealFactor || !bindCountsElsewhere }
+
+    /// Whether a wrong password also counts against this user at a system that is not ours.
+    private var bindCountsElsewhere: Bool { rules.bindCountsElsewhere || facts.user?.directory != nil }
 
     private mutating func checkWhole(_ field: Secret, now: Moment) -> [Action] {
         if client.settings.asking == .append, !mayBind(CodeReading(.malformed, factor: nil)) {
@@ -279,7 +284,7 @@ extension Login {
 
     /// A directory counts every wrong password against its user: a stranger must hold a code before one is tried there.
     private func mayBind(_ reading: CodeReading) -> Bool {
-        guard rules.bindCountsElsewhere, !client.settings.bindBeforeCode else { return true }
+        guard bindCountsElsewhere, !client.settings.bindBeforeCode else { return true }
         switch reading.verdict {
         case .right, .keyword: return true
         case .beyondWindow, .wrong, .malformed: return false
@@ -346,7 +351,16 @@ extension Login {
             return decide(.none(.overloaded))
         case .unreachable(let source):
             steps.add("source \(source) unreachable", at: now, since: began)
-            return reject(.sourceUnreachable, now: now)
+            return unreachable(now: now)
+        case .asks(let question):
+            return passOn(question, owed: owed, now: now, random: &random, seal: seal)
+        case .rightGiving(let attributes):
+            given = attributes
+            return passwordChecked(.right, owed: owed, now: now, random: &random, seal: seal)
+        case .expired:
+            steps.add("password-expired", at: now, since: began)
+            if owed == .concealed { return challenge(firstFactor: .wrong, now: now, random: &random, seal: seal) }
+            return reject(wasLocked ? .passwordLocked : .passwordExpired, now: now)
         case .notKept where owed != .concealed:
             // No guess: whatever was typed, it could not be looked at.
             return reject(facts.user == nil ? .unknownUser : .passwordNotKept, now: now)
@@ -388,7 +402,7 @@ extension Login {
 
     private var passwordReason: RejectReason {
         guard let user = facts.user else { return .unknownUser }
-        return user.passwordHash == nil ? .noPassword : .wrongPassword
+        return user.passwordHash == nil && user.directory == nil ? .noPassword : .wrongPassword
     }
 
     var statusReason: RejectReason? {
@@ -402,7 +416,7 @@ extension Login {
 
     mutating func challenge(
         firstFactor: SuspendedLogin.FirstFactor, now: Moment, random: inout some RandomNumberGenerator, seal: some HandleSeal,
-        prompt: String? = nil
+        prompt: String? = nil, echo: Bool = true, source: SourceWord? = nil
     ) -> [Action] {
         let handle = HandleID(Bits128(random: &random))
         let settings = client.settings
@@ -414,9 +428,10 @@ extension Login {
             handle: handle, login: id, client: client.id, user: facts.user?.id, nameKey: nameKey, station: request.callingStation,
             firstFactor: firstFactor, issued: now.wall, expires: now.wall + Self.handleLife)
         row.renewal = renewal
+        row.source = source ?? (given.isEmpty ? nil : .gave(given))
         steps.add("asked", at: now, since: began)
         let asked = Challenge(
-            handle: seal.text(of: handle), prompt: text, echo: true, lifetime: Int(Self.handleLife.microseconds / 1_000_000))
+            handle: seal.text(of: handle), prompt: text, echo: echo, lifetime: Int(Self.handleLife.microseconds / 1_000_000))
         if phase == .waiting { (confirming, confirmingHandle) = (asked, handle) } else { phase = .suspending(asked) }
         return [.suspend(row, event(.loginChallenged, reason: nil, now: now))]
     }

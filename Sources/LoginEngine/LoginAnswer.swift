@@ -34,6 +34,8 @@ package enum NoAnswer: String, Sendable, Error, CaseIterable {
     case overloaded
     /// The database cannot be read or written.
     case databaseUnavailable = "database-unavailable"
+    /// The directory that knows the password did not answer: a reject would look like a wrong password.
+    case sourceUnreachable = "password-source-unreachable"
     /// The gateway reused the identifier for another request, or went away.
     case abandoned
 }

@@ -51,11 +51,13 @@ extension Logins {
                     answer(.none(.overloaded), to: open)
                     continue
                 }
-                let (user, client) = open.withLock { ($0.login.facts.user, $0.login.client) }
-                passwords.check(password, of: user, at: client) { [self] verdict in
-                    advance(open, .passwordChecked(verdict), at: now())
-                    closeUnlessWaiting(open)
+                check(password, answering: nil, of: open)
+            case .answerSource(let text, let thread):
+                guard keepOpen(open) else {
+                    answer(.none(.overloaded), to: open)
+                    continue
                 }
+                check(text, answering: thread, of: open)
             case .matchCodes(let proof):
                 let facts = open.withLock { $0.login.facts }
                 let (reading, candidate) = match(proof, facts: facts, at: moment)
@@ -65,8 +67,8 @@ extension Logins {
                     answer(.none(.overloaded), to: open)
                     continue
                 }
-                let user = open.withLock { $0.login.facts.user }
-                passwords.match(proof, of: user) { [self] verdict, candidate in
+                let (user, request) = open.withLock { ($0.login.facts.user, $0.login.request) }
+                passwords.match(proof, of: user, for: request) { [self] verdict, candidate in
                     advance(open, .passwordMatched(verdict, candidate), at: now())
                     closeUnlessWaiting(open)
                 }
@@ -125,6 +127,14 @@ extension Logins {
             case .answer(let reply):
                 answer(reply, to: open)
             }
+        }
+    }
+
+    private func check(_ password: Secret, answering thread: SourceThread?, of open: OpenLogin) {
+        let (user, request) = open.withLock { ($0.login.facts.user, $0.login.request) }
+        passwords.check(password, of: user, for: request, answering: thread) { [self] verdict in
+            advance(open, .passwordChecked(verdict), at: now())
+            closeUnlessWaiting(open)
         }
     }
 

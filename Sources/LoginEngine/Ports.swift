@@ -64,17 +64,21 @@ package struct SuspendedLogin: Sendable, Equatable {
     package var decision: RecordedDecision?
     /// A new password that came with the first factor: its accept writes it.
     package var renewal: PasswordRenewal?
+    /// What the password source said besides, to be gone on with.
+    package var source: SourceWord?
 
     package enum FirstFactor: UInt8, Sendable {
         case right = 1
         case wrong = 2
         /// Nothing was asked: factor-only.
         case none = 3
+        /// The password source asks something itself; what comes next is for it.
+        case asked = 4
     }
 
     package init(
         handle: HandleID, login: LoginID, client: Int64, user: Int64?, nameKey: String, station: String?, firstFactor: FirstFactor,
-        issued: Timestamp, expires: Timestamp, decision: RecordedDecision? = nil
+        issued: Timestamp, expires: Timestamp, decision: RecordedDecision? = nil, source: SourceWord? = nil
     ) {
         self.handle = handle
         self.login = login
@@ -86,6 +90,7 @@ package struct SuspendedLogin: Sendable, Equatable {
         self.issued = issued
         self.expires = expires
         self.decision = decision
+        self.source = source
     }
 }
 
@@ -261,6 +266,45 @@ package enum PasswordVerdict: Sendable, Equatable {
     case overloaded
     /// A proof that shows no password, and nothing is kept that it could be compared with.
     case notKept
+    /// Right, and the accept is to carry these attributes, as they stand in a packet.
+    case rightGiving([UInt8])
+    /// Right, and it has to be changed where it lives.
+    case expired
+    /// Neither yet: the source asks something itself.
+    case asks(SourceQuestion)
+}
+
+/// What a source asks the user, a code of its own as a rule.
+package struct SourceQuestion: Sendable, Equatable {
+    /// Written by somebody else: shown, never read.
+    package var prompt: String
+    /// Whether what the user types may be shown.
+    package var echo: Bool
+    package var thread: SourceThread
+
+    package init(prompt: String, echo: Bool, thread: SourceThread) {
+        self.prompt = prompt
+        self.echo = echo
+        self.thread = thread
+    }
+}
+
+/// Where an answer to a source's question goes, and by what the source knows it again.
+package struct SourceThread: Sendable, Equatable {
+    package var server: String
+    package var state: [UInt8]
+
+    package init(server: String, state: [UInt8]) {
+        self.server = server
+        self.state = state
+    }
+}
+
+/// What a source said between two packets of one login.
+package enum SourceWord: Sendable, Equatable {
+    case asked(SourceThread)
+    /// Attributes for the accept, as they stand in a packet.
+    case gave([UInt8])
 }
 
 package enum NewPasswordVerdict: Sendable, Equatable {
@@ -303,19 +347,27 @@ package protocol PasswordSource: Sendable {
     /// Checks on the source's own bounded pool; never blocks the caller. A nil user costs the same as a wrong password.
     /// `completion` runs once, on any thread.
     ///
-    /// `client` is where the user logs in: the pool's time is shared fairly between clients, and a check that would begin later than
+    /// `request` says where the user logs in: the source's time is shared fairly between clients, and a check that would begin later than
     /// the client waits (`checkTime`) helps nobody, so that it may be `.overloaded` without a look.
-    func check(_ password: Secret, of user: User?, at client: Client, completion: @escaping @Sendable (PasswordVerdict) -> Void)
+    ///
+    /// - Parameter thread: the source's own question that this answers; nil for a password.
+    func check(
+        _ password: Secret, of user: User?, for request: LoginRequest, answering thread: SourceThread?,
+        completion: @escaping @Sendable (PasswordVerdict) -> Void)
 
     /// Judges a proof that shows no password, with the candidate that fits. A nil user costs the same as a wrong proof.
     /// `completion` runs once, on any thread.
-    func match(_ proof: HashedProof, of user: User?, completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void)
+    func match(
+        _ proof: HashedProof, of user: User?, for request: LoginRequest,
+        completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void)
 }
 
 extension PasswordSource {
-    /// A source that must be shown the password, as a directory must.
-    package func match(_ proof: HashedProof, of user: User?, completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void)
-    {
+    /// A source that must be shown the password.
+    package func match(
+        _ proof: HashedProof, of user: User?, for request: LoginRequest,
+        completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void
+    ) {
         completion(.notKept, nil)
     }
 }

@@ -20,6 +20,9 @@ package enum Prompt {
     /// While a phone is asked (`WaitingShape.confirm`).
     package static let confirm = "Approve on your phone, then press OK, or enter a code:"
 
+    /// Where a directory asks something and does not say what.
+    package static let foreign = "Enter your answer:"
+
     /// For every reason that a factor-only client could tell names apart by.
     package static let wrongNameOrCode = "The user name or code is wrong, or too many were tried. Wait for the next code."
 

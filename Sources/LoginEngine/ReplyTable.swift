@@ -228,6 +228,36 @@ package final class ReplyPlan: Sendable {
         return bytes
     }
 
+    /// What somebody else gave, but for attributes that are said here already, and no more than there is room for.
+    static func besides(_ own: [UInt8], _ given: [UInt8]) -> [UInt8] {
+        if given.isEmpty { return [] }
+        let taken = Set(attributes(of: own).map(identity))
+        var result: [UInt8] = []
+        for attribute in attributes(of: given) where !taken.contains(identity(attribute)) {
+            if own.count + result.count + attribute.count > mostBytes { break }
+            result += attribute
+        }
+        return result
+    }
+
+    private static func attributes(of bytes: [UInt8]) -> [ArraySlice<UInt8>] {
+        var attributes: [ArraySlice<UInt8>] = []
+        var rest = bytes[...]
+        while rest.count >= 2 {
+            let length = Int(rest[rest.startIndex + 1])
+            guard length >= 2, length <= rest.count else { break }
+            attributes.append(rest.prefix(length))
+            rest = rest.dropFirst(length)
+        }
+        return attributes
+    }
+
+    /// The type; of one in a vendor's name (RFC 2865 §5.26) vendor and type.
+    private static func identity(_ attribute: ArraySlice<UInt8>) -> [UInt8] {
+        let type = attribute[attribute.startIndex]
+        return type == 26 ? [type] + attribute.dropFirst(2).prefix(5) : [type]
+    }
+
     struct Unmade: Error {
         var name: String
         var problem: Problem

@@ -21,6 +21,8 @@ package struct User: Sendable, Equatable {
     package var mustChangePassword = false
     /// Rises whenever the password is set, or has to be changed.
     package var passwordRevision: Int64 = 0
+    /// The row of the directory where the password lives; nil: here.
+    package var directory: Int64?
 
     package init(id: Int64, name: String, status: UserStatus, passwordHash: Secret?) {
         self.id = id

@@ -46,6 +46,7 @@ package enum DropReason: UInt8, Sendable, CaseIterable {
     // No answer could be given
     case overloaded
     case databaseUnavailable
+    case sourceUnreachable
     case abandoned
     case replyTooLong
     case sendFailed
@@ -62,6 +63,7 @@ package enum DropReason: UInt8, Sendable, CaseIterable {
         switch cause {
         case .overloaded: self = .overloaded
         case .databaseUnavailable: self = .databaseUnavailable
+        case .sourceUnreachable: self = .sourceUnreachable
         case .abandoned: self = .abandoned
         }
     }
@@ -105,6 +107,7 @@ package enum DropReason: UInt8, Sendable, CaseIterable {
         case .noSession: "no_session"
         case .overloaded: "overloaded"
         case .databaseUnavailable: "database_unavailable"
+        case .sourceUnreachable: "source_unreachable"
         case .abandoned: "abandoned"
         case .replyTooLong: "reply_too_long"
         case .sendFailed: "send_failed"
@@ -167,6 +170,10 @@ extension DropReason {
             return "overloaded: requests are dropped, because their answers would come too late; see the queues in /metrics"
         case .databaseUnavailable:
             return "the database cannot be read or written: no answer is given; see /readyz"
+        case .sourceUnreachable:
+            return
+                "the directory that knows the password did not answer: no answer is given, since a reject would look like a wrong password;"
+                + " see sallyport directory list"
         case .replyTooLong:
             return "the answer does not fit into 4096 bytes beside the request's Proxy-State; shorten what the proxies add"
         case .sendFailed:

@@ -8,12 +8,38 @@ extension HashedPassword {
     /// As the engine sees it: something that candidates can be tried against.
     func proof(in charset: Charset = .utf8) -> HashedProof {
         guard case .change(let change) = self else {
-            return HashedProof(scheme, identity: identity) { fits($0) || (charset != .utf8 && fitsInLatin1($0)) }
+            return HashedProof(scheme, identity: identity, wire: wire) { fits($0) || (charset != .utf8 && fitsInLatin1($0)) }
         }
         @Sendable func new(_ old: PasswordCandidate) -> Secret? {
             old.ntHash.flatMap { change.newPassword(old: $0) }.map { Secret($0.password) }
         }
         return HashedProof(scheme, identity: identity, change: { new($0) }) { new($0) != nil }
+    }
+
+    /// As another server may judge it. A change of password is not passed on: it would be made before the second factor is known.
+    private var wire: [UInt8]? {
+        switch self {
+        case .chap(let chap):
+            Self.attribute(.chapPassword, chap.bytes) + Self.attribute(.chapChallenge, chap.challenge)
+        case .msCHAP(let response):
+            Self.attribute(MicrosoftAttribute.chapChallenge, response.challenge)
+                + Self.attribute(MicrosoftAttribute.chapResponse, response.bytes)
+        case .msCHAPv2(let response):
+            Self.attribute(MicrosoftAttribute.chapChallenge, response.challenge.bytes)
+                + Self.attribute(MicrosoftAttribute.chap2Response, response.bytes)
+        case .change: nil
+        }
+    }
+
+    private static func attribute(_ type: AttributeType, _ value: [UInt8]) -> [UInt8] {
+        [type.rawValue, UInt8(truncatingIfNeeded: value.count + 2)] + value
+    }
+
+    /// RFC 2865 §5.26.
+    private static func attribute(_ type: UInt8, _ value: [UInt8]) -> [UInt8] {
+        let vendor = MicrosoftAttribute.vendor
+        let inner = [type, UInt8(truncatingIfNeeded: value.count + 2)] + value
+        return attribute(.vendorSpecific, (0..<4).map { UInt8(truncatingIfNeeded: vendor >> (24 - 8 * $0)) } + inner)
     }
 
     private var scheme: ProofScheme {
@@ -51,6 +77,7 @@ extension HashedPassword {
 
     func fits(_ candidate: PasswordCandidate) -> Bool {
         switch (self, candidate) {
+        case (_, .vouched(let voucher)): voucher.proof == identity
         case (.chap(let chap), .text(let text)): text.reveal { chap.matches(password: $0) }
         case (.chap, .ntHash): false
         // What it proves is the new password, once that is set.
@@ -66,6 +93,7 @@ extension PasswordCandidate {
         switch self {
         case .text(let text): text.reveal { NTHash(password: $0) }
         case .ntHash(let hash): hash.reveal { NTHash($0) }
+        case .vouched: nil
         }
     }
 }
@@ -74,7 +102,9 @@ extension PacketWriter {
     /// What proves the server and keys the tunnel (RFC 2548 §2.3.3, §2.4). Only where this very request proves what was proven: others
     /// may hear the same decision.
     mutating func addProof(_ proven: ProvenPassword, of request: Packet, secret: SharedSecret) {
-        guard let hashed = try? request.hashedPassword(), hashed.fits(proven.candidate), let hash = proven.candidate.ntHash else { return }
+        guard let hashed = try? request.hashedPassword(), hashed.fits(proven.candidate) else { return }
+        if case .vouched(let voucher) = proven.candidate { return addVoucher(voucher, of: request, hashed, secret: secret) }
+        guard let hash = proven.candidate.ntHash else { return }
         switch hashed {
         case .chap:
             break
@@ -93,17 +123,45 @@ extension PacketWriter {
             guard !proven.isCode else { return }
             addEncryption()
             let keys = MPPEKeys(response, hash)
-            // No two salts of a reply are the same (RFC 2548 §2.4.2), and the same request gets the same ones.
-            let salt = UInt16(truncatingIfNeeded: secret.hmacKey.code(for: request.authenticator.bytes + response.bytes).low) & ~1
-            for (type, key, salt) in [
-                (MicrosoftAttribute.mppeSendKey, keys.send, salt), (MicrosoftAttribute.mppeReceiveKey, keys.receive, salt | 1),
-            ] {
-                // RFC 9765 §5.1.4: inside RADIUS/1.1 the key alone, without salt and length.
-                let value =
-                    request.version == .historic
-                    ? SaltedKey.hide(key, salt: salt, authenticator: request.authenticator, secret: secret) : key
-                addVendor(MicrosoftAttribute.vendor, type: type, value)
+            add(send: keys.send, receive: keys.receive, of: request, response, secret: secret)
+        }
+    }
+
+    private mutating func add(
+        send: [UInt8], receive: [UInt8], of request: Packet, _ response: MSCHAPv2Response, secret: SharedSecret
+    ) {
+        // No two salts of a reply are the same (RFC 2548 §2.4.2), and the same request gets the same ones.
+        let salt = UInt16(truncatingIfNeeded: secret.hmacKey.code(for: request.authenticator.bytes + response.bytes).low) & ~1
+        for (type, key, salt) in [
+            (MicrosoftAttribute.mppeSendKey, send, salt), (MicrosoftAttribute.mppeReceiveKey, receive, salt | 1),
+        ] {
+            // RFC 9765 §5.1.4: inside RADIUS/1.1 the key alone, without salt and length.
+            let value =
+                request.version == .historic
+                ? SaltedKey.hide(key, salt: salt, authenticator: request.authenticator, secret: secret) : key
+            addVendor(MicrosoftAttribute.vendor, type: type, value)
+        }
+    }
+
+    /// What another server gave, hidden anew for this gateway.
+    private mutating func addVoucher(_ voucher: Voucher, of request: Packet, _ hashed: HashedPassword, secret: SharedSecret) {
+        switch hashed {
+        case .chap, .change:
+            break
+        case .msCHAP:
+            guard let firstKeys = voucher.firstKeys else { return }
+            let hidden = firstKeys.reveal { keys in
+                request.version == .historic
+                    ? try? HiddenPassword.hide(keys, authenticator: request.authenticator, secret: secret) : keys
             }
+            guard let hidden else { return }
+            addEncryption()
+            addVendor(MicrosoftAttribute.vendor, type: MicrosoftAttribute.chapMPPEKeys, hidden)
+        case .msCHAPv2(let response):
+            if let success = voucher.success { addVendor(MicrosoftAttribute.vendor, type: MicrosoftAttribute.chap2Success, success) }
+            guard let send = voucher.send, let receive = voucher.receive else { return }
+            addEncryption()
+            add(send: send.reveal { $0 }, receive: receive.reveal { $0 }, of: request, response, secret: secret)
         }
     }
 

@@ -111,6 +111,7 @@ extension Records: LoginRecords {
             })
         if try first.flag(21) { fact.user?.mustChangePassword = true }
         fact.user?.passwordRevision = try first.integer(22)
+        if !first.isNull(23) { fact.user?.directory = try first.integer(23) }
         if !first.isNull(19) || !first.isNull(20) {
             let ntHash = try first.blobIfAny(19)
             let text = try first.blobIfAny(20)
@@ -230,6 +231,7 @@ extension Records: LoginRecords {
                 .text(login.nameKey), .text(login.station), .integer(Int64(login.firstFactor.rawValue)),
                 .integer(login.issued.microseconds), .integer(login.expires.microseconds),
                 .blob(login.renewal.flatMap { renewal in login.user.map { renewal.sealed(login.handle, ofUser: $0, sealing) } }),
+                .blob(login.source?.stored),
             ])
         writer.submit(
             GroupCommit.Submission(Unit(guarded: [Unit.Guard(statement)]), trail: .event(event)) { outcome in

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many changes of clients, groups and policies that become true together, with their events, or not at all.
+// Many changes of directories, clients, groups and policies that become true together, with their events, or not at all.
 
 package import LoginEngine
 
@@ -7,6 +7,9 @@ package import LoginEngine
 package struct Rollout: Sendable {
     /// The revision of everything that the plan was made by.
     package var revision: Int64
+    package var newDirectories: [(settings: DirectorySettings, event: Event)] = []
+    package var changedDirectories: [(id: Int64, settings: DirectorySettings, event: Event)] = []
+    package var removedDirectories: [(id: Int64, event: Event)] = []
     package var newClients: [(settings: ClientSettings, event: Event)] = []
     package var changedClients: [(id: Int64, settings: ClientSettings, event: Event)] = []
     package var removedClients: [(id: Int64, event: Event)] = []
@@ -57,22 +60,28 @@ extension Records {
         guards += rollout.newClients.map { Unit.Guard(Statement(.insertClient, Self.values(of: $0.settings))) }
         let groupsFrom = guards.count
         guards += rollout.newGroups.map { Unit.Guard(Statement(.insertUserGroup, [.text($0.name)])) }
+        let directoriesFrom = guards.count
+        guards += rollout.newDirectories.map { Unit.Guard(Statement(.insertDirectory, Self.values(of: $0.settings, secret: []))) }
+        guards += rollout.removedDirectories.map { Unit.Guard(Statement(.userOfDirectory, [.integer($0.id)]), rows: 0) }
         let sealing = self.sealing
         let unit = Unit(guarded: guards) { rows in
             let numbers = NewRows(rows, rollout, clientsFrom: clientsFrom, groupsFrom: groupsFrom)
             return rollout.statements(numbers, sealing: sealing, at: at)
+                + rollout.directoryStatements(rows, from: directoriesFrom, sealing: sealing)
         }
         let changed = StoreError(.notAllowed, "somebody else changed something at this moment", remedy: "Try again.")
         let refusals =
             [changed] + rollout.newClients.map { Self.clientTaken($0.settings.name) } + rollout.newGroups.map { Self.groupTaken($0.name) }
+            + rollout.newDirectories.map { Self.directoryTaken($0.settings.name) } + rollout.removedDirectories.map { _ in changed }
         try await change(unit, refusals: refusals) { rows in
             let numbers = NewRows(rows, rollout, clientsFrom: clientsFrom, groupsFrom: groupsFrom)
-            var events: [Event] = []
+            var events = rollout.newDirectories.map(\.event) + rollout.changedDirectories.map(\.event)
             for (index, new) in rollout.newClients.enumerated() {
                 events.append(new.event.about(client: numbers.clients[-Int64(index) - 1]))
             }
             events += rollout.changedClients.map(\.event) + rollout.removedClients.map(\.event)
             return events + rollout.newGroups.map(\.event) + rollout.events + rollout.removedGroups.map(\.event)
+                + rollout.removedDirectories.map(\.event)
         }
     }
 }
@@ -131,6 +140,19 @@ extension Rollout {
                 for: policies.policies.map(numbers.policy), names: numbers.names(policies.names), at: at)
         }
         return statements + [Statement(.raiseRevision)]
+    }
+
+    fileprivate func directoryStatements(_ rows: [Rows], from: Int, sealing: Sealing) -> [Statement] {
+        var statements = removedDirectories.map { Statement(.deleteDirectory, [.integer($0.id)]) }
+        for (id, settings, _) in changedDirectories {
+            let secret = sealing.seal(settings.secret, at: .directorySecret(id))
+            statements.append(Statement(.updateDirectory, Records.values(of: settings, secret: secret) + [.integer(id)]))
+        }
+        for (index, new) in newDirectories.enumerated() {
+            guard let id = try? rows[from + index].first?.integer(0) else { continue }
+            statements.append(Records.setSecret(new.settings.secret, ofDirectory: id, sealing))
+        }
+        return statements
     }
 
     private func statement(_ membership: Membership, _ numbers: NewRows) -> Statement {

@@ -28,8 +28,9 @@ struct Sallyport: AsyncParsableCommand {
             """,
         version: release,
         subcommands: [
-            ServeCommand.self, UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, PolicyCommand.self,
-            SessionCommand.self, TraceCommand.self, AuditCommand.self, KeyCommand.self, PasswordCommand.self, ApplyCommand.self,
+            ServeCommand.self, UserCommand.self, GroupCommand.self, ClientCommand.self, DirectoryCommand.self, FactorCommand.self,
+            PolicyCommand.self, SessionCommand.self, TraceCommand.self, AuditCommand.self, KeyCommand.self, PasswordCommand.self,
+            ApplyCommand.self,
             ExportCommand.self, BackupCommand.self, RestoreCommand.self, LoginCommand.self, DoctorCommand.self, BenchCommand.self,
         ])
 

@@ -137,7 +137,7 @@ import Testing
     @Test(arguments: [
         ("name,mail\na,b\n", "line 1: No column `mail`. Did you mean `email`?"),
         ("email\na@b.c\n", "line 1: The column `name` is missing. Begin with a line such as name,email,groups."),
-        ("", "line 1: The file is empty. Begin with a line of columns: name,email,phone,groups,aliases,password."),
+        ("", "line 1: The file is empty. Begin with a line of columns: name,email,phone,groups,aliases,password,directory."),
         ("name\nbob\nBOB\n", "line 3: `BOB` stands on line 2 already. Keep one of the two."),
         ("name,email\nbob,\"bob\n\n", "line 2: A quote is opened and never closed. Close it, or double it where it is meant."),
         (

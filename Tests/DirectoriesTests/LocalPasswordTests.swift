@@ -70,7 +70,10 @@ import Testing
 
     private func check(_ source: LocalPasswordSource, _ password: String, _ user: User?) async -> PasswordVerdict {
         await withCheckedContinuation { continuation in
-            source.check(Secret(utf8: password), of: user, at: gateway) { continuation.resume(returning: $0) }
+            let request = LoginRequest(
+                door: .radius, client: gateway, name: user?.name ?? "nobody", proof: .plaintext(Secret(utf8: password)),
+                source: NetworkAddress(v4: 1), fingerprint: Fingerprint(Bits128(high: 0, low: 1)))
+            source.check(Secret(utf8: password), of: user, for: request, answering: nil) { continuation.resume(returning: $0) }
         }
     }
 

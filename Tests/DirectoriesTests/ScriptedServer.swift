@@ -24,14 +24,18 @@ final class ScriptedServer: Sendable {
     /// What the thread and the test share; the thread must not keep the server alive.
     private final class Seen: Sendable {
         let requests = Mutex<[Packet]>([])
+        /// In network order.
+        let lastPort = Mutex<UInt16?>(nil)
         let isStopped = Atomic<Bool>(false)
         let ended = DispatchSemaphore(value: 0)
     }
 
     var requests: [Packet] { seen.requests.withLock { $0 } }
 
-    /// - Parameter deafTo: how many requests it lets pass first.
-    init(_ secret: String, deafTo: Int = 0, answer: @escaping @Sendable (Packet) -> [Datagram]) throws {
+    /// - Parameters:
+    ///   - port: 0 for one of the kernel's choice.
+    ///   - deafTo: how many requests it lets pass first.
+    init(_ secret: String, port: UInt16 = 0, deafTo: Int = 0, answer: @escaping @Sendable (Packet) -> [Datagram]) throws {
         let secret = try #require(SharedSecret(secret))
         let forger = try #require(SharedSecret("forger"))
         let opened = socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0)
@@ -39,6 +43,7 @@ final class ScriptedServer: Sendable {
         var name = sockaddr_in()
         name.sin_family = sa_family_t(AF_INET)
         name.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        name.sin_port = port.bigEndian
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         withUnsafeMutablePointer(to: &name) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -61,6 +66,7 @@ final class ScriptedServer: Sendable {
                     pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { recvfrom(opened, &buffer, buffer.count, 0, $0, &size) }
                 }
                 guard count > 0, let request = try? Packet(decoding: Array(buffer[..<count])) else { continue }
+                seen.lastPort.withLock { $0 = peer.sin_port }
                 let position = seen.requests.withLock { requests in
                     requests.append(request)
                     return requests.count
@@ -75,6 +81,20 @@ final class ScriptedServer: Sendable {
             }
         }
         thread.start()
+    }
+
+    /// From this server's own port to whoever sent the last request to `other`.
+    func send(_ bytes: [UInt8], toClientOf other: ScriptedServer) {
+        guard let port = other.seen.lastPort.withLock({ $0 }) else { return }
+        var name = sockaddr_in()
+        name.sin_family = sa_family_t(AF_INET)
+        name.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        name.sin_port = port
+        withUnsafePointer(to: &name) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                _ = sendto(descriptor, bytes, bytes.count, 0, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
     }
 
     deinit {

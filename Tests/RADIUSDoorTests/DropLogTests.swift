@@ -56,7 +56,8 @@ import Testing
                 "pinned_without_message_authenticator", "proxy_state_without_message_authenticator",
                 "eap_without_message_authenticator", "status_without_message_authenticator", "unsigned_replacement",
                 "wrong_request_authenticator", "no_proof", "no_session", "overloaded",
-                "database_unavailable", "abandoned", "reply_too_long", "send_failed", "wrong_secret_in_tls", "not_for_this_server",
+                "database_unavailable", "source_unreachable", "abandoned", "reply_too_long", "send_failed", "wrong_secret_in_tls",
+                "not_for_this_server",
                 "connection_closed",
             ])
     }

@@ -220,6 +220,8 @@ import Testing
             "ALTER TABLE erasure DROP COLUMN seal", "DROP TABLE session", "ALTER TABLE client DROP COLUMN disconnect_port",
             "ALTER TABLE client DROP COLUMN charset",
             "ALTER TABLE client DROP COLUMN psk_identity", "ALTER TABLE client DROP COLUMN psk",
+            "DROP TABLE directory", "DROP INDEX user_by_directory", "ALTER TABLE \"user\" DROP COLUMN directory",
+            "ALTER TABLE login_handle DROP COLUMN source_word",
             "DELETE FROM schema_version WHERE number >= \(Erasure.sealedSince)",
         ] {
             try fixture.tamper(undone)

@@ -77,8 +77,13 @@ package struct FailingPorts: LoginRecords, PasswordSource, HandleSeal {
 
     package var countsElsewhere: Bool { passwords.countsElsewhere }
 
-    package func check(_ password: Secret, of user: User?, at client: Client, completion: @escaping @Sendable (PasswordVerdict) -> Void) {
-        guard failures.isNext("check") else { return passwords.check(password, of: user, at: client, completion: completion) }
+    package func check(
+        _ password: Secret, of user: User?, for request: LoginRequest, answering thread: SourceThread?,
+        completion: @escaping @Sendable (PasswordVerdict) -> Void
+    ) {
+        guard failures.isNext("check") else {
+            return passwords.check(password, of: user, for: request, answering: thread, completion: completion)
+        }
         switch failures.manner {
         case .fails: completion(.unreachable("planted"))
         case .isSilent: break
@@ -86,9 +91,11 @@ package struct FailingPorts: LoginRecords, PasswordSource, HandleSeal {
         }
     }
 
-    package func match(_ proof: HashedProof, of user: User?, completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void)
-    {
-        guard failures.isNext("match") else { return passwords.match(proof, of: user, completion: completion) }
+    package func match(
+        _ proof: HashedProof, of user: User?, for request: LoginRequest,
+        completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void
+    ) {
+        guard failures.isNext("match") else { return passwords.match(proof, of: user, for: request, completion: completion) }
         switch failures.manner {
         case .fails: completion(.unreachable("planted"), nil)
         case .isSilent: break

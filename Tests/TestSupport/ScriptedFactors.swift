@@ -33,7 +33,10 @@ package final class ScriptedPasswords: PasswordSource {
         for go in waiting { go() }
     }
 
-    package func check(_ password: Secret, of user: User?, at client: Client, completion: @escaping @Sendable (PasswordVerdict) -> Void) {
+    package func check(
+        _ password: Secret, of user: User?, for request: LoginRequest, answering thread: SourceThread?,
+        completion: @escaping @Sendable (PasswordVerdict) -> Void
+    ) {
         let isRight = user.map { passwords[$0.id].map { Secret(utf8: $0) } == password } ?? false
         let isHeldBack = state.withLock { state in
             state.checks.append(user?.name ?? "nobody")
@@ -44,8 +47,10 @@ package final class ScriptedPasswords: PasswordSource {
     }
 
     /// Of everybody in the table the password itself is kept.
-    package func match(_ proof: HashedProof, of user: User?, completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void)
-    {
+    package func match(
+        _ proof: HashedProof, of user: User?, for request: LoginRequest,
+        completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void
+    ) {
         state.withLock { $0.checks.append(user?.name ?? "nobody") }
         guard let user else { return completion(.wrong, nil) }
         guard let password = passwords[user.id] else { return completion(.notKept, nil) }

@@ -147,7 +147,7 @@ import Testing
         ("version: 2", "a.yaml:1:10: This program reads `version: 1` alone."),
         ("clients: {}", "The file does not say which format it is."),
         ("version: 1\nclient: {}", "a.yaml:2:1: The file has no key `client`. Did you mean `clients`?"),
-        ("version: 1\ndirectories: {}", "a.yaml:2:1: The file: `directories` is not in this version yet."),
+        ("version: 1\nchannels: {}", "a.yaml:2:1: The file: `channels` is not in this version yet."),
         ("version: 1\nclients: [a]", "a.yaml:2:10: clients must hold keys, not a list."),
         ("version: 1\nclients:\n  a: { adress: 1.2.3.4 }", "a.yaml:3:8: Client a has no key `adress`. Did you mean `address`?"),
         ("version: 1\nclients:\n  a: { rejoin: yes }", "a.yaml:3:16: rejoin must be on or off, not `yes`."),

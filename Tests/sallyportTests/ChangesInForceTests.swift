@@ -54,6 +54,18 @@ import Testing
         #expect(table.taken() == [.rules, .clients])
     }
 
+    @Test func directoriesWaitForNobody() throws {
+        let table = Table()
+        let changes = ChangesInForce { try table.reload($0) }
+        table.breaks([.rules])
+        #expect(throws: Refusal.self) { try changes.take(.clients) }
+        #expect(throws: Refusal.self) { try changes.take(.directories) }
+        #expect(table.taken() == [.directories])
+        table.breaks([.directories])
+        #expect(changes.tryAgain() == nil)
+        #expect(table.taken() == [.rules, .clients])
+    }
+
     @Test func clientsWaitForRulesThatAreDamaged() throws {
         let table = Table()
         let changes = ChangesInForce { try table.reload($0) }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Brings clients, groups and policies to what a file says: a plan first, then all of it in one transaction.
+// Brings directories, clients, groups and policies to what a file says: a plan first, then all of it in one transaction.
 
 internal import LoginEngine
 internal import Store
@@ -20,6 +20,7 @@ extension ApplyBlueprint {
             }
             guard isWritten else { continue }
             if rollout.policies != nil { try await operations.ports.changed(.policies) }
+            if plan.changesDirectories { try await operations.ports.changed(.directories) }
             if plan.changesClients { try await operations.ports.changed(.clients) }
             if plan.changesReplies { try await operations.ports.changed(.replies) }
             return answer
@@ -40,6 +41,11 @@ struct BlueprintPlan {
     var rows = PolicyRows(clients: [], groups: [])
     /// Of groups; those of clients and policies change with these.
     var changesReplies: Bool { !(rollout.groupReplies.isEmpty && rollout.newGroups.isEmpty && rollout.removedGroups.isEmpty) }
+    var changesDirectories: Bool {
+        !(rollout.newDirectories.isEmpty && rollout.changedDirectories.isEmpty && rollout.removedDirectories.isEmpty)
+    }
+    /// As they will be.
+    var directories: [LoginEngine.Directory] = []
     var changesClients: Bool { !(rollout.newClients.isEmpty && rollout.changedClients.isEmpty && rollout.removedClients.isEmpty) }
 
     init(_ request: ApplyBlueprint, _ operations: Operations, _ actor: Actor, revision: Int64) {
@@ -52,6 +58,7 @@ struct BlueprintPlan {
 
     mutating func make() throws {
         let set = try operations.records.policySet()
+        try planDirectories()
         try planClients(hasPolicies: try willHavePolicies(set))
         try planGroups()
         try planPolicies(set)
@@ -107,7 +114,9 @@ extension BlueprintPlan {
         }
         let missing = old.filter { client in !wanted.contains { $0.name == client.name } }
         if !request.prunes { final += missing }
-        for (entry, _, settings) in changed { try located(entry.place) { try operations.check(settings, against: final) } }
+        for (entry, _, settings) in changed {
+            try located(entry.place) { try operations.check(settings, against: final, directories: directories) }
+        }
 
         for (entry, known, settings) in changed {
             guard let known else {
@@ -171,8 +180,13 @@ extension BlueprintPlan {
     /// - Parameter old: nil: everything that is not the default.
     private static func fields(of new: ClientSettings, since old: ClientSettings?) -> [ApplyBlueprint.Field] {
         let before = old ?? ClientSettings(name: new.name, addresses: [], secret: Secret([]))
+        return Self.fields(new.changes(since: before), isNew: old == nil)
+    }
+
+    /// `timeout: 3s → 5s`, as a field with what it was and what it is to be.
+    static func fields(_ changes: [String], isNew: Bool) -> [ApplyBlueprint.Field] {
         var fields: [ApplyBlueprint.Field] = []
-        for change in new.changes(since: before) {
+        for change in changes {
             guard let colon = change.firstRange(of: ": "), let arrow = change.firstRange(of: " → ") else {
                 fields.append(ApplyBlueprint.Field(name: Self.secrets.first { change.hasPrefix($0 + " ") } ?? change))
                 continue
@@ -180,7 +194,7 @@ extension BlueprintPlan {
             let value = String(change[colon.upperBound..<arrow.lowerBound])
             fields.append(
                 ApplyBlueprint.Field(
-                    name: String(change[..<colon.lowerBound]), before: old == nil || value.isEmpty ? nil : value,
+                    name: String(change[..<colon.lowerBound]), before: isNew || value.isEmpty ? nil : value,
                     after: String(change[arrow.upperBound...])))
         }
         return fields

@@ -1,16 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an apply file says: how clients, groups and policies are to be.
+// What an apply file says: how directories, clients, groups and policies are to be.
 
 package import LoginEngine
 
 /// A section that is nil was not in the file and stays untouched. Each entry says all of its object: what it leaves out is the default.
 package struct Blueprint: Codable, Sendable, Equatable {
+    package var directories: [Directory]?
     package var clients: [Client]?
     package var groups: [Group]?
     /// In their order.
     package var policies: [Policy]?
 
     package init() {}
+
+    package struct Directory: Codable, Sendable, Equatable {
+        package var name: String
+        package var place: String
+        /// `secret` is nil for *keep*.
+        package var choices: DirectoryChoices
+
+        package init(name: String, place: String, choices: DirectoryChoices) {
+            self.name = name
+            self.place = place
+            self.choices = choices
+        }
+    }
 
     package struct Client: Codable, Sendable, Equatable {
         package var name: String
@@ -97,7 +111,7 @@ package struct ApplyBlueprint: AdminOperation {
             case missing
         }
 
-        /// `client`, `group` or `policy`.
+        /// `directory`, `client`, `group` or `policy`.
         package var kind: String
         package var name: String
         package var action: Action

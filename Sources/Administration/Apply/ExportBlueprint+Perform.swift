@@ -9,6 +9,9 @@ extension ExportBlueprint {
         let records = operations.records
         var blueprint = Blueprint()
         var warnings: [String] = []
+        blueprint.directories = try records.directories().map {
+            Blueprint.Directory(name: $0.name, place: "", choices: DirectoryChoices(of: $0.settings))
+        }
         blueprint.clients = try records.clients().sorted { $0.name < $1.name }.map {
             Blueprint.Client(name: $0.name, place: "", choices: ClientChoices(of: $0.settings))
         }
@@ -39,6 +42,21 @@ extension ExportBlueprint {
             Blueprint.Policy(name: $0.policy.name, place: "", choices: PolicyChoices(of: PolicyView($0, current: rows.names)))
         }
         return Answer(blueprint: blueprint, warnings: warnings)
+    }
+}
+
+extension DirectoryChoices {
+    /// Everything but the secret.
+    init(of settings: DirectorySettings) {
+        self.init()
+        type = settings.kind.rawValue
+        servers = settings.servers.map(\.description)
+        timeout = settings.timeout.words
+        tries = settings.tries
+        messageAuthenticator = settings.messageAuthenticator.rawValue
+        sends = settings.nameSent.rawValue
+        takes = settings.takes
+        isEnabled = settings.isEnabled
     }
 }
 

@@ -122,6 +122,11 @@ extension EventKind {
         case .backupMade: "backup-made"
         case .restored: "restored"
         case .schemaMigrated: "schema-migrated"
+        case .directoryAdded: "directory-added"
+        case .directoryChanged: "directory-changed"
+        case .directoryRemoved: "directory-removed"
+        case .directoryDown: "directory-down"
+        case .directoryUp: "directory-up"
         }
     }
 }
@@ -172,6 +177,11 @@ extension Event {
         case .backupMade: return "backup made" + detail("key", ", master key ")
         case .restored: return "restored from a backup" + detail("made", " of ") + detail("epoch", ", epoch ")
         case .schemaMigrated: return "database migrated" + detail("from", " from schema ") + detail("to", " to ")
+        case .directoryAdded: return "directory added: " + detail("directory") + detail("servers", ", ")
+        case .directoryChanged: return "directory " + detail("directory") + detail("change", ": ")
+        case .directoryRemoved: return "directory removed: " + detail("directory")
+        case .directoryDown: return "directory " + detail("directory") + ": " + detail("server") + " does not answer" + detail("why", ": ")
+        case .directoryUp: return "directory " + detail("directory") + ": " + detail("server") + " answers again"
         }
     }
 

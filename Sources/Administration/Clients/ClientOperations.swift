@@ -84,7 +84,9 @@ extension Operations {
     }
 
     /// What cannot stand beside the clients that are there.
-    func check(_ settings: ClientSettings, against clients: [Client]) throws {
+    ///
+    /// - Parameter directories: as they will be; nil: as they are.
+    func check(_ settings: ClientSettings, against clients: [Client], directories: [Directory]? = nil) throws {
         if !settings.secret.isEmpty || !settings.addresses.isEmpty { try Self.check(settings.secret) }
         if let key = settings.preSharedKey { try check(key, of: settings, against: clients) }
         for other in clients where other.name != settings.name {
@@ -93,7 +95,8 @@ extension Operations {
                 .conflict, "The certificate \(taken) belongs to client `\(other.name)` already.",
                 remedy: "Two clients cannot be told apart by it; change `\(other.name)` first.", place: "certificate")
         }
-        if let scheme = settings.schemesWithoutPassword(kept: try records.passwordKeeping().schemes) {
+        let provable = provableSchemes(kept: try records.passwordKeeping().schemes, try directories ?? records.directories())
+        if let scheme = settings.schemesWithoutPassword(kept: provable) {
             throw Refusal(
                 .conflict, "Passwords are kept as argon2id hashes, which \(scheme.title) cannot be checked against.",
                 remedy: "Let the code be all that is asked (--require factor), use --protocol pap, or see `sallyport password keep "
@@ -114,7 +117,7 @@ extension Operations {
 }
 
 extension Operations {
-    private static func check(_ secret: Secret) throws(Refusal) {
+    static func check(_ secret: Secret) throws(Refusal) {
         guard !secret.isEmpty else {
             throw Refusal(.invalid, "The shared secret is empty.", remedy: "Give one line on standard input.", place: "secret")
         }

@@ -69,6 +69,9 @@ package struct ExamineNode: AdminOperation {
                     clients: try records.clients(), groups: try records.groups(), policies: try records.policySet().records.map(\.policy),
                     operations.ports.replies)
         }
+        examine("directories") { () throws(StoreError) in
+            DirectorySettingsCheck.findings(try records.directories(), users: try records.directoryUserCounts())
+        }
         examine("backups") { () throws(StoreError) in
             // The first key is nobody's successor.
             let key = try records.keyStatus()

@@ -108,6 +108,14 @@ extension Finding {
         case rangeLarge = "range-large"
         case reasonTold = "reason-told"
         case replyUnfit = "reply-unfit"
+        // Directories
+        case directoriesRight = "directories-right"
+        case directoryDown = "directory-down"
+        case directoryUnsigned = "directory-unsigned"
+        case directoryForgeable = "directory-forgeable"
+        case directorySecretWeak = "directory-secret-weak"
+        case directoryAlone = "directory-alone"
+        case directoryClosed = "directory-closed"
         // Users
         case usersRight = "users-right"
         case usersNone = "users-none"
@@ -118,19 +126,23 @@ extension Finding {
         package var severity: Severity {
             switch self {
             case .nodeRuns, .settingsRight, .clockRight, .filesRight, .diskRight, .databaseRight, .keyRight, .backupRight, .clientsRight,
-                .usersRight, .certificateRight:
+                .usersRight, .certificateRight, .directoriesRight:
                 .ok
             case .nodeStopped, .coreDumps, .clockUnchecked, .databaseUnchecked, .databaseElsewhere, .keyBesideData, .keyChanging,
                 .keyWaiting, .clientsNone,
-                .authenticatorUnproven, .factorAlone, .passwordAlone, .nobodyLetIn, .rangeLarge, .reasonTold, .usersNone, .backupNone:
+                .authenticatorUnproven, .factorAlone, .passwordAlone, .nobodyLetIn, .rangeLarge, .reasonTold, .usersNone, .backupNone,
+                .directoryAlone:
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
-                .pushUnasked, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey, .certificateEnding:
+                .pushUnasked, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey, .certificateEnding,
+                .directorySecretWeak,
+                .directoryForgeable:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,
-                .secretDamaged, .secretKnown, .replyUnfit, .certificateEnded, .certificateNotInForce:
+                .secretDamaged, .secretKnown, .replyUnfit, .certificateEnded, .certificateNotInForce, .directoryDown,
+                .directoryUnsigned, .directoryClosed:
                 .problem
             }
         }

@@ -82,7 +82,7 @@ extension Operations {
             )
         }
         if !rule.isReportOnly, rule.when.clients.isEmpty, rule.requirement == .password || rule.requirement == .passwordAndFactor,
-            let kept = try? records.passwordKeeping().schemes, let clients = try? records.clients()
+            let kept = try? provableSchemes(), let clients = try? records.clients()
         {
             let names = clients.filter { client in
                 var settings = client.settings

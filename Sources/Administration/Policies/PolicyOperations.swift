@@ -94,7 +94,7 @@ extension Operations {
                 && !set.records.contains { $0.policy == policy }
         }
         guard !new.isEmpty else { return }
-        let kept = try records.passwordKeeping().schemes
+        let kept = try provableSchemes()
         for client in try records.clients() {
             for policy in new where policy.rule.when.clients.contains(client.id) {
                 var settings = client.settings

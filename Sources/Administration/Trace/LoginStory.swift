@@ -210,7 +210,9 @@ enum StepSentences {
         if word.hasPrefix("failed: ") { return "The factor could not be asked: \(word.dropFirst(8))." }
         if word.hasPrefix("new-password-refused: ") { return "The new password was refused: \(word.dropFirst(22))" }
         if word.hasPrefix("source "), word.hasSuffix(" unreachable") {
-            return "The password source \(word.dropFirst(7).dropLast(12)) did not answer."
+            let parts = word.dropFirst(7).dropLast(12).split(separator: ": ", maxSplits: 1)
+            guard parts.count == 2 else { return "The password source \(parts.first ?? "") did not answer." }
+            return "The password source \(parts[0]) did not say whether the password is right: \(parts[1])."
         }
         if word.first?.isUppercase == true || word.hasPrefix("no ") { return "The request carried \(word)." }
         return word.prefix(1).uppercased() + word.dropFirst().replacing("-", with: " ") + "."
@@ -236,6 +238,8 @@ enum StepSentences {
         "password-changed": "The new password was set.",
         "password-was-wrong": "The password before it had been wrong; this client conceals which of the two is.",
         "grace-over": "The user has no factor, and the time of grace that the policy gives is over.",
+        "password-expired": "The password was right, and the directory wants it changed first.",
+        "source-asks": "The directory asked the user something itself.",
         "password-locked": "Too many wrong passwords came before: this one is refused whatever it is.",
         "code-right": "The code was right.",
         "code-wrong": "The code was wrong.",

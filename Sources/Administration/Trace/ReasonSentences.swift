@@ -187,8 +187,16 @@ package struct ReasonSentences: Sendable {
             )
         case .sourceUnreachable:
             Explanation(
-                meaning: "The directory that knows the password did not answer. Nothing was counted against the user.",
-                remedy: "See the node's log for the cause; let \(user) try again when the directory is back.")
+                meaning:
+                    "The directory that knows the password did not answer. Nothing was counted against the user, and the gateway got no "
+                    + "answer, unless it shows reasons.",
+                remedy: "`sallyport directory list` shows which server is silent, `sallyport directory test NAME` asks it; let \(user) try "
+                    + "again when it is back.")
+        case .sourceAsksMore:
+            Explanation(
+                meaning: "The directory asked the user something itself, and at this client the question cannot be passed on.",
+                remedy: "Let the client ask by challenges (`sallyport client set \(client) --ask challenge --conceal-factor off`) and use "
+                    + "PAP, or switch that question off at the directory.")
         case .nameMalformed:
             Explanation(
                 meaning: "The login name is empty, too long, or holds control characters.",

@@ -13,7 +13,7 @@ extension AddUser {
         if let password {
             user.passwordHash = try await operations.hash(password.secret)
             user.kept = try operations.kept(of: password.secret)
-        } else {
+        } else if user.directory == nil {
             warnings.append(
                 "\(user.name) has no password yet; set one with `sallyport user set \(Words.argument(user.name)) --password-stdin`.")
         }
@@ -21,7 +21,10 @@ extension AddUser {
             user,
             event: operations.event(
                 .userAdded, by: actor, subject: plan.subject,
-                ["groups": plan.groups.joined(separator: ", "), "password": password == nil ? "not set" : "set"]))
+                [
+                    "groups": plan.groups.joined(separator: ", "),
+                    "password": plan.directory.map { "at \($0)" } ?? (password == nil ? "not set" : "set"),
+                ]))
         return Done("Added user \(user.name).", warnings: warnings)
     }
 }
@@ -30,6 +33,7 @@ extension Operations {
     struct UserPlan {
         var user: NewUser
         var groups: [String]
+        var directory: String?
         var subject: [PersonalFields.Field]
     }
 
@@ -59,10 +63,19 @@ extension Operations {
         user.timeZone = timeZone
         user.aliases = aliases
         user.groups = groups.map(\.id)
+        let directory = try request.directory.flatMap { try directoryRow($0) }
+        user.directory = directory?.id
+        if let directory, request.password != nil { throw Self.passwordElsewhere(directory.name) }
         var subject = [PersonalFields.Field("name", name)]
         if let email { subject.append(PersonalFields.Field("email", email)) }
         if let phone { subject.append(PersonalFields.Field("phone", phone)) }
-        return UserPlan(user: user, groups: groups.map(\.name), subject: subject)
+        return UserPlan(user: user, groups: groups.map(\.name), directory: directory?.name, subject: subject)
+    }
+
+    static func passwordElsewhere(_ directory: String) -> Refusal {
+        Refusal(
+            .conflict, "The password lives at directory `\(directory)`, and cannot be set here.",
+            remedy: "Change it there, or say --directory local to keep one here.", place: "password")
     }
 
     /// Refuses a name that somebody is found by already.

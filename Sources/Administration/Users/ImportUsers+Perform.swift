@@ -29,7 +29,7 @@ extension ImportUsers {
         if rows.contains(where: { $0["password"] != nil }) {
             warnings.append("The file holds passwords in plain text: delete it when the import is done.")
         }
-        let without = steps.count { $0.plan.isNew && $0.row["password"] == nil }
+        let without = steps.count { $0.plan.isNew && $0.row["password"] == nil && $0.row["directory"] == nil }
         if without > 0 {
             warnings.append(
                 "\(Words.count(without, "new user")) without a password: set one with `sallyport user set NAME --password-stdin`.")
@@ -78,6 +78,7 @@ extension ImportUsers {
                 if !request.groups.isEmpty { differences.append("groups: \(request.groups.joined(separator: ", "))") }
                 if !request.aliases.isEmpty { differences.append("aliases: \(request.aliases.joined(separator: ", "))") }
                 if request.password != nil { differences.append("password") }
+                if let directory = request.directory { differences.append("directory: \(directory)") }
                 return Answer.Step(line: line, action: "add", user: request.name, differences: differences)
             case .change(_, let user, let differences):
                 return Answer.Step(line: line, action: "change", user: user.name, differences: differences)
@@ -94,7 +95,7 @@ extension ImportUsers {
         guard let user = try operations.records.user(key: key) else {
             let request = AddUser(
                 name: name, email: row["email"], phone: row["phone"], groups: row.list("groups"), aliases: row.list("aliases"),
-                password: password)
+                password: password, directory: row["directory"])
             _ = try operations.plan(request)
             return .add(request)
         }
@@ -124,6 +125,13 @@ extension ImportUsers {
             try operations.free(name: alias, key: aliasKey, field: "aliases", but: user.id)
             request.addAliases.append(alias)
             differences.append("alias \(alias)")
+        }
+        if let name = row["directory"] {
+            let directory = try operations.directoryRow(name)
+            if directory?.id != user.directory {
+                request.directory = name
+                differences.append("directory: \(directory?.name ?? Operations.local)")
+            }
         }
         if let password {
             try operations.checkPassword(password.secret)

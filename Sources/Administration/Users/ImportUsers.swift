@@ -7,11 +7,11 @@ internal import SwiftCSV
 
 package struct ImportUsers: AdminOperation {
     package static let verb = "user.import"
-    /// The file's text. Columns: name, email, phone, groups, aliases, password; only name is needed.
+    /// The file's text. Columns: name, email, phone, groups, aliases, password, directory; only name is needed.
     package var csv: SecretText
     package var isDryRun: Bool
 
-    package static let columns = ["name", "email", "phone", "groups", "aliases", "password"]
+    package static let columns = ["name", "email", "phone", "groups", "aliases", "password", "directory"]
     package static let mostRows = 20_000
 
     package init(csv: SecretText, isDryRun: Bool) {

@@ -70,7 +70,8 @@ package struct DropPasswords: AdminOperation {
         let users = try records.keptCount(part)
         guard keeping.parts.contains(part) || users > 0 else { return Done("Nothing to change: \(part.title) is not kept.") }
         let rest = PasswordKeeping(keeping.parts.subtracting([part]))
-        let stranded = try records.clients().filter { $0.settings.schemesWithoutPassword(kept: rest.schemes) != nil }
+        let provable = operations.provableSchemes(kept: rest.schemes, try records.directories())
+        let stranded = try records.clients().filter { $0.settings.schemesWithoutPassword(kept: provable) != nil }
         guard stranded.isEmpty else {
             throw Refusal(
                 .conflict, "Client \(Words.list(stranded.map { "`\($0.name)`" })) checks passwords by it.",

@@ -11,6 +11,7 @@ extension SetUser {
         let draft = try draft(of: old, in: operations)
         var hash: Secret?
         var kept: KeptPassword?
+        if let elsewhere = draft.directory, password != nil || expiresPassword == true { throw Operations.passwordElsewhere(elsewhere) }
         if let password {
             try operations.checkPassword(password.secret)
             hash = try await operations.hash(password.secret)
@@ -28,6 +29,10 @@ extension SetUser {
         }
         let isLeaving = draft.record.status == .disabled && old.status != .disabled
         if draft.record != old { try await records.updateUser(draft.record, event: event(draft.fields.joined(separator: ", "))) }
+        if draft.movesDirectory {
+            let change = "directory: \(draft.directory ?? Operations.local)"
+            try await records.setDirectory(draft.directoryRow, ofUser: old.id, event: event(change))
+        }
         if let aliases = draft.aliases { try await records.setAliases(aliases, ofUser: old.id, event: event("aliases")) }
         for group in draft.joined {
             try await records.addMember(.user(old.id), toGroup: group.id, event: event("joined group \(group.name)"))
@@ -37,6 +42,14 @@ extension SetUser {
         }
         if let hash { try await records.setPasswordHash(hash, keeping: kept, ofUser: old.id, event: event("password set")) }
         var warnings: [String] = []
+        if draft.movesDirectory, draft.directory == nil, hash == nil, !old.hasPassword {
+            warnings.append(
+                "\(draft.record.name) has no password here; set one with `sallyport user set \(Words.argument(draft.record.name)) --password-stdin`."
+            )
+        }
+        if draft.movesDirectory, draft.directory != nil, old.hasPassword {
+            warnings.append("The password that is kept here opens nothing while it lives there.")
+        }
         if expiresPassword == true {
             try await records.requirePasswordChange(ofUser: old.id, event: event("password expired"))
             let parts = try records.passwordKeeping().parts
@@ -60,9 +73,14 @@ extension SetUser {
         var joined: [GroupRecord] = []
         var left: [GroupRecord] = []
         var subject: [PersonalFields.Field] = []
+        /// Where the password lives when all is done; nil: here.
+        var directory: String?
+        var directoryRow: Int64?
+        var movesDirectory = false
 
         var changes: [String] {
-            fields + (aliases == nil ? [] : ["aliases"]) + joined.map { "joined \($0.name)" } + left.map { "left \($0.name)" }
+            fields + (movesDirectory ? ["directory \(directory ?? Operations.local)"] : [])
+                + (aliases == nil ? [] : ["aliases"]) + joined.map { "joined \($0.name)" } + left.map { "left \($0.name)" }
         }
     }
 
@@ -94,6 +112,12 @@ extension SetUser {
             draft.record.status = status
             if status != old.status { draft.fields.append(status == .disabled ? "disabled" : "enabled") }
         }
+        draft.directoryRow = old.directory
+        if let directory {
+            draft.directoryRow = try operations.directoryRow(directory)?.id
+            draft.movesDirectory = draft.directoryRow != old.directory
+        }
+        if let row = draft.directoryRow { draft.directory = try operations.records.directories().first { $0.id == row }?.name ?? "?" }
         draft.aliases = try aliases(of: old, newKey: draft.record.key, in: operations)
         let own = try operations.records.groups(ofUser: old.id, nested: false)
         for name in addGroups {
@@ -139,6 +163,7 @@ extension SetUser {
 
     private var isEmpty: Bool {
         name == nil && email == nil && phone == nil && timeZone == nil && status == nil && password == nil && expiresPassword != true
+            && directory == nil
             && addAliases.isEmpty
             && removeAliases.isEmpty && addGroups.isEmpty && removeGroups.isEmpty
     }

@@ -25,6 +25,7 @@ extension ShowUser {
             lastAccept: try records.events(accepted).first.map { Instant($0.event.at) },
             logins: try records.events(logins).map { EventView($0, names: names) })
         view.mustChangePassword = user.mustChangePassword
+        view.directory = try user.directory.flatMap { id in try records.directories().first { $0.id == id }?.name ?? "?" }
         view.warnings = warnings(view)
         return view
     }
@@ -37,7 +38,9 @@ extension ShowUser {
         }
         if !view.locks.isEmpty { warnings.append("Locked; the lock ends by itself. `sallyport user unlock \(name)` ends it now.") }
         if view.mustChangePassword == true { warnings.append("The password opens nothing until it is changed.") }
-        if !view.hasPassword { warnings.append("No password: `sallyport user set \(name) --password-stdin` sets one.") }
+        if !view.hasPassword, view.directory == nil {
+            warnings.append("No password: `sallyport user set \(name) --password-stdin` sets one.")
+        }
         if !view.factors.contains(where: { $0.state == FactorState.active.rawValue && $0.kind != FactorKind.recovery.rawValue }) {
             warnings.append("No second factor: `sallyport factor add \(name) totp` enrols one.")
         }
@@ -82,6 +85,8 @@ extension ListUsers {
             filter.status = known
         }
         if let group { filter.group = try operations.group(group).id }
+        if let directory { filter.directory = try operations.directory(directory).id }
+        let directories = Dictionary(try records.directories().map { ($0.id, $0.name) }) { first, _ in first }
         var after: String?
         if let given = self.after { after = try Valid.userName(given, field: "after").key }
         var users = try records.users(filter, after: after, limit: limit + 1)
@@ -96,7 +101,7 @@ extension ListUsers {
             return UserSummary(
                 name: user.name, status: user.status.rawValue, email: user.email,
                 groups: try records.groups(ofUser: user.id, nested: false).map(\.name), factors: kinds, hasPassword: user.hasPassword,
-                isLocked: try !operations.locks(of: user.id).isEmpty)
+                directory: user.directory.map { directories[$0] ?? "?" }, isLocked: try !operations.locks(of: user.id).isEmpty)
         }
         return UserList(users: summaries, next: isMore ? summaries.last?.name : nil)
     }

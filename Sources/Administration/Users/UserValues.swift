@@ -10,6 +10,8 @@ package struct UserSummary: Codable, Sendable, Equatable {
     /// Kinds of active factors, in order, each once.
     package var factors: [String]
     package var hasPassword: Bool
+    /// Where the password lives; nil: here.
+    package var directory: String?
     package var isLocked: Bool
 }
 
@@ -22,6 +24,8 @@ package struct UserView: Codable, Sendable, Equatable {
     package var aliases: [String]
     package var groups: [String]
     package var hasPassword: Bool
+    /// Where the password lives; nil: here.
+    package var directory: String?
     package var factors: [FactorView]
     package var recoveryCodesLeft: Int
     package var locks: [LockView]
@@ -56,10 +60,12 @@ package struct AddUser: AdminOperation {
     package var groups: [String]
     package var aliases: [String]
     package var password: SecretText?
+    /// Where the password lives; nil or `local`: here.
+    package var directory: String?
 
     package init(
         name: String, email: String? = nil, phone: String? = nil, timeZone: String? = nil, groups: [String] = [], aliases: [String] = [],
-        password: SecretText? = nil
+        password: SecretText? = nil, directory: String? = nil
     ) {
         self.name = name
         self.email = email
@@ -68,6 +74,7 @@ package struct AddUser: AdminOperation {
         self.groups = groups
         self.aliases = aliases
         self.password = password
+        self.directory = directory
     }
 }
 
@@ -78,19 +85,21 @@ package struct ListUsers: AdminOperation {
     package var status: String?
     package var group: String?
     package var withoutFactor: Bool
+    package var directory: String?
     package var after: String?
     package var limit: Int
 
     package static let mostUsers = 10_000
 
     package init(
-        text: String? = nil, status: String? = nil, group: String? = nil, withoutFactor: Bool = false, after: String? = nil,
-        limit: Int = 100
+        text: String? = nil, status: String? = nil, group: String? = nil, withoutFactor: Bool = false, directory: String? = nil,
+        after: String? = nil, limit: Int = 100
     ) {
         self.text = text
         self.status = status
         self.group = group
         self.withoutFactor = withoutFactor
+        self.directory = directory
         self.after = after
         self.limit = limit
     }
@@ -120,6 +129,8 @@ package struct SetUser: AdminOperation {
     package var password: SecretText?
     /// `active` or `disabled`.
     package var status: String?
+    /// Where the password lives from now on: a directory, or `local`.
+    package var directory: String?
     /// The password, a new one too, opens nothing until the user changes it.
     package var expiresPassword: Bool?
 

@@ -170,12 +170,17 @@ extension RADIUSExchangeError: CustomStringConvertible {
 }
 
 /// A connected UDP socket: only the server's datagrams arrive, and a closed port is told.
-private struct ConnectedSocket: ~Copyable {
+struct ConnectedSocket: ~Copyable {
     private let descriptor: Int32
     private let server: ServerAddress
 
     init(_ server: ServerAddress) throws(RADIUSExchangeError) {
         self.server = server
+        descriptor = try Self.open(to: server)
+    }
+
+    /// A descriptor that the caller closes.
+    static func open(to server: ServerAddress) throws(RADIUSExchangeError) -> Int32 {
         let isIPv4 = server.address.isIPv4
         let opened = socket(isIPv4 ? AF_INET : AF_INET6, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         guard opened >= 0 else { throw .cannotSend(server, errno: errno) }
@@ -198,7 +203,7 @@ private struct ConnectedSocket: ~Copyable {
             close(opened)
             throw .cannotSend(server, errno: code)
         }
-        descriptor = opened
+        return opened
     }
 
     deinit { close(descriptor) }

@@ -12,7 +12,7 @@ struct SealedColumn: Sendable {
     let countUnder: SQL
     let place: @Sendable (Int64, Int64?) -> SealedPlace
 
-    static let all = [password, ntHash, clearPassword, factor, client, preSharedKey, olderKey, erasure]
+    static let all = [password, ntHash, clearPassword, factor, client, preSharedKey, directory, olderKey, erasure]
 
     private static let password = SealedColumn(
         select: SQL("SELECT id, password_hash, id FROM \"user\" WHERE id > ?1 AND password_hash IS NOT NULL ORDER BY id LIMIT ?2"),
@@ -49,6 +49,12 @@ struct SealedColumn: Sendable {
         update: SQL("UPDATE client SET psk = ?2 WHERE id = ?1"),
         countUnder: SQL("SELECT count(*) FROM client WHERE substr(psk, 1, 5) = ?1"),
         place: { row, _ in .preSharedKey(row) })
+
+    private static let directory = SealedColumn(
+        select: SQL("SELECT id, secret, id FROM directory WHERE id > ?1 ORDER BY id LIMIT ?2"),
+        update: SQL("UPDATE directory SET secret = ?2 WHERE id = ?1"),
+        countUnder: SQL("SELECT count(*) FROM directory WHERE substr(secret, 1, 5) = ?1"),
+        place: { row, _ in .directorySecret(row) })
 
     private static let olderKey = SealedColumn(
         select: SQL("SELECT id, subkeys, id FROM master_key WHERE id > ?1 AND subkeys IS NOT NULL ORDER BY id LIMIT ?2"),

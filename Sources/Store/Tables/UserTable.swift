@@ -24,6 +24,8 @@ package struct NewUser: Sendable {
     package var email: String?
     package var phone: String?
     package var timeZone: String?
+    /// The row of the directory where the password lives; nil: here.
+    package var directory: Int64?
     package var aliases: [UserAlias] = []
     /// Ids of groups.
     package var groups: [Int64] = []
@@ -45,6 +47,8 @@ package struct UserRecord: Sendable, Equatable {
     /// For which schemes more than a hash is kept.
     package var keptSchemes: ProofSchemes = []
     package var mustChangePassword = false
+    /// The row of the directory where the password lives; nil: here.
+    package var directory: Int64?
     package var email: String?
     package var phone: String?
     package var timeZone: String?
@@ -59,6 +63,8 @@ package struct UserFilter: Sendable {
     /// Direct members of this group.
     package var group: Int64?
     package var withoutFactor = false
+    /// Whose passwords live at this directory.
+    package var directory: Int64?
 
     package init() {}
 }
@@ -70,13 +76,14 @@ extension Records {
         // Every name is looked at before anything is written, so that a refusal leaves nothing behind.
         var guards = names.map { Unit.Guard(Statement(.findName, [.text($0.key)]), rows: 0) }
         guards += user.groups.map { Unit.Guard(Statement(.findGroup, [.integer($0)])) }
+        if let directory = user.directory { guards.append(Unit.Guard(Statement(.directoryIsThere, [.integer(directory)]))) }
         guards.append(
             Unit.Guard(
                 Statement(
                     .insertUser,
                     [
                         .text(user.name), .text(user.key), .text(user.status.rawValue), .text(user.email), .text(user.phone),
-                        .text(user.timeZone), .integer(user.created.microseconds),
+                        .text(user.timeZone), .integer(user.created.microseconds), .integer(user.directory),
                     ])))
         let sealing = self.sealing
         let unit = Unit(guarded: guards) { rows in
@@ -90,7 +97,8 @@ extension Records {
             return statements + [Statement(.raiseRevision)]
         }
         let position = guards.count - 1
-        let rows = try await change(unit, refusals: taken + user.groups.map { Self.noGroup($0) } + [taken[0]]) { rows in
+        let missing = user.groups.map { Self.noGroup($0) } + (user.directory == nil ? [] : [Self.noDirectory])
+        let rows = try await change(unit, refusals: taken + missing + [taken[0]]) { rows in
             [event.about(user: try? rows[position].first?.integer(0))]
         }
         do throws(DatabaseError) { return try rows[position][0].integer(0) } catch { throw StoreError(error) }
@@ -156,6 +164,18 @@ extension Records {
         try await changeUser(Statement(.deleteUser, [.integer(user)]), user, event)
     }
 
+    /// - Parameter directory: nil: the password is kept here.
+    package func setDirectory(_ directory: Int64?, ofUser user: Int64, event: Event) async throws(StoreError) {
+        let drop = Self.dropOpenHandles(ofUser: user, at: event.at)
+        var guards = [Unit.Guard(Statement(.userIsThere, [.integer(user)]))]
+        if let directory { guards.append(Unit.Guard(Statement(.directoryIsThere, [.integer(directory)]))) }
+        guards.append(Unit.Guard(Statement(.setUserDirectory, [.integer(user), .integer(directory)])))
+        let unit = Unit(guarded: guards, then: { _ in [drop, Statement(.raiseRevision)] })
+        try await change(unit, refusals: [Self.noUser] + (directory == nil ? [] : [Self.noDirectory]) + [Self.noUser]) { _ in
+            [event.about(user: user)]
+        }
+    }
+
     private func changeUser(
         _ statement: Statement, then rest: [Statement] = [], _ user: Int64, _ event: Event
     ) async throws(StoreError) {
@@ -201,6 +221,7 @@ extension Records {
         if let group = filter.group {
             conditions.append("EXISTS (SELECT 1 FROM membership m WHERE m.\"group\" = \(bind(.integer(group))) AND m.\"user\" = u.id)")
         }
+        if let directory = filter.directory { conditions.append("u.directory = \(bind(.integer(directory)))") }
         if filter.withoutFactor {
             conditions.append("NOT EXISTS (SELECT 1 FROM factor f WHERE f.\"user\" = u.id AND f.state = 'active' AND f.kind <> 'recovery')")
         }
@@ -220,7 +241,7 @@ extension Records {
     private func users(where condition: String, _ values: [SQLValue], limit: Int) throws(StoreError) -> [UserRecord] {
         let columns =
             "u.id, u.name, u.name_key, u.status, u.password_hash IS NOT NULL, u.email, u.phone, u.time_zone, u.created, "
-            + "u.nt_hash IS NOT NULL, u.clear_password IS NOT NULL, u.must_change"
+            + "u.nt_hash IS NOT NULL, u.clear_password IS NOT NULL, u.must_change, u.directory"
         let page = "FROM \"user\" u WHERE \(condition) ORDER BY u.name_key LIMIT \(max(0, limit))"
         let names = """
             SELECT n."user", n.name, n.name_key FROM user_name n
@@ -244,6 +265,7 @@ extension Records {
                         email: try row.textIfAny(5), phone: try row.textIfAny(6), timeZone: try row.textIfAny(7),
                         aliases: aliases[id] ?? [], created: Timestamp(microseconds: try row.integer(8)))
                 user.mustChangePassword = try row.flag(11)
+                user.directory = try row.integerIfAny(12)
                 if try row.flag(9) { user.keptSchemes.formUnion(.needNTHash) }
                 if try row.flag(10) { user.keptSchemes.formUnion(.needText) }
                 users.append(user)
@@ -262,8 +284,8 @@ extension SQL {
     fileprivate static let findTakenName = SQL("SELECT 1 FROM user_name WHERE name_key = ?1 AND (\"user\" <> ?2 OR is_alias = 0)")
     fileprivate static let insertUser = SQL(
         """
-        INSERT INTO "user" (name, name_key, status, email, phone, time_zone, created)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING RETURNING id
+        INSERT INTO "user" (name, name_key, status, email, phone, time_zone, created, directory)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING RETURNING id
         """)
     fileprivate static let insertName = SQL("INSERT INTO user_name (name_key, \"user\", name, is_alias) VALUES (?1, ?2, ?3, ?4)")
     fileprivate static let dropLoginName = SQL("DELETE FROM user_name WHERE \"user\" = ?1 AND is_alias = 0")
@@ -271,6 +293,7 @@ extension SQL {
     fileprivate static let dropAliases = SQL("DELETE FROM user_name WHERE \"user\" = ?1 AND is_alias <> 0")
     fileprivate static let updateUser = SQL(
         "UPDATE \"user\" SET name = ?2, name_key = ?3, status = ?4, email = ?5, phone = ?6, time_zone = ?7 WHERE id = ?1")
+    fileprivate static let setUserDirectory = SQL("UPDATE \"user\" SET directory = ?2 WHERE id = ?1")
     fileprivate static let expirePassword = SQL(
         "UPDATE \"user\" SET must_change = 1, password_revision = password_revision + 1 WHERE id = ?1")
     fileprivate static let setStatus = SQL("UPDATE \"user\" SET status = ?2 WHERE id = ?1")

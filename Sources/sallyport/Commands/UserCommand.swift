@@ -41,6 +41,7 @@ extension UserCommand {
         @Option(name: .customLong("alias"), help: ArgumentHelp("Another name to log in with; can be repeated.", valueName: "name"))
         var aliases: [String] = []
         @Flag(help: "Read the password, one line, from standard input.") var passwordStdin = false
+        @Option(help: ArgumentHelp("The directory where the password lives.", valueName: "directory")) var directory: String?
         @OptionGroup var options: GlobalOptions
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
@@ -48,7 +49,8 @@ extension UserCommand {
             try output.show(
                 try await node.perform(
                     AddUser(
-                        name: name, email: email, phone: phone, timeZone: timeZone, groups: groups, aliases: aliases, password: password)))
+                        name: name, email: email, phone: phone, timeZone: timeZone, groups: groups, aliases: aliases, password: password,
+                        directory: directory)))
         }
     }
 
@@ -65,13 +67,16 @@ extension UserCommand {
         @Option(help: ArgumentHelp("Members of this group.", valueName: "group")) var group: String?
         @Option(help: ArgumentHelp("active, disabled or pending.", valueName: "status")) var status: String?
         @Flag(help: "Only users who have no active second factor.") var withoutFactor = false
+        @Option(help: ArgumentHelp("Whose passwords live at this directory.", valueName: "directory")) var directory: String?
         @Option(help: ArgumentHelp("At most this many.", valueName: "count")) var limit = 100
         @Option(help: ArgumentHelp("Begin behind this name.", valueName: "name")) var after: String?
         @OptionGroup var options: GlobalOptions
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
             let list = try await node.perform(
-                ListUsers(text: search, status: status, group: group, withoutFactor: withoutFactor, after: after, limit: limit))
+                ListUsers(
+                    text: search, status: status, group: group, withoutFactor: withoutFactor, directory: directory, after: after,
+                    limit: limit))
             try output.show(list) { list in
                 guard !list.users.isEmpty else { return output.line("No users.") }
                 var table = Table([
@@ -92,7 +97,7 @@ extension UserCommand {
 
         private static func toDo(_ user: UserSummary) -> Span {
             var missing: [String] = []
-            if !user.hasPassword { missing.append("no password") }
+            if !user.hasPassword, user.directory == nil { missing.append("no password") }
             if !user.factors.contains(where: { $0 != "recovery" }) { missing.append("no factor") }
             return missing.isEmpty ? .none : Span(missing.joined(separator: ", "), .warn)
         }
@@ -124,7 +129,7 @@ extension UserCommand {
             sheet.add("Phone", user.phone.map { Span($0) })
             if let zone = user.timeZone { sheet.add("Time zone", Span(zone)) }
             sheet.add("Groups", output.list(user.groups))
-            sheet.add("Password", user.hasPassword ? "set" : Span("not set", .warn))
+            sheet.add("Password", user.directory.map { Span("at directory \($0)") } ?? (user.hasPassword ? "set" : Span("not set", .warn)))
             sheet.add("Last accepted", output.ago(user.lastAccept))
             sheet.add("Added", output.time(user.created))
             output.lines(sheet.lines(output.terminal))
@@ -155,6 +160,7 @@ extension UserCommand {
                   sallyport user set alice --phone '+49 30 1234567' --group vpn
                   sallyport user set alice --email '' --remove-alias alice@old.example
                   pass show alice | sallyport user set alice --password-stdin
+                  sallyport user set alice --directory nps
                 """)
 
         @Argument(help: "Login name or alias.") var name: String
@@ -168,6 +174,7 @@ extension UserCommand {
         @Option(name: .customLong("group"), help: ArgumentHelp("Join a group.", valueName: "group")) var groups: [String] = []
         @Option(name: .customLong("remove-group"), help: ArgumentHelp("Leave a group.", valueName: "group")) var removeGroups: [String] = []
         @Flag(help: "Read a new password, one line, from standard input.") var passwordStdin = false
+        @Option(help: ArgumentHelp("The directory where the password lives, or local.", valueName: "directory")) var directory: String?
         @Flag(help: "The password opens nothing until the user has changed it, by a device that speaks MS-CHAPv2.") var expirePassword =
             false
         @OptionGroup var options: GlobalOptions
@@ -183,6 +190,7 @@ extension UserCommand {
             request.removeAliases = removeAliases
             request.addGroups = groups
             request.removeGroups = removeGroups
+            request.directory = directory
             if passwordStdin { request.password = try options.prompts.secret("New password") }
             try output.show(try await node.perform(request))
         }

@@ -8,6 +8,8 @@ final class ChangesInForce: Sendable {
     enum Part: String, Sendable, CaseIterable {
         /// Policies and what accepts carry.
         case rules
+        /// Directories and their secrets.
+        case directories
         /// Clients, their secrets and pins.
         case clients
     }
@@ -25,7 +27,9 @@ final class ChangesInForce: Sendable {
     /// - Throws: what it says to whoever made the change.
     func take(_ part: Part) throws(Refusal) {
         let why = behind.withLock { behind -> String? in
-            take(part == .clients || behind[.clients] != nil ? Part.allCases : [.rules], &behind)
+            var parts: [Part] = part == .clients || behind[.clients] != nil ? [.rules, .clients] : [part]
+            if !parts.contains(part) { parts.append(part) }
+            take(parts, &behind)
             return Self.words(behind)
         }
         guard let why else { return }
@@ -38,7 +42,7 @@ final class ChangesInForce: Sendable {
     @discardableResult
     func tryAgain() -> String? {
         behind.withLock { behind in
-            if !behind.isEmpty { take(Part.allCases, &behind) }
+            take(Part.allCases.filter { behind[$0] != nil || $0 == .rules && behind[.clients] != nil }, &behind)
             return Self.words(behind)
         }
     }

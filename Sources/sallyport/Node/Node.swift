@@ -56,9 +56,12 @@ final class Node: Sendable {
         let deadlines = Deadlines(now: NodeClock.now)
         let started = NodeClock.now()
         let log = LoginLog(logger: Logger(label: "sallyport.login"))
-        let passwords = try LocalPasswordSource(
-            pool: store.hashing, cost: store.cost, nobodysPassword: Secret(BufferedRandom.bytes(32)),
-            salt: BufferedRandom.bytes(Argon2id.saltLength))
+        let directoryLog = DirectoryLog(records: records, logger: Logger(label: "sallyport.directory"))
+        let passwords = PasswordSources(
+            local: try LocalPasswordSource(
+                pool: store.hashing, cost: store.cost, nobodysPassword: Secret(BufferedRandom.bytes(32)),
+                salt: BufferedRandom.bytes(Argon2id.saltLength)),
+            deadlines: deadlines, random: { BufferedRandom() }, now: NodeClock.now, changed: { directoryLog.note($1, of: $0) })
         var rules = LoginRules()
         rules.rejectRelease = RejectRelease()
         let logins = Logins(
@@ -86,9 +89,11 @@ final class Node: Sendable {
         let replies = try DictionaryFolder.read(in: settings.dataDirectory)
         let policies = PolicyKeeper(records: records, logins: logins, replies: replies)
         try policies.reload()
+        try Self.reload(passwords, from: records, replies)
         let inForce = ChangesInForce { [weak radius] part in
             switch part {
             case .rules: try policies.reload()
+            case .directories: try Self.reload(passwords, from: records, replies)
             case .clients: try radius?.replaceClients(Self.clientTable(records, logger))
             }
         }
@@ -101,6 +106,7 @@ final class Node: Sendable {
                     switch change {
                     case .policies, .replies: try inForce.take(.rules)
                     case .clients: try inForce.take(.clients)
+                    case .directories: try inForce.take(.directories)
                     case .failures(let user): logins?.forgetFailures(ofUser: user)
                     case .erasure: logins?.flushTallies()
                     }
@@ -112,6 +118,7 @@ final class Node: Sendable {
             examine: { [weak radius, radsec] in
                 let now = NodeClock.now()
                 return NodeCheck.findings(radius, since: started, now: now) + RadSecCheck.findings(radsec, now: now.wall)
+                    + DirectoryCheck.findings(passwords, now: now)
             },
             dataDirectory: settings.dataDirectory)
         ports.replies = replies
@@ -128,12 +135,13 @@ final class Node: Sendable {
             case .notWritable(let error): .notWritable("\(error)")
             }
         }
+        ports.directoryStatus = { DirectoryCheck.status(passwords, now: NodeClock.now()) }
         operations = Operations(records: records, ports: ports)
         logins.checkNewPassword = NewPasswords(operations: operations).check
         control = try ControlService(
             operations: operations, dataDirectory: store.directory.path, node: NodeLocation.nodeName, release: Sallyport.release,
             logger: Logger(label: "sallyport.control"))
-        let figures = NodeFigures(records: records, hashing: store.hashing, logins: logins)
+        let figures = NodeFigures(records: records, hashing: store.hashing, logins: logins, passwords: passwords)
         web = WebService(
             health: settings.webHealth, metrics: settings.webMetrics,
             sources: WebSources(
@@ -151,6 +159,15 @@ final class Node: Sendable {
         disk = store.reserve.map { DiskWatch(records: records, reserve: $0, logger: Logger(label: "sallyport.disk")) }
         trail = TrailKeeper(records: records, settings: settings, logger: Logger(label: "sallyport.trail"))
         sessions = SessionKeeper(records: records, settings: settings, since: started, logger: Logger(label: "sallyport.sessions"))
+    }
+
+    private static func reload(_ passwords: PasswordSources, from records: Records, _ replies: ReplyDictionary) throws {
+        passwords.replace(try records.directories()) { directory in
+            Set(
+                replies.takenNumbers(directory.settings.takes).map { taken in
+                    taken.vendor.map { .vendor($0.number, $0.type) } ?? .standard(taken.type)
+                })
+        }
     }
 
     /// A client whose shared secret does not open is left out: it costs nobody else the service.

@@ -11,6 +11,7 @@ struct NodeFigures: Sendable {
     let records: Records
     let hashing: BlockingPool
     let logins: Logins
+    let passwords: PasswordSources
 
     private let waitingLogins = Gauge(label: "sallyport_logins_waiting")
     private let keptRejects = Gauge(label: "sallyport_rejects_kept")
@@ -30,10 +31,13 @@ struct NodeFigures: Sendable {
     private let trailBytes = Gauge(label: "sallyport_trail_bytes")
     private let trailOldest = Gauge(label: "sallyport_trail_oldest_seconds")
 
-    init(records: Records, hashing: BlockingPool, logins: Logins) {
+    private let directories = DirectoryFigures()
+
+    init(records: Records, hashing: BlockingPool, logins: Logins, passwords: PasswordSources) {
         self.records = records
         self.hashing = hashing
         self.logins = logins
+        self.passwords = passwords
     }
 
     static let help = [
@@ -70,6 +74,10 @@ struct NodeFigures: Sendable {
         "sallyport_radius_dropped_total": "Datagrams that got no answer, by cause.",
         "sallyport_accounting_records_total": "Accounting records by kind, retransmissions of the same packet not among them.",
         "sallyport_sessions_open": "Sessions that gateways carry, as far as they said.",
+        "sallyport_directory_requests_total": "Logins that a directory was asked about, by what became of them.",
+        "sallyport_directory_packets_total": "Packets to and from the servers of a directory, by what became of them.",
+        "sallyport_directory_requests_waiting": "Logins that wait for a directory.",
+        "sallyport_directory_servers_up": "Servers of a directory that answer.",
         "sallyport_radius_answer_seconds": "Time from reading a request to its reply; under load every eighth is timed.",
     ]
 
@@ -88,6 +96,7 @@ struct NodeFigures: Sendable {
         hashQueue.record(hashing.load.waiting)
         hashShed.reach(hashing.shedCount)
         rejectsNotWritten.record(records.sparedRejects)
+        directories.refresh(passwords.figures)
         if let open = try? records.openSessions() { openSessions.record(open) }
         guard let trail = try? records.trailExtent() else { return }
         trailEvents.record(trail.events)
@@ -101,8 +110,8 @@ final class GrowingFigure: Sendable {
     private let counter: Counter
     private let last = Mutex(0)
 
-    init(_ label: String) {
-        counter = Counter(label: label)
+    init(_ label: String, _ dimensions: [(String, String)] = []) {
+        counter = Counter(label: label, dimensions: dimensions)
     }
 
     func reach(_ value: Int) {

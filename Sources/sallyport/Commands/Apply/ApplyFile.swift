@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An apply file as clients, groups and policies; docs/run/apply.md has every key.
+// An apply file as directories, clients, groups and policies; docs/run/apply.md has every key.
 
 import Administration
 import Foundation
@@ -8,9 +8,9 @@ import Yams
 
 struct ApplyFile {
     static let version = "1"
-    static let sections = ["version", "clients", "groups", "policies"]
+    static let sections = ["version", "directories", "clients", "groups", "policies"]
     /// Sections and keys of the format that later versions read.
-    static let comingSections = ["directories", "channels", "alerts"]
+    static let comingSections = ["channels", "alerts"]
 
     let reader: YAMLReader
     /// Reads the file or the variable that a secret is in; documentation tests read none.
@@ -37,10 +37,41 @@ struct ApplyFile {
                 version.value, "This program reads `version: \(Self.version)` alone.", "Use a newer Sallyport, or that version.")
         }
         var blueprint = Blueprint()
+        if let entry = sections["directories"] {
+            blueprint.directories = try reader.entries(entry.value, "directories").map(directory)
+        }
         if let entry = sections["clients"] { blueprint.clients = try reader.entries(entry.value, "clients").map(client) }
         if let entry = sections["groups"] { blueprint.groups = try reader.entries(entry.value, "groups").map(group) }
         if let entry = sections["policies"] { blueprint.policies = try policies(entry.value) }
         return blueprint
+    }
+
+    // MARK: Directories
+
+    static let directoryKeys = [
+        "type", "servers", "secret", "timeout", "tries", "message-authenticator", "send-name", "take", "enabled",
+    ]
+
+    private func directory(_ entry: YAMLReader.Entry) throws -> Blueprint.Directory {
+        let what = "Directory \(SafeText.line(entry.key))"
+        let coming = ["ca", "base", "bind", "sync", "users", "map", "groups", "bind-failures"]
+        let keys = try reader.entries(entry.value, what, keys: Self.directoryKeys, coming: coming)
+        func text(_ key: String) throws -> String? { try keys[key].map { try reader.text($0.value, key) } }
+        func list(_ key: String) throws -> [String]? { try keys[key].map { try reader.list($0.value, key).map(\.text) } }
+        guard let type = try text("type") else {
+            throw reader.refusal(entry.value, "\(what) does not say what it is.", "Write `type: radius`.")
+        }
+        var choices = DirectoryChoices()
+        choices.type = type
+        choices.servers = try list("servers")
+        choices.secret = try keys["secret"].flatMap { try clientSecret($0.value) }
+        choices.timeout = try text("timeout")
+        choices.tries = try keys["tries"].map { try reader.number($0.value, "tries") }
+        choices.messageAuthenticator = try text("message-authenticator")
+        choices.sends = try text("send-name")
+        choices.takes = try list("take") ?? []
+        choices.isEnabled = try keys["enabled"].map { try reader.isOn($0.value, "enabled") }
+        return Blueprint.Directory(name: entry.key, place: reader.place(entry.keyNode), choices: choices)
     }
 
     // MARK: Clients

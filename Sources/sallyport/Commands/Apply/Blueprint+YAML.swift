@@ -8,6 +8,10 @@ extension Blueprint {
     /// Every key that is not the default; secrets are kept.
     var yaml: String {
         var lines = ["version: \(ApplyFile.version)"]
+        if let directories, !directories.isEmpty {
+            lines.append("directories:")
+            for directory in directories { lines += Self.lines(directory) }
+        }
         if let clients {
             lines.append(clients.isEmpty ? "clients: {}" : "clients:")
             for client in clients { lines += Self.lines(client) }
@@ -21,6 +25,25 @@ extension Blueprint {
             for policy in policies { lines += Self.lines(policy) }
         }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func lines(_ directory: Directory) -> [String] {
+        let choices = directory.choices
+        let standard = DirectorySettings(name: directory.name, servers: [], secret: LoginEngine.Secret([]))
+        var lines = [
+            "  \(scalar(directory.name)):", "    type: \(scalar(choices.type ?? DirectoryKind.radius.rawValue))",
+            "    servers: \(list(choices.servers ?? []))", "    secret: { keep: true }",
+        ]
+        func add(_ key: String, _ value: String?, _ standard: String) {
+            if let value, value != standard { lines.append("    \(key): \(scalar(value))") }
+        }
+        add("timeout", choices.timeout, standard.timeout.words)
+        if let tries = choices.tries, tries != standard.tries { lines.append("    tries: \(tries)") }
+        add("message-authenticator", choices.messageAuthenticator, standard.messageAuthenticator.rawValue)
+        add("send-name", choices.sends, standard.nameSent.rawValue)
+        if let takes = choices.takes, !takes.isEmpty { lines.append("    take: \(list(takes))") }
+        if choices.isEnabled == false { lines.append("    enabled: off") }
+        return lines
     }
 
     private static func lines(_ client: Client) -> [String] {

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// Directories: where passwords live that are not kept here.
+
+internal import LoginEngine
+internal import RADIUS
+internal import Store
+
+extension AddDirectory {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
+        let name = try Valid.directoryName(name)
+        try operations.free(directory: name)
+        guard choices.secret != nil else {
+            throw Refusal(
+                .invalid, "A directory needs the secret that its servers share with this one.", remedy: "Give it with --secret-stdin.",
+                place: "secret")
+        }
+        let base = DirectorySettings(name: name, servers: [], secret: Secret([]))
+        let settings = try choices.apply(to: base, operations.ports.replies)
+        _ = try await operations.records.addDirectory(
+            settings,
+            event: operations.event(
+                .directoryAdded, by: actor,
+                ["directory": name, "servers": settings.servers.map(\.description).joined(separator: ", "), "type": settings.kind.rawValue])
+        )
+        try await operations.ports.changed(.directories)
+        return Done(
+            "Added directory \(name) with \(Words.list(settings.servers.map(\.description))).",
+            warnings: settings.warnings + [
+                "`sallyport directory test \(name)` asks its servers; `sallyport user set NAME --directory \(name)` says whose passwords live there."
+            ])
+    }
+}
+
+extension ListDirectories {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> DirectoryList {
+        let users = try operations.records.directoryUserCounts()
+        let status = operations.ports.directoryStatus()
+        return DirectoryList(
+            directories: try operations.records.directories().map { directory in
+                DirectorySummary(
+                    name: directory.name, type: directory.settings.kind.rawValue, servers: operations.servers(of: directory, status),
+                    users: users[directory.id] ?? 0, isEnabled: directory.settings.isEnabled)
+            })
+    }
+}
+
+extension ShowDirectory {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> DirectoryView {
+        let directory = try operations.directory(name)
+        let settings = directory.settings
+        var view = DirectoryView(
+            name: settings.name, type: settings.kind.rawValue,
+            servers: operations.servers(of: directory, operations.ports.directoryStatus()),
+            timeout: Int(settings.timeout.microseconds / 1_000), tries: settings.tries,
+            messageAuthenticator: settings.messageAuthenticator.rawValue, sends: settings.nameSent.rawValue, takes: settings.takes,
+            isEnabled: settings.isEnabled, users: try operations.records.directoryUserCounts()[directory.id] ?? 0)
+        view.warnings = settings.warnings
+        return view
+    }
+}
+
+extension SetDirectory {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
+        let old = try operations.directory(directory)
+        guard name != nil || choices != DirectoryChoices() else {
+            throw Refusal(.invalid, "Nothing to change was given.", remedy: "`sallyport directory set --help` lists what can be changed.")
+        }
+        var settings = try choices.apply(to: old.settings, operations.ports.replies)
+        if let name {
+            settings.name = try Valid.directoryName(name)
+            try operations.free(directory: settings.name, but: old.id)
+        }
+        let changes = settings.changes(since: old.settings)
+        guard !changes.isEmpty else { return Done("Nothing to change: directory \(old.name) is like that already.") }
+        try await operations.records.updateDirectory(
+            old.id, settings,
+            event: operations.event(
+                .directoryChanged, by: actor, ["directory": settings.name, "change": changes.joined(separator: "; ")]))
+        try await operations.ports.changed(.directories)
+        return Done("Changed directory \(settings.name): \(changes.joined(separator: "; ")).", warnings: settings.warnings)
+    }
+}
+
+extension RemoveDirectory {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
+        let directory = try operations.directory(name)
+        let users = try operations.records.directoryUserCounts()[directory.id] ?? 0
+        guard users == 0 else { throw Operations.stillUsed(directory.name, users) }
+        try await operations.records.removeDirectory(
+            directory.id, event: operations.event(.directoryRemoved, by: actor, ["directory": directory.name]))
+        try await operations.ports.changed(.directories)
+        return Done("Removed directory \(directory.name).")
+    }
+}
+
+extension Operations {
+    func directory(_ name: String) throws -> Directory {
+        let wanted = Valid.trimmed(name)
+        let all = try records.directories()
+        if let directory = all.first(where: { $0.name == wanted.lowercased() }) { return directory }
+        throw Refusal.missing(
+            "directory", Valid.shown(wanted), among: all.map(\.name), otherwise: "`sallyport directory list` shows all.")
+    }
+
+    func free(directory name: String, but own: Int64? = nil) throws {
+        guard let other = try records.directories().first(where: { $0.name == name }), other.id != own else { return }
+        throw Refusal(
+            .conflict, "There is a directory `\(name)` already.",
+            remedy: "Change it with `sallyport directory set \(name)`, or choose another name.", place: "name")
+    }
+
+    static func stillUsed(_ name: String, _ users: Int) -> Refusal {
+        Refusal(
+            .conflict, "The passwords of \(Words.count(users, "user")) live at directory `\(name)`.",
+            remedy: "Give them another one first: `sallyport user set NAME --directory local` and a password of their own.")
+    }
+
+    func servers(of directory: Directory, _ status: [DirectoryStatus]) -> [DirectorySummary.ServerView] {
+        directory.settings.servers.map { server in
+            let known = status.first { $0.directory == directory.id && $0.server == server.description }
+            return DirectorySummary.ServerView(
+                address: server.description, isUp: known?.isUp, downSince: known?.downSince.map { Instant($0) })
+        }
+    }
+
+    /// The row of a directory that a user is to belong to; nil for `local`.
+    func directoryRow(_ name: String) throws -> Directory? {
+        Valid.trimmed(name).lowercased() == Self.local ? nil : try directory(name)
+    }
+
+    /// As a directory, what is kept here.
+    static let local = "local"
+
+    /// By which schemes somebody's password can be judged: by what is kept here, or by handing the proof on.
+    func provableSchemes() throws -> ProofSchemes {
+        provableSchemes(kept: try records.passwordKeeping().schemes, try records.directories())
+    }
+
+    func provableSchemes(kept: ProofSchemes, _ directories: [Directory]) -> ProofSchemes {
+        directories.contains { $0.settings.kind == .radius } ? kept.union(.needText) : kept
+    }
+}
+
+extension ReplyDictionary {
+    /// An attribute that may be taken over from another server's accept, by its name and its numbers.
+    func taken(_ text: String) throws(Refusal) -> (name: String, type: UInt8, vendor: (number: UInt32, type: UInt8)?) {
+        let named: Named
+        do throws(NameProblem) {
+            named = try self.named(text)
+        } catch {
+            throw Refusal(
+                .invalid, "`\(Valid.shown(text))` cannot be taken over.",
+                remedy: "Name an attribute that may stand in an accept and is not hidden by the secret, such as Class or Filter-Id.",
+                place: "take")
+        }
+        let numbers = named.oid.numbers
+        if numbers.count == 1, named.tag == nil, let type = UInt8(exactly: numbers[0]) { return (named.name, type, nil) }
+        if numbers.count == 3, numbers[0] == 26, named.tag == nil, let type = UInt8(exactly: numbers[2]) {
+            return (named.name, 26, (numbers[1], type))
+        }
+        throw Refusal(
+            .invalid, "`\(Valid.shown(text))` is no attribute of its own that could be taken over.",
+            remedy: "Name one of RFC 2865's kind, or a vendor's with one octet of type.", place: "take")
+    }
+
+    /// The numbers of those of a list that the dictionaries still know: type; vendor and the vendor's type where it has one.
+    package func takenNumbers(_ names: [String]) -> [(type: UInt8, vendor: (number: UInt32, type: UInt8)?)] {
+        names.compactMap { name in
+            guard let taken = try? taken(name) else { return nil }
+            return (taken.type, taken.vendor)
+        }
+    }
+}

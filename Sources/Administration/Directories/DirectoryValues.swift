@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// A directory as the administrator sees one, and what can be asked about directories.
+
+package import LoginEngine
+
+package struct DirectorySummary: Codable, Sendable, Equatable {
+    package var name: String
+    package var type: String
+    package var servers: [ServerView]
+    package var users: Int
+    package var isEnabled: Bool
+
+    package struct ServerView: Codable, Sendable, Equatable {
+        package var address: String
+        /// Nil where no node runs that would know.
+        package var isUp: Bool?
+        package var downSince: Instant?
+    }
+}
+
+package struct DirectoryList: Codable, Sendable, Equatable {
+    package var directories: [DirectorySummary]
+}
+
+package struct DirectoryView: Codable, Sendable, Equatable {
+    package var name: String
+    package var type: String
+    package var servers: [DirectorySummary.ServerView]
+    /// Milliseconds that each sending waits.
+    package var timeout: Int
+    package var tries: Int
+    package var messageAuthenticator: String
+    package var sends: String
+    package var takes: [String]
+    package var isEnabled: Bool
+    package var users: Int
+    package var warnings: [String] = []
+}
+
+/// Every field of a directory that can be set; nil leaves it as it is, or at its default.
+package struct DirectoryChoices: Codable, Sendable, Equatable {
+    package var type: String?
+    package var servers: [String]?
+    package var secret: SecretText?
+    /// `3s`, `500ms`
+    package var timeout: String?
+    package var tries: Int?
+    package var messageAuthenticator: String?
+    package var sends: String?
+    package var takes: [String]?
+    package var isEnabled: Bool?
+
+    package init() {}
+}
+
+package struct AddDirectory: AdminOperation {
+    package static let verb = "directory.add"
+    package var name: String
+    package var choices: DirectoryChoices
+
+    package init(name: String, choices: DirectoryChoices) {
+        self.name = name
+        self.choices = choices
+    }
+}
+
+package struct ListDirectories: AdminOperation {
+    package static let verb = "directory.list"
+
+    package init() {}
+}
+
+package struct ShowDirectory: AdminOperation {
+    package static let verb = "directory.show"
+    package var name: String
+
+    package init(name: String) {
+        self.name = name
+    }
+}
+
+package struct SetDirectory: AdminOperation {
+    package static let verb = "directory.set"
+    package var directory: String
+    package var name: String?
+    package var choices: DirectoryChoices
+
+    package init(directory: String, name: String? = nil, choices: DirectoryChoices = DirectoryChoices()) {
+        self.directory = directory
+        self.name = name
+        self.choices = choices
+    }
+}
+
+package struct RemoveDirectory: AdminOperation {
+    package static let verb = "directory.remove"
+    package var name: String
+
+    package init(name: String) {
+        self.name = name
+    }
+}
+
+/// Asks every server whether it is there, or what it says of one user's password.
+package struct TestDirectory: AdminOperation {
+    package static let verb = "directory.test"
+    package var name: String
+    package var user: String?
+    package var password: SecretText?
+
+    package init(name: String, user: String? = nil, password: SecretText? = nil) {
+        self.name = name
+        self.user = user
+        self.password = password
+    }
+
+    package struct Answer: Codable, Sendable, Equatable {
+        package var directory: String
+        package var results: [Result]
+
+        package struct Result: Codable, Sendable, Equatable {
+            package var server: String
+            /// `answers`, `accepted`, `rejected`, `challenged`, `silent`.
+            package var outcome: String
+            package var milliseconds: Int?
+            package var message: String
+
+            package var isDone: Bool { outcome != "silent" }
+        }
+    }
+}
+
+/// What a running node knows of a directory's servers.
+package struct DirectoryStatus: Sendable, Equatable {
+    package var directory: Int64
+    package var server: String
+    package var isUp: Bool
+    package var downSince: Timestamp?
+    /// Its replies are dropped, since they lack a Message-Authenticator, or another secret signed them.
+    package var dropped: Dropped?
+
+    package enum Dropped: Sendable, Equatable {
+        case unsigned, otherSecret
+    }
+
+    package init(directory: Int64, server: String, isUp: Bool, downSince: Timestamp? = nil, dropped: Dropped? = nil) {
+        self.directory = directory
+        self.server = server
+        self.isUp = isUp
+        self.downSince = downSince
+        self.dropped = dropped
+    }
+}

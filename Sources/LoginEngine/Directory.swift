@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where passwords live that are not kept here: another RADIUS server.
+
+/// What a directory is asked by.
+package enum DirectoryKind: String, Sendable, CaseIterable {
+    case radius
+}
+
+/// What is asked of a directory's replies (CVE-2024-3596).
+package enum ReplyAuthenticatorRule: String, Sendable, CaseIterable {
+    /// A reply without Message-Authenticator is none.
+    case require
+    /// For old servers: anyone on the way could turn a reject into an accept.
+    case allow
+}
+
+/// By which name a user is asked for at the directory.
+package enum NameSent: String, Sendable, CaseIterable {
+    /// The user's own login name, in the letters in which it was typed.
+    case own
+    /// What the gateway sent, with realm and domain.
+    case typed
+}
+
+/// One server of a directory.
+package struct DirectoryServer: Sendable, Hashable {
+    package var address: NetworkAddress
+    package var port: UInt16
+
+    /// RFC 2865 §3.
+    package static let standardPort: UInt16 = 1812
+
+    package init(address: NetworkAddress, port: UInt16 = standardPort) {
+        self.address = address
+        self.port = port
+    }
+}
+
+extension DirectoryServer: CustomStringConvertible {
+    /// `192.0.2.7`, `192.0.2.7:1645`, `2001:db8::1`, `[2001:db8::1]:1812`; nil for anything else, host names among it.
+    package init?(_ text: String) {
+        if let address = NetworkAddress(text) {
+            self.init(address: address)
+            return
+        }
+        var host = Substring(text)
+        var port = Self.standardPort
+        if let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") {
+            let digits = text[text.index(after: colon)...]
+            guard let number = UInt16(digits), number > 0, digits.first != "+" else { return nil }
+            host = text[..<colon]
+            port = number
+        }
+        let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
+        if isBracketed { host = host.dropFirst().dropLast() }
+        guard let address = NetworkAddress(host), address.isIPv4 != isBracketed else { return nil }
+        self.init(address: address, port: port)
+    }
+
+    package var description: String { address.isIPv4 ? "\(address):\(port)" : "[\(address)]:\(port)" }
+}
+
+/// A directory as logins go by it. A value that is replaced as a whole when it changes.
+package struct DirectorySettings: Sendable, Equatable {
+    /// Unique; lower case letters, digits, `-`, `_`, `.`; 1…64 characters.
+    package var name: String
+    package var kind: DirectoryKind = .radius
+    /// Asked in this order: the next one when the one before is silent.
+    package var servers: [DirectoryServer]
+    /// Shared with all of its servers.
+    package var secret: Secret
+    /// How long each sending waits, 100…30000 milliseconds.
+    package var timeout: Timestamp.Span = .seconds(3)
+    /// How often one server is asked in all, 1…5.
+    package var tries = 2
+    package var messageAuthenticator: ReplyAuthenticatorRule = .require
+    package var nameSent: NameSent = .own
+    /// Names of attributes that are taken over from its accepts; none: nothing is.
+    package var takes: [String] = []
+    /// A disabled one is not asked; its users are not let in.
+    package var isEnabled = true
+
+    package static let mostServers = 8
+    package static let mostTaken = 32
+
+    package init(name: String, servers: [DirectoryServer], secret: Secret) {
+        self.name = name
+        self.servers = servers
+        self.secret = secret
+    }
+}
+
+/// A directory that has a row.
+package struct Directory: Sendable, Equatable {
+    package var id: Int64
+    package var settings: DirectorySettings
+
+    package init(id: Int64, settings: DirectorySettings) {
+        self.id = id
+        self.settings = settings
+    }
+
+    package var name: String { settings.name }
+}

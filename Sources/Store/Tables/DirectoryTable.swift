@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// directory: where passwords live that are not kept here. Few and read as a whole.
+
+package import LoginEngine
+
+extension Records {
+    package func addDirectory(_ settings: DirectorySettings, event: Event) async throws(StoreError) -> Int64 {
+        // The secret is sealed for a row that has no number yet, so it follows.
+        let guards = [Unit.Guard(Statement(.insertDirectory, Self.values(of: settings, secret: [])))]
+        let sealing = self.sealing
+        let unit = Unit(guarded: guards) { rows in
+            guard let id = try? rows[0].first?.integer(0) else { return [] }
+            return [Self.setSecret(settings.secret, ofDirectory: id, sealing), Statement(.raiseRevision)]
+        }
+        let rows = try await change(unit, refusals: [Self.directoryTaken(settings.name)]) { _ in [event] }
+        do throws(DatabaseError) { return try rows[0][0].integer(0) } catch { throw StoreError(error) }
+    }
+
+    package func updateDirectory(_ directory: Int64, _ settings: DirectorySettings, event: Event) async throws(StoreError) {
+        let id = SQLValue.integer(directory)
+        let values = Self.values(of: settings, secret: sealing.seal(settings.secret, at: .directorySecret(directory))) + [id]
+        let unit = Unit(
+            guarded: [
+                Unit.Guard(Statement(.directoryIsThere, [id])),
+                Unit.Guard(Statement(.findDirectoryName, [.text(settings.name), id]), rows: 0),
+            ], then: { _ in [Statement(.updateDirectory, values), Statement(.raiseRevision)] })
+        try await change(unit, refusals: [Self.noDirectory, Self.directoryTaken(settings.name)]) { _ in [event] }
+    }
+
+    /// Refused while it has users: they could never log in.
+    package func removeDirectory(_ directory: Int64, event: Event) async throws(StoreError) {
+        let id = SQLValue.integer(directory)
+        let unit = Unit(
+            guarded: [
+                Unit.Guard(Statement(.userOfDirectory, [id]), rows: 0), Unit.Guard(Statement(.deleteDirectory, [id])),
+            ], then: { _ in [Statement(.raiseRevision)] })
+        let used = StoreError(.notAllowed, "the passwords of users live there", remedy: "Give these users another directory first.")
+        try await change(unit, refusals: [used, Self.noDirectory]) { _ in [event] }
+    }
+
+    /// By name. The secret of one whose sealed value does not open is empty.
+    package func directories() throws(StoreError) -> [Directory] {
+        try read([Statement(.directories)]) { results throws(DatabaseError) in
+            var directories: [Directory] = []
+            for row in results[0] { directories.append(try directory(row)) }
+            return directories
+        }
+    }
+
+    /// Users by directory.
+    package func directoryUserCounts() throws(StoreError) -> [Int64: Int] {
+        try read([Statement(.countUsersByDirectory)]) { results throws(DatabaseError) in
+            var counts: [Int64: Int] = [:]
+            for row in results[0] { counts[try row.integer(0)] = Int(try row.integer(1)) }
+            return counts
+        }
+    }
+
+    static let noDirectory = StoreError(.notFound, "there is no such directory")
+
+    static func directoryTaken(_ name: String) -> StoreError { StoreError(.nameTaken, "there is a directory of this name", at: name) }
+
+    static func setSecret(_ secret: Secret, ofDirectory id: Int64, _ sealing: Sealing) -> Statement {
+        Statement(.setDirectorySecret, [.integer(id), .blob(sealing.seal(secret, at: .directorySecret(id)))])
+    }
+
+    static func values(of settings: DirectorySettings, secret: [UInt8]) -> [SQLValue] {
+        [
+            .text(settings.name), .text(settings.kind.rawValue), .text(settings.servers.map(\.description).joined(separator: " ")),
+            .blob(secret), .integer(settings.timeout.microseconds), .integer(Int64(settings.tries)),
+            .text(settings.messageAuthenticator.rawValue), .text(settings.nameSent.rawValue),
+            .text(settings.takes.joined(separator: " ")), .flag(settings.isEnabled),
+        ]
+    }
+
+    private func directory(_ row: Row) throws(DatabaseError) -> Directory {
+        let id = try row.integer(0)
+        guard let kind = DirectoryKind(rawValue: try row.text(2)) else { throw .unexpectedValue(2) }
+        var servers: [DirectoryServer] = []
+        for text in try row.text(3).split(separator: " ") {
+            guard let server = DirectoryServer(String(text)) else { throw .unexpectedValue(3) }
+            servers.append(server)
+        }
+        let secret = (try? sealing.open(try row.blob(4), at: .directorySecret(id))) ?? Secret([])
+        guard let rule = ReplyAuthenticatorRule(rawValue: try row.text(7)) else { throw .unexpectedValue(7) }
+        guard let nameSent = NameSent(rawValue: try row.text(8)) else { throw .unexpectedValue(8) }
+        var settings = DirectorySettings(name: try row.text(1), servers: servers, secret: secret)
+        settings.kind = kind
+        settings.timeout = Timestamp.Span(microseconds: try row.integer(5))
+        settings.tries = Int(try row.integer(6))
+        settings.messageAuthenticator = rule
+        settings.nameSent = nameSent
+        settings.takes = try row.text(9).split(separator: " ").map(String.init)
+        settings.isEnabled = try row.flag(10)
+        return Directory(id: id, settings: settings)
+    }
+}
+
+extension SealedPlace {
+    static func directorySecret(_ directory: Int64) -> SealedPlace { SealedPlace(table: "directory", row: directory, column: "secret") }
+}
+
+extension SQL {
+    static let insertDirectory = SQL(
+        """
+        INSERT INTO directory (name, kind, servers, secret, timeout, tries, message_authenticator, name_sent, takes, is_enabled)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING RETURNING id
+        """)
+    static let updateDirectory = SQL(
+        """
+        UPDATE directory SET name = ?1, kind = ?2, servers = ?3, secret = ?4, timeout = ?5, tries = ?6, message_authenticator = ?7,
+            name_sent = ?8, takes = ?9, is_enabled = ?10
+        WHERE id = ?11
+        """)
+    static let setDirectorySecret = SQL("UPDATE directory SET secret = ?2 WHERE id = ?1")
+    static let directoryIsThere = SQL("SELECT 1 FROM directory WHERE id = ?1")
+    static let deleteDirectory = SQL("DELETE FROM directory WHERE id = ?1")
+    static let userOfDirectory = SQL("SELECT 1 FROM \"user\" WHERE directory = ?1 LIMIT 1")
+    fileprivate static let findDirectoryName = SQL("SELECT 1 FROM directory WHERE name = ?1 AND id <> ?2")
+    fileprivate static let countUsersByDirectory = SQL(
+        "SELECT directory, count(*) FROM \"user\" WHERE directory IS NOT NULL GROUP BY directory ORDER BY directory")
+    fileprivate static let directories = SQL(
+        """
+        SELECT id, name, kind, servers, secret, timeout, tries, message_authenticator, name_sent, takes, is_enabled
+        FROM directory ORDER BY name
+        """)
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Figures of directories, one row for each that is there.
+
+import Directories
+import LoginEngine
+import Metrics
+import Synchronization
+
+final class DirectoryFigures: Sendable {
+    private struct Row {
+        var counters: [UpstreamCounts.Kind: GrowingFigure] = [:]
+        let waiting: Gauge
+        let up: Gauge
+
+        init(_ name: String) {
+            for kind in UpstreamCounts.Kind.allCases {
+                let label = kind.isOutcome ? "sallyport_directory_requests_total" : "sallyport_directory_packets_total"
+                counters[kind] = GrowingFigure(label, [("directory", name), ("result", kind.rawValue)])
+            }
+            waiting = Gauge(label: "sallyport_directory_requests_waiting", dimensions: [("directory", name)])
+            up = Gauge(label: "sallyport_directory_servers_up", dimensions: [("directory", name)])
+        }
+    }
+
+    private let rows = Mutex<[String: Row]>([:])
+
+    func refresh(_ figures: [PasswordSources.Figures]) {
+        rows.withLock { rows in
+            for directory in figures {
+                let name = directory.directory.name
+                let row = rows[name] ?? Row(name)
+                rows[name] = row
+                for (kind, counter) in row.counters { counter.reach(directory.counts[kind]) }
+                row.waiting.record(directory.underWay)
+                row.up.record(directory.servers.count { $0.isUp })
+            }
+            for (name, row) in rows where !figures.contains(where: { $0.directory.name == name }) {
+                row.waiting.record(0)
+                row.up.record(0)
+            }
+        }
+    }
+}
+
+extension UpstreamCounts.Kind {
+    fileprivate var isOutcome: Bool {
+        switch self {
+        case .accepted, .rejected, .challenged, .unanswered, .shed: true
+        case .sent, .notSent, .malformed, .late, .notGenuine: false
+        }
+    }
+}

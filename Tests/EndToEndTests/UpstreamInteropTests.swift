@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+// Users whose passwords live at a FreeRADIUS: a node asks it, and asks for the second factor itself.
+
+import Administration
+import Foundation
+import LoginEngine
+import RADIUS
+import RADIUSDoor
+import Testing
+
+@testable import sallyport
+
+@Suite(.enabled(if: Foreign.isHere("freeradius"), "freeradius is not installed"))
+struct UpstreamInteropTests {
+    private func withUpstream(
+        signs: Bool = true, _ change: (inout DirectoryChoices) -> Void = { _ in },
+        _ body: (TestNode, UpstreamFreeRADIUS) async throws -> Void
+    ) async throws {
+        let upstream = try await UpstreamFreeRADIUS.start(signs: signs)
+        do {
+            var choices = DirectoryChoices()
+            choices.servers = [upstream.address]
+            choices.secret = SecretText(UpstreamFreeRADIUS.secret)
+            choices.timeout = "500ms"
+            change(&choices)
+            let wanted = choices
+            try await withNode { node in
+                try await node.perform(AddDirectory(name: "old", choices: wanted))
+                try await body(node, upstream)
+            }
+        } catch {
+            try await upstream.stop()
+            throw error
+        }
+        try await upstream.stop()
+    }
+
+    private func addUser(_ node: TestNode, _ name: String = "alice") async throws -> TestToken {
+        try await node.perform(AddUser(name: name, directory: "old"))
+        return try await node.addFactor(AddFactor(user: name, kind: "totp"))
+    }
+
+    @Test func thePasswordIsJudgedThereAndTheCodeHere() async throws {
+        try await withUpstream { node, _ in
+            try await node.addClient()
+            let token = try await addUser(node)
+            let gateway = try GatewayClient(node)
+            let question = try #require(try await gateway.login("alice", UpstreamFreeRADIUS.password))
+            #expect(question.code == .accessChallenge)
+            let answer = try #require(try await gateway.login("alice", try token.code(), state: question.octets(.state)))
+            #expect(answer.code == .accessAccept)
+            #expect(!answer.contains(.class) && !answer.contains(.filterID), "nothing is taken over that is not named")
+            #expect(try await gateway.login("alice", "wrong one")?.code == .accessReject)
+            #expect(try await node.lastReason(of: "alice") == "wrong-password")
+            #expect(try await node.perform(ListDirectories()).directories.first?.servers.first?.isUp == true)
+        }
+    }
+
+    @Test func repliesWithoutMessageAuthenticatorAreTakenOnlyWhereThatIsAllowed() async throws {
+        try await withUpstream(signs: false) { node, _ in
+            try await node.addClient {
+                $0.retryTimeout = 1
+                $0.retryTries = 3
+            }
+            _ = try await addUser(node)
+            let gateway = try GatewayClient(node, patience: 3_000)
+            #expect(try await gateway.login("alice", UpstreamFreeRADIUS.password) == nil)
+            // On a busy machine FreeRADIUS may answer a later try first.
+            var isFound = false
+            for _ in 0..<20 where !isFound {
+                let findings = try await node.perform(ExamineNode(seconds: 0)).findings
+                isFound = findings.contains { $0.kind == .directoryUnsigned && $0.text.contains("no Message-Authenticator") }
+                if !isFound { #expect(try await gateway.login("alice", UpstreamFreeRADIUS.password) == nil) }
+            }
+            #expect(isFound)
+            var choices = DirectoryChoices()
+            choices.messageAuthenticator = "allow"
+            try await node.perform(SetDirectory(directory: "old", choices: choices))
+            #expect(try await gateway.login("alice", UpstreamFreeRADIUS.password)?.code == .accessChallenge)
+        }
+    }
+
+    @Test func passwordAndCodeInOneFieldAskThereOnlyWithARightCode() async throws {
+        try await withUpstream { node, _ in
+            try await node.addClient { $0.asking = "append" }
+            let token = try await addUser(node)
+            let gateway = try GatewayClient(node)
+            #expect(try await gateway.login("alice", UpstreamFreeRADIUS.password + "," + token.wrongCode())?.code == .accessReject)
+            #expect(try await gateway.login("alice", UpstreamFreeRADIUS.password + "," + token.code())?.code == .accessAccept)
+        }
+    }
+
+    @Test func itsOwnQuestionIsPassedOnAndOursComesBehindIt() async throws {
+        try await withUpstream { node, _ in
+            try await node.addClient()
+            let token = try await addUser(node, "carol")
+            let gateway = try GatewayClient(node)
+            let theirs = try #require(try await gateway.login("carol", UpstreamFreeRADIUS.password))
+            #expect(theirs.code == .accessChallenge)
+            #expect(try theirs.text(.replyMessage) == "Code of the old token?")
+            #expect(theirs.integer(.prompt) == 0)
+            #expect(theirs.octets(.state).map { !String(decoding: $0, as: UTF8.self).contains("old-state") } == true)
+            let ours = try #require(try await gateway.login("carol", "4711", state: theirs.octets(.state)))
+            #expect(ours.code == .accessChallenge)
+            #expect(try ours.text(.replyMessage) == "Enter your code:")
+            #expect(try await gateway.login("carol", try token.code(), state: ours.octets(.state))?.code == .accessAccept)
+        }
+    }
+
+    @Test func anUpstreamThatIsDownIsSilenceInTheTrailAndNoWrongPassword() async throws {
+        try await withUpstream { node, upstream in
+            try await node.addClient {
+                $0.retryTimeout = 1
+                $0.retryTries = 2
+            }
+            try await node.addClient("helpful", ["127.0.0.2"]) { $0.helpfulMessages = true }
+            let token = try await addUser(node)
+            try await node.addUser("bob")
+            try await upstream.stop()
+            let gateway = try GatewayClient(node, patience: 2_500)
+            #expect(try await gateway.login("alice", UpstreamFreeRADIUS.password) == nil)
+            #expect(try await node.lastReason(of: "alice") == "password-source-unreachable")
+            #expect(try await gateway.login("bob", TestNode.password)?.code == .accessChallenge, "others are not held up")
+            let helpful = try GatewayClient(node, from: "127.0.0.2", patience: 10_000)
+            let told = try #require(try await helpful.login("alice", UpstreamFreeRADIUS.password))
+            #expect(told.code == .accessReject)
+            #expect(try told.text(.replyMessage) == "The directory cannot be reached. Try again in a few minutes.")
+            let login = try #require(try await node.logins("login-rejected", count: 1).first?.login)
+            #expect(try await node.story(login).contains("The password source old did not say whether the password is right"))
+            #expect(try await node.logins("directory-down", count: 1).first?.text.contains("directory old: \(upstream.address)") == true)
+            #expect(try await node.perform(ShowUser(name: "alice")).locks.isEmpty)
+            #expect(try await node.perform(ListDirectories()).directories.first?.servers.first?.isUp == false)
+            let findings = try await node.perform(ExamineNode(seconds: 0)).findings
+            #expect(findings.contains { $0.kind == .directoryDown && $0.subject == "old" })
+            // It comes back, and Status-Server finds out before anybody logs in.
+            let back = try await UpstreamFreeRADIUS.start(port: upstream.port)
+            #expect(try await cameBack(node))
+            let question = try #require(try await gateway.login("alice", UpstreamFreeRADIUS.password))
+            #expect(try await gateway.login("alice", try token.code(), state: question.octets(.state))?.code == .accessAccept)
+            try await back.stop()
+        }
+    }
+
+    private func cameBack(_ node: TestNode) async throws -> Bool {
+        for _ in 0..<5 {
+            if try await !node.logins("directory-up", count: 1).isEmpty { return true }
+        }
+        return false
+    }
+
+    @Test func namedAttributesAreTakenOverAndOursWin() async throws {
+        try await withUpstream({ $0.takes = ["Class", "Session-Timeout"] }) { node, _ in
+            try await node.addClient { $0.reply = [ReplySetting("Session-Timeout", "60")] }
+            let token = try await addUser(node)
+            let gateway = try GatewayClient(node)
+            let question = try #require(try await gateway.login("alice", UpstreamFreeRADIUS.password))
+            let answer = try #require(try await gateway.login("alice", try token.code(), state: question.octets(.state)))
+            #expect(answer.code == .accessAccept)
+            #expect(answer.octets(.class) == Array("of-upstream".utf8), "through our challenge")
+            #expect(answer.integer(.sessionTimeout) == 60)
+            #expect(!answer.contains(.filterID))
+        }
+    }
+
+    // MARK: Proofs that show no password
+
+    @Test(arguments: ["alice", "CORP\\alice"]) func msCHAPv2IsJudgedThereAndItsKeysReachTheGateway(typed: String) async throws {
+        try await withUpstream { node, _ in
+            try await node.addClient {
+                $0.requirement = "password"
+                $0.protocols = ["ms-chap-v2"]
+                $0.nameStripping = "domain"
+            }
+            _ = try await addUser(node)
+            let gateway = try GatewayClient(node)
+            let hash = try #require(NTHash(password: Array(UpstreamFreeRADIUS.password.utf8)))
+            let challenge = Authenticator(high: 0x0102_0304, low: 0x0506_0708)
+            let response = MSCHAPv2Response(
+                identifier: 9, challenge: challenge, peerChallenge: Authenticator(high: 3, low: 4), userName: Array(typed.utf8), hash: hash)
+            let bytes = try gateway.request(typed, nil) { writer in
+                writer.addVendor(311, type: MicrosoftAttribute.chapChallenge, challenge.bytes)
+                writer.addVendor(311, type: MicrosoftAttribute.chap2Response, response.bytes)
+            }
+            let reply = try #require(try await gateway.exchange(bytes))
+            #expect(reply.code == .accessAccept)
+            func value(_ type: UInt8) -> ArraySlice<UInt8>? { reply.first(vendor: 311, type: type).map { reply.value(of: $0) } }
+            let success = try #require(value(MicrosoftAttribute.chap2Success))
+            #expect(response.isSuccess(success, hash), "the device would hang up")
+            let request = try Packet(decoding: bytes)
+            func key(_ type: UInt8) -> [UInt8]? {
+                value(type).flatMap { SaltedKey.reveal($0, authenticator: request.authenticator, secret: gateway.secret) }
+            }
+            let keys = MPPEKeys(response, hash)
+            #expect(key(MicrosoftAttribute.mppeSendKey) == keys.send)
+            #expect(key(MicrosoftAttribute.mppeReceiveKey) == keys.receive)
+            let wrong = try #require(NTHash(password: Array("another".utf8)))
+            let bad = MSCHAPv2Response(
+                identifier: 9, challenge: challenge, peerChallenge: Authenticator(high: 3, low: 4), userName: Array(typed.utf8), hash: wrong
+            )
+            let refused = try await gateway.login(typed, nil) { writer in
+                writer.addVendor(311, type: MicrosoftAttribute.chapChallenge, challenge.bytes)
+                writer.addVendor(311, type: MicrosoftAttribute.chap2Response, bad.bytes)
+            }
+            #expect(refused?.code == .accessReject)
+            #expect(refused?.first(vendor: 311, type: MicrosoftAttribute.chapError) != nil)
+        }
+    }
+
+    @Test func chapAndMSCHAPAreJudgedThereToo() async throws {
+        try await withUpstream { node, _ in
+            try await node.addClient {
+                $0.requirement = "password"
+                $0.protocols = ["chap", "ms-chap"]
+            }
+            _ = try await addUser(node)
+            let gateway = try GatewayClient(node)
+            for password in [UpstreamFreeRADIUS.password, "wrong"] {
+                let wanted: Code = password == "wrong" ? .accessReject : .accessAccept
+                let chap = CHAPResponse(identifier: 1, challenge: [UInt8](repeating: 7, count: 16), password: Array(password.utf8))
+                let byCHAP = try await gateway.login("alice", nil) { writer in
+                    writer.add(.chapPassword, chap.bytes)
+                    writer.add(.chapChallenge, chap.challenge)
+                }
+                #expect(byCHAP?.code == wanted)
+                let hash = try #require(NTHash(password: Array(password.utf8)))
+                let response = try #require(MSCHAPResponse(identifier: 1, challenge: [1, 2, 3, 4, 5, 6, 7, 8], hash: hash))
+                let bytes = try gateway.request("alice", nil) { writer in
+                    writer.addVendor(311, type: MicrosoftAttribute.chapChallenge, response.challenge)
+                    writer.addVendor(311, type: MicrosoftAttribute.chapResponse, response.bytes)
+                }
+                let reply = try #require(try await gateway.exchange(bytes))
+                #expect(reply.code == wanted)
+                guard wanted == .accessAccept else { continue }
+                let hidden = try #require(reply.first(vendor: 311, type: MicrosoftAttribute.chapMPPEKeys).map { reply.value(of: $0) })
+                let keys = try HiddenPassword.unhide(
+                    Array(hidden), authenticator: try Packet(decoding: bytes).authenticator, secret: gateway.secret)
+                // The second half is the NT hash hashed; the first, of the LAN Manager hash, differs by server.
+                #expect(
+                    keys.count > 8 && Array(keys.dropFirst(8)) == Array(MPPEKeys.firstVersion(hash).dropFirst(8).prefix(keys.count - 8)))
+            }
+        }
+    }
+
+    // MARK: As an administrator
+
+    @Test func theCommandTestsItsServersAndAPassword() async throws {
+        try await withUpstream { node, upstream in
+            func run(_ arguments: String..., input: String = "") async throws -> Finished {
+                try await Program.sallyport.run(arguments + ["--data-dir", node.folder.path], input: input)
+            }
+            let status = try await run("directory", "test", "old")
+            #expect(status.status == 0 && status.output.contains("It answers Status-Server."), "\(status.everything)")
+            let right = try await run(
+                "directory", "test", "old", "--user", "alice", "--password-stdin", input: UpstreamFreeRADIUS.password + "\n")
+            #expect(right.status == 0 && right.output.contains("The password is right."), "\(right.everything)")
+            let wrong = try await run("directory", "test", "old", "--user", "alice", "--password-stdin", "--json", input: "nonsense\n")
+            #expect(wrong.status == 2 && wrong.output.contains("\"rejected\""), "\(wrong.everything)")
+            let list = try await run("directory", "list", "--json")
+            #expect(list.output.contains("\"address\":\"\(upstream.address)\""), "\(list.everything)")
+            let secret = try await run("directory", "set", "old", "--secret-stdin", input: "not-the-secret-of-it\n")
+            #expect(secret.status == 0, "\(secret.everything)")
+            #expect(try await run("directory", "test", "old").status == 69)
+            #expect(try await run("directory", "show", "older").status == 1)
+        }
+    }
+}
