@@ -47,8 +47,9 @@ final class FactsCache: Sendable {
     private let failing = Mutex(Failing())
     private let hasFailing = Atomic<Bool>(false)
 
-    /// - Parameter capacity: entries of the younger generation; as many again are kept of the older.
-    init(capacity: Int = 16_384) {
+    /// - Parameter capacity: entries of the younger generation; as many again are kept of the older. With 131,072 a node that has 100,000
+    ///   users accepts 0.73 of what it accepts with 1,000, and takes 90 MB more; with 16,384 it was 0.49.
+    init(capacity: Int = 131_072) {
         perShard = max(1, capacity / Self.shardCount)
     }
 
