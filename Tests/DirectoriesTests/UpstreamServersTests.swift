@@ -130,10 +130,15 @@ private func judged(_ request: Packet) -> [ScriptedServer.Datagram] {
 
     @Test(arguments: [true, false]) func aReplyWithoutMessageAuthenticatorIsTakenOnlyWhereAllowed(requires: Bool) async throws {
         let server = try ScriptedServer(UpstreamBench.secret) { request in [.reply(.accessAccept, to: request, signed: false)] }
-        let bench = try UpstreamBench([server.address], tries: 1, timeout: .seconds(9), requires: requires)
-        let answer = await bench.ask(within: .seconds(9))
-        #expect(answer == (requires ? "no answer from \(server.address)" : "accessAccept of \(server.address)"))
-        #expect((bench.servers.status.first?.dropped == .missingMessageAuthenticator) == requires)
+        let bench = try UpstreamBench([server.address], tries: 1, timeout: .seconds(120), requires: requires)
+        let answer = bench.asking(within: .seconds(120))
+        if requires {
+            #expect(try await eventually { bench.servers.status.first?.dropped == .missingMessageAuthenticator })
+            #expect(bench.servers.counts[.accepted] == 0 && bench.servers.underWay == 1, "a genuine reply is still waited for")
+        } else {
+            #expect(await answer.first { _ in true } == "accessAccept of \(server.address)")
+            #expect(bench.servers.status.first?.dropped == nil)
+        }
     }
 
     @Test func aLostRequestIsSentAgainUnchanged() async throws {
@@ -191,10 +196,10 @@ private func judged(_ request: Packet) -> [ScriptedServer.Datagram] {
     @Test func aClosedPortIsLeftAtOnceAndComesBackByStatusServer() async throws {
         let gone = try ScriptedServer(UpstreamBench.secret, answer: judged).address
         let second = try ScriptedServer(UpstreamBench.secret, answer: judged)
-        let bench = try UpstreamBench([gone, second.address], timeout: .seconds(20))
+        let bench = try UpstreamBench([gone, second.address], timeout: .seconds(200))
         let began = UpstreamBench.now().uptime
-        #expect(await bench.ask(within: .seconds(40)) == "accessAccept of \(second.address)")
-        #expect(UpstreamBench.now().uptime - began < .seconds(15), "refused is not waited for")
+        #expect(await bench.ask(within: .seconds(400)) == "accessAccept of \(second.address)")
+        #expect(UpstreamBench.now().uptime - began < .seconds(150), "refused is not waited for")
         #expect(bench.changes.map(\.isUp) == [false])
         // It starts again, on the same port.
         let back = try ScriptedServer(UpstreamBench.secret, port: gone.port, answer: judged)
@@ -206,8 +211,8 @@ private func judged(_ request: Packet) -> [ScriptedServer.Datagram] {
 
     @Test func aLoginOutlastsARestartOfItsOnlyServer() async throws {
         let port = try ScriptedServer(UpstreamBench.secret, answer: judged).address.port
-        let bench = try UpstreamBench([ServerAddress(NetworkAddress(v4: 0x7F00_0001), port: port)], tries: 100, timeout: .milliseconds(400))
-        let answer = bench.asking(within: .seconds(60))
+        let bench = try UpstreamBench([ServerAddress(NetworkAddress(v4: 0x7F00_0001), port: port)], tries: 1_000, timeout: .milliseconds(400))
+        let answer = bench.asking(within: .seconds(240))
         #expect(try await eventually { bench.changes.map(\.isUp) == [false] })
         let server = try ScriptedServer(UpstreamBench.secret, port: port, answer: judged)
         #expect(await answer.first { _ in true } == "accessAccept of \(server.address)")
