@@ -211,7 +211,8 @@ private func judged(_ request: Packet) -> [ScriptedServer.Datagram] {
 
     @Test func aLoginOutlastsARestartOfItsOnlyServer() async throws {
         let port = try ScriptedServer(UpstreamBench.secret, answer: judged).address.port
-        let bench = try UpstreamBench([ServerAddress(NetworkAddress(v4: 0x7F00_0001), port: port)], tries: 1_000, timeout: .milliseconds(400))
+        let address = ServerAddress(NetworkAddress(v4: 0x7F00_0001), port: port)
+        let bench = try UpstreamBench([address], tries: 1_000, timeout: .milliseconds(400))
         let answer = bench.asking(within: .seconds(240))
         #expect(try await eventually { bench.changes.map(\.isUp) == [false] })
         let server = try ScriptedServer(UpstreamBench.secret, port: port, answer: judged)
