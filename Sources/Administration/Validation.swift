@@ -168,6 +168,11 @@ enum Valid {
         return value
     }
 
+    /// - Parameter value: 0 for any number, which is nil.
+    static func mostSessions(_ value: Int) throws(Refusal) -> Int? {
+        value == 0 ? nil : try number(value, in: SessionLimit.range, "sessions", unit: ", or any")
+    }
+
     static func trimmed(_ text: String) -> String {
         text.trimmingCharacters(in: .whitespacesAndNewlines)
     }

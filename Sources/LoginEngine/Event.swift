@@ -101,6 +101,7 @@ package enum RejectReason: String, Sendable, CaseIterable {
     case nameMalformed = "name-malformed"
     case changedMeanwhile = "changed-meanwhile"
     case replyUnfit = "reply-attribute-unfit"
+    case tooManySessions = "too-many-sessions"
 }
 
 /// Fields that belong to one person. The chain holds only a salted commitment of them, so that they can be erased.

@@ -228,6 +228,10 @@ extension Login {
             event: event(.loginAccepted, reason: nil, now: now), basis: basis(of: marks))
         steps = before
         settlement.grace = grace
+        if let limit = ruling.sessionLimit(own: user.mostSessions) {
+            settlement.claim = SessionClaim(
+                limit, client: client.id, station: request.callingStation, sessionID: request.sessionID, at: now.wall)
+        }
         settlement.renewal = renewal
         settlement.renewalEvent = renewalEvent(now: now)
         return [.settle(settlement)]
@@ -300,9 +304,17 @@ extension Login {
             return reject(.handleSpent, now: now)
         case (.accept, .changedMeanwhile):
             return reject(.changedMeanwhile, now: now)
+        case (.accept, .tooManySessions(let open)):
+            if let limit = ruling.sessionLimit(own: facts.user?.mostSessions) {
+                steps.add("sessions \(open) of \(limit.most) by \(limit.origin.words)", at: now, since: began)
+            }
+            // What was counted before it was tried was no guess.
+            let forgiven: [Action] = kind(of: factorInUse) == .recovery ? [.forgive([.recovery])] : []
+            return forgiven + reject(.tooManySessions, now: now)
         case (.accept, .failed(let cause)):
             return decide(.none(cause))
-        case (.reject(let reason), .failed), (.reject(let reason), .markUsed), (.reject(let reason), .changedMeanwhile):
+        case (.reject(let reason), .failed), (.reject(let reason), .markUsed), (.reject(let reason), .changedMeanwhile),
+            (.reject(let reason), .tooManySessions):
             phase = .decided
             return [.answer(refused(reason))]
         }

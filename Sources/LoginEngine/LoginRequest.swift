@@ -35,6 +35,14 @@ package struct LoginRequest: Sendable, Equatable {
     /// Hash of the whole request: equal for a retransmission, and only for that.
     package var fingerprint: Fingerprint
 
+    /// Acct-Session-Id as text; nil where there is none, or one that is no text.
+    package var sessionID: String? {
+        guard namesSession, let session = gatewaySession, let mark = session.firstIndex(where: { $0 == "/" || $0 == "#" }),
+            session[mark] == "/"
+        else { return nil }
+        return String(session[session.index(after: mark)...])
+    }
+
     /// What failures of the first factor are counted by: the user's device where the gateway names it, else the gateway.
     package var failureSource: String {
         callingStation.map { String($0.prefix(64)) } ?? source.description

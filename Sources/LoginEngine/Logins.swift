@@ -107,7 +107,7 @@ package final class Logins: LoginJudge, Sendable {
     package func attempt(_ attempts: [Attempt]) {
         let moment = now()
         let rulebook = rulebook
-        let (policies, replies) = (rulebook.policies, rulebook.replies)
+        let (policies, replies, limits) = (rulebook.policies, rulebook.replies, rulebook.limits)
         var known: [(index: Int, key: String)] = []
         known.reserveCapacity(attempts.count)
         var lookups: [LoginLookup] = []
@@ -128,6 +128,7 @@ package final class Logins: LoginJudge, Sendable {
                 lookup.wantsGrace = policies.looksUpGrace(for: attempt.request.client)
             }
             if !replies.isEmpty, !lookup.wantsGroups { lookup.wantsGroups = replies.looksUpGroups(for: attempt.request.client) }
+            if !limits.isEmpty { lookup.wantsGroups = true }
             lookups.append(lookup)
         }
         guard !known.isEmpty else { return }
@@ -142,6 +143,7 @@ package final class Logins: LoginJudge, Sendable {
             let client = attempts[index].request.client
             var ruling = policies.isEmpty ? .own(of: client) : policies.ruling(for: client, groups: facts[position].groups)
             if !replies.isEmpty { ruling.reply = replies.plan(for: client, policy: ruling.policy, groups: facts[position].groups) }
+            ruling.groupLimit = limits.least(of: facts[position].groups)
             begin(attempts[index], key: key, facts: facts[position], ruling: ruling, at: moment)
         }
     }

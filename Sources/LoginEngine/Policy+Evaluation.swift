@@ -10,6 +10,8 @@ package struct Ruling: Sendable, Equatable {
     package var reported: Policy?
     /// What an accept carries; nil: nothing.
     package var reply: ReplyPlan?
+    /// What the user's groups say of the sessions that may be open at once.
+    package var groupLimit: SessionLimit?
 
     package init(requirement: Requirement, policy: Policy? = nil, reported: Policy? = nil) {
         self.requirement = requirement
@@ -19,6 +21,12 @@ package struct Ruling: Sendable, Equatable {
 
     /// The rule of a client where no policy matches.
     package static func own(of client: Client) -> Ruling { Ruling(requirement: client.settings.requirement) }
+
+    /// How many sessions the user may have open at once: the user's own number, else the least of the groups', else the policy's.
+    package func sessionLimit(own: Int?) -> SessionLimit? {
+        if let own { return SessionLimit(own, .user) }
+        return groupLimit ?? policy.flatMap { policy in policy.rule.mostSessions.map { SessionLimit($0, .policy(policy.name)) } }
+    }
 
     /// Whether a login that began under the one may end under the other.
     func asks(sameAs other: Ruling) -> Bool { requirement == other.requirement && policy == other.policy }

@@ -13,6 +13,8 @@ package struct PolicyRule: Sendable, Equatable {
     package var isReportOnly = false
     /// What goes out with an accept.
     package var reply: [ReplySetting] = []
+    /// How many sessions a user may have open at once, where neither the user nor a group says otherwise; nil: any number.
+    package var mostSessions: Int?
 
     /// Every condition must fit, each by one of its values; one without values fits everybody.
     package struct Conditions: Sendable, Equatable {

@@ -157,6 +157,8 @@ package struct Settlement: Sendable, Equatable {
     package var renewal: PasswordRenewal?
     /// What the trail says of it.
     package var renewalEvent: Event?
+    /// The session that the accept opens, where there may not be more than so many.
+    package var claim: SessionClaim?
 
     package init(
         decision: RecordedDecision, user: Int64?, factor: Int64? = nil, marks: [Mark], handle: HandleID?, event: Event,
@@ -181,6 +183,8 @@ package enum SettlementOutcome: Sendable, Equatable {
     case handleSpent(RecordedDecision?)
     /// The user or factor was disabled or removed since the login was read.
     case changedMeanwhile
+    /// As many sessions as may be, or more, are open or about to be.
+    case tooManySessions(open: Int)
     /// Nothing was written.
     case failed(NoAnswer)
 }

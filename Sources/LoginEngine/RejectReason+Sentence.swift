@@ -8,7 +8,7 @@ extension RejectReason {
         case .unknownUser, .userDisabled, .userPending, .factorLocked, .wrongCode, .codeMalformed, .codeAlreadyUsed, .codeBeyondWindow,
             .noFactor, .noAllowedFactor, .deniedByPolicy, .keywordNotAllowed, .changedMeanwhile, .sameWrongProof, .handleUnknown,
             .handleExpired, .handleSpent,
-            .handleOfAnother, .codeMissing, .recoveryCodeUsed:
+            .handleOfAnother, .codeMissing, .recoveryCodeUsed, .tooManySessions:
             true
         default:
             false
@@ -46,6 +46,7 @@ extension RejectReason {
         case .sourceUnreachable: "The directory cannot be reached. Try again in a few minutes."
         case .sourceAsksMore: "The directory asks for more than this gateway can pass on. Ask your administrator."
         case .replyUnfit: "Your login is not set up completely. Ask your administrator."
+        case .tooManySessions: "You are connected from elsewhere already. End a connection there, then try again."
         case .nameMalformed: "The user name is not valid."
         }
     }

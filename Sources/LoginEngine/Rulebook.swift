@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What logins are judged by, and what their accepts carry.
 
-/// Both tables as one value, so that no login is judged by the new policies and answered by the old reply attributes.
+/// All of it as one value, so that no login is judged by the new policies and answered by the old reply attributes.
 package struct Rulebook: Sendable {
     package var policies: PolicyTable
     package var replies: ReplyTable
+    package var limits: SessionLimits
 
-    package init(policies: PolicyTable = .empty, replies: ReplyTable = .empty) {
+    package init(policies: PolicyTable = .empty, replies: ReplyTable = .empty, limits: SessionLimits = .none) {
         self.policies = policies
         self.replies = replies
+        self.limits = limits
     }
 }

@@ -23,6 +23,8 @@ package struct User: Sendable, Equatable {
     package var passwordRevision: Int64 = 0
     /// The row of the directory where the password lives; nil: here.
     package var directory: Int64?
+    /// How many sessions may be open at once; nil: what groups and policies say.
+    package var mostSessions: Int?
 
     package init(id: Int64, name: String, status: UserStatus, passwordHash: Secret?) {
         self.id = id

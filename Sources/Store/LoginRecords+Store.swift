@@ -112,6 +112,7 @@ extension Records: LoginRecords {
         if try first.flag(21) { fact.user?.mustChangePassword = true }
         fact.user?.passwordRevision = try first.integer(22)
         if !first.isNull(23) { fact.user?.directory = try first.integer(23) }
+        if !first.isNull(24) { fact.user?.mostSessions = Int(try first.integer(24)) }
         if !first.isNull(19) || !first.isNull(20) {
             let ntHash = try first.blobIfAny(19)
             let text = try first.blobIfAny(20)
@@ -183,17 +184,23 @@ extension Records: LoginRecords {
         of settlement: Settlement, _ refusal: WrittenGroup.Refusal, in database: any SQLDatabase, _ keeping: MarkKeeping
     ) -> SettlementOutcome {
         do throws(DatabaseError) {
-            let position: Int? =
+            let subject: Settlement.GuardSubject =
                 switch refusal {
-                case .marked(let position): position
-                case .byGuard(let index): settlement.mark(refusedAt: index, by: keeping)
+                case .marked(let position): .mark(position)
+                case .byGuard(let index): settlement.subject(refusedAt: index, by: keeping)
                 }
-            guard let position else {
+            switch subject {
+            case .person:
+                return .changedMeanwhile
+            case .mark(let position):
+                return try Self.refusal(of: settlement, mark: position, in: database, keeping)
+            case .sessions:
+                return .tooManySessions(open: try settlement.openSessions(in: database))
+            case .handle:
                 guard let handle = settlement.handle else { return .changedMeanwhile }
                 let row = try database.read([Statement(.handleRow, [.blob(handle.bits.bytes)])])[0].first
                 return .handleSpent(try row.map { row throws(DatabaseError) in try Self.suspended(handle, row) }?.decision)
             }
-            return try Self.refusal(of: settlement, mark: position, in: database, keeping)
         } catch {
             // It was refused: nothing was written, whatever the reason.
             return .failed(.databaseUnavailable)

@@ -16,6 +16,8 @@ package struct Rollout: Sendable {
     package var newGroups: [(name: String, event: Event)] = []
     /// Their reply attributes; new groups by their numbers below zero.
     package var groupReplies: [(group: Int64, reply: [ReplySetting])] = []
+    /// How many sessions their members may have open; nil: any number.
+    package var groupSessions: [(group: Int64, most: Int?)] = []
     package var removedGroups: [(id: Int64, event: Event)] = []
     package var members: [Membership] = []
     package var policies: Policies?
@@ -133,6 +135,9 @@ extension Rollout {
         }
         for (group, reply) in groupReplies {
             statements.append(Statement(.setGroupReply, [.integer(numbers.group(group)), .text(ReplyBody.json(reply))]))
+        }
+        for (group, most) in groupSessions {
+            statements.append(Statement(.setGroupSessions, [.integer(numbers.group(group)), .integer(most.map { Int64($0) })]))
         }
         for membership in members where membership.joins { statements.append(self.statement(membership, numbers)) }
         if let policies {

@@ -46,13 +46,16 @@ package struct Unit: Sendable {
     package struct Guard: Sendable {
         package var statement: Statement
         package var rows: Int?
+        /// What the rows have to say besides. Pure.
+        package var admits: (@Sendable (Rows) -> Bool)?
 
-        package init(_ statement: Statement, rows: Int? = 1) {
+        package init(_ statement: Statement, rows: Int? = 1, admits: (@Sendable (Rows) -> Bool)? = nil) {
             self.statement = statement
             self.rows = rows
+            self.admits = admits
         }
 
-        func isMet(by rows: Rows) -> Bool { self.rows.map { $0 == rows.affected } ?? true }
+        func isMet(by rows: Rows) -> Bool { (self.rows.map { $0 == rows.affected } ?? true) && (admits?(rows) ?? true) }
     }
 
     /// In order; those that only read come first, since a refusal after a writing one has to be rolled back.

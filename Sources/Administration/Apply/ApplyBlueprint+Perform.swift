@@ -40,7 +40,9 @@ struct BlueprintPlan {
     /// Clients and groups as they will be, new ones under a number of their own below zero.
     var rows = PolicyRows(clients: [], groups: [])
     /// Of groups; those of clients and policies change with these.
-    var changesReplies: Bool { !(rollout.groupReplies.isEmpty && rollout.newGroups.isEmpty && rollout.removedGroups.isEmpty) }
+    var changesReplies: Bool {
+        !(rollout.groupReplies.isEmpty && rollout.groupSessions.isEmpty && rollout.newGroups.isEmpty && rollout.removedGroups.isEmpty)
+    }
     var changesDirectories: Bool {
         !(rollout.newDirectories.isEmpty && rollout.changedDirectories.isEmpty && rollout.removedDirectories.isEmpty)
     }

@@ -47,6 +47,8 @@ package struct Blueprint: Codable, Sendable, Equatable {
         package var users: [Member]?
         package var groups: [Member]?
         package var reply: [ReplySetting] = []
+        /// How many sessions each member may have open at once; nil: any number.
+        package var sessions: Int?
 
         package init(name: String, place: String, users: [Member]? = nil, groups: [Member]? = nil) {
             self.name = name

@@ -95,13 +95,22 @@ extension BlueprintPlan {
             }
             differ("groups", joined: joining.map(name), left: leaving.map(name))
         }
-        let before = id > 0 ? try records.groups().first { $0.id == id }?.reply ?? [] : []
+        let known = id > 0 ? try records.groups().first { $0.id == id } : nil
+        let before = known?.reply ?? []
         let reply = try located(entry.place) { try operations.ports.replies.checked(entry.reply) }
         if reply != before {
             rollout.groupReplies.append((id, reply))
             rollout.events.append(
                 operations.event(.groupChanged, by: actor, ["group": entry.name, "change": "reply: \(before.words) → \(reply.words)"]))
             fields.append(ApplyBlueprint.Field(name: "reply", before: before.words, after: reply.words))
+        }
+        let most = try located(entry.place) { try entry.sessions.flatMap { try Valid.mostSessions($0) } }
+        if most != known?.mostSessions {
+            let (old, new) = (Words.sessions(known?.mostSessions), Words.sessions(most))
+            rollout.groupSessions.append((id, most))
+            rollout.events.append(
+                operations.event(.groupChanged, by: actor, ["group": entry.name, "change": "sessions: \(old) → \(new)"]))
+            fields.append(ApplyBlueprint.Field(name: "sessions", before: old, after: new))
         }
         if id < 0 { note("group", entry.name, .add, fields) } else if !fields.isEmpty { note("group", entry.name, .change, fields) }
     }

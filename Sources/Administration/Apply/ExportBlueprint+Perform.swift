@@ -21,6 +21,7 @@ extension ExportBlueprint {
         for group in groups {
             var entry = Blueprint.Group(name: group.name, place: "")
             entry.reply = group.reply
+            entry.sessions = group.mostSessions
             guard group.users <= Self.mostMembers else {
                 warnings.append(
                     "Group \(group.name) has \(group.users) users: they are left out, and stay as they are when the file is applied.")
@@ -108,5 +109,6 @@ extension PolicyChoices {
         remember = view.remember
         isReportOnly = view.isReportOnly
         reply = view.reply
+        sessions = view.sessions ?? 0
     }
 }

@@ -69,6 +69,7 @@ package struct ExamineNode: AdminOperation {
                     clients: try records.clients(), groups: try records.groups(), policies: try records.policySet().records.map(\.policy),
                     operations.ports.replies)
         }
+        examine("sessions") { () throws(StoreError) in try SessionLimitCheck.findings(records) }
         examine("directories") { () throws(StoreError) in
             DirectorySettingsCheck.findings(try records.directories(), users: try records.directoryUserCounts())
         }

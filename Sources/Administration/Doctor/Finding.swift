@@ -108,6 +108,7 @@ extension Finding {
         case rangeLarge = "range-large"
         case reasonTold = "reason-told"
         case replyUnfit = "reply-unfit"
+        case sessionsUncounted = "sessions-uncounted"
         // Directories
         case directoriesRight = "directories-right"
         case directoryDown = "directory-down"
@@ -136,7 +137,7 @@ extension Finding {
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
                 .pushUnasked, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey, .certificateEnding,
-                .directorySecretWeak,
+                .directorySecretWeak, .sessionsUncounted,
                 .directoryForgeable:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,

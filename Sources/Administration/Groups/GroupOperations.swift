@@ -16,6 +16,8 @@ package struct GroupView: Codable, Sendable, Equatable {
     package var users: [String]
     package var groups: [String]
     package var reply: [ReplySetting] = []
+    /// How many sessions each member may have open at once; nil: any number.
+    package var sessions: Int?
 }
 
 package struct GroupList: Codable, Sendable, Equatable {
@@ -28,8 +30,11 @@ package struct AddGroup: AdminOperation {
     package var users: [String]
     package var groups: [String]
     package var reply: [ReplySetting]
+    /// How many sessions each member may have open at once; nil or 0: any number.
+    package var sessions: Int?
 
-    package init(name: String, users: [String] = [], groups: [String] = [], reply: [ReplySetting] = []) {
+    package init(name: String, users: [String] = [], groups: [String] = [], reply: [ReplySetting] = [], sessions: Int? = nil) {
+        self.sessions = sessions
         self.name = name
         self.users = users
         self.groups = groups
@@ -42,6 +47,7 @@ package struct AddGroup: AdminOperation {
         let users = try users.map { try operations.user($0) }
         let groups = try groups.map { try operations.group($0) }
         let reply = try operations.ports.replies.checked(reply)
+        let most = try sessions.flatMap { try Valid.mostSessions($0) }
         let id = try await operations.records.addGroup(name: name, event: operations.event(.groupAdded, by: actor, ["group": name]))
         for user in users {
             try await operations.records.addMember(.user(user.id), toGroup: id, event: operations.joined(user, name, by: actor))
@@ -51,9 +57,12 @@ package struct AddGroup: AdminOperation {
             try await operations.records.addMember(.group(group.id), toGroup: id, event: event)
         }
         if !reply.isEmpty { try await operations.set(reply, ofGroup: id, name, before: [], by: actor) }
+        if most != nil { try await operations.set(most, ofGroup: id, name, before: nil, by: actor) }
         try await operations.ports.changed(.replies)
         let members = users.map(\.name) + groups.map { "group \($0.name)" }
-        return Done(members.isEmpty ? "Added group \(name)." : "Added group \(name) with \(Words.list(members)).")
+        return Done(
+            members.isEmpty ? "Added group \(name)." : "Added group \(name) with \(Words.list(members)).",
+            warnings: most == nil ? [] : try operations.unaccountedWarnings())
     }
 }
 
@@ -77,7 +86,7 @@ package struct ShowGroup: AdminOperation {
 
     package func perform(in operations: Operations, by actor: Actor) async throws -> GroupView {
         let group = try operations.group(name)
-        var view = GroupView(name: group.name, users: [], groups: [], reply: group.reply)
+        var view = GroupView(name: group.name, users: [], groups: [], reply: group.reply, sessions: group.mostSessions)
         let names = Dictionary(uniqueKeysWithValues: try operations.records.groups().map { ($0.id, $0.name) })
         for member in try operations.records.members(ofGroup: group.id) {
             switch member {
@@ -101,6 +110,8 @@ package struct SetGroup: AdminOperation {
     package var removeGroups: [String] = []
     /// Empty: none.
     package var reply: [ReplySetting]?
+    /// How many sessions each member may have open at once; 0: any number.
+    package var sessions: Int?
 
     package init(group: String) {
         self.group = group
@@ -108,7 +119,7 @@ package struct SetGroup: AdminOperation {
 
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let records = operations.records
-        guard name != nil || reply != nil || !(addUsers + removeUsers + addGroups + removeGroups).isEmpty else {
+        guard name != nil || reply != nil || sessions != nil || !(addUsers + removeUsers + addGroups + removeGroups).isEmpty else {
             throw Refusal(.invalid, "Nothing to change was given.", remedy: "`sallyport group set --help` lists what can be changed.")
         }
         let old = try operations.group(group)
@@ -135,8 +146,10 @@ package struct SetGroup: AdminOperation {
         }
         for group in adding { try operations.refuseCircle(adding: group, to: old) }
         let newReply = try reply.map { try operations.ports.replies.checked($0) }
+        let most = try sessions.map { try Valid.mostSessions($0) }
 
         var done: [String] = []
+        var warnings: [String] = []
         if let newName {
             try await records.renameGroup(
                 old.id, to: newName,
@@ -147,6 +160,11 @@ package struct SetGroup: AdminOperation {
         if let newReply, newReply != old.reply {
             try await operations.set(newReply, ofGroup: old.id, shownName, before: old.reply, by: actor)
             done.append("reply: \(old.reply.words) → \(newReply.words)")
+        }
+        if let most, most != old.mostSessions {
+            try await operations.set(most, ofGroup: old.id, shownName, before: old.mostSessions, by: actor)
+            done.append("sessions: \(Words.sessions(old.mostSessions)) → \(Words.sessions(most))")
+            if most != nil { warnings = try operations.unaccountedWarnings() }
         }
         for user in joining {
             try await records.addMember(.user(user.id), toGroup: old.id, event: operations.joined(user, shownName, by: actor))
@@ -168,7 +186,7 @@ package struct SetGroup: AdminOperation {
             done.append("group \(group.name) left")
         }
         guard !done.isEmpty else { return Done("Nothing to change: group \(old.name) is like that already.") }
-        return Done("Changed group \(shownName): \(done.joined(separator: ", ")).")
+        return Done("Changed group \(shownName): \(done.joined(separator: ", ")).", warnings: warnings)
     }
 }
 
@@ -204,6 +222,14 @@ extension Operations {
         try await records.setReply(
             ofGroup: group, reply,
             event: event(.groupChanged, by: actor, ["group": name, "change": "reply: \(before.words) → \(reply.words)"]))
+        try await ports.changed(.replies)
+    }
+
+    func set(_ most: Int?, ofGroup group: Int64, _ name: String, before: Int?, by actor: Actor) async throws {
+        try await records.setMostSessions(
+            most, ofGroup: group,
+            event: event(
+                .groupChanged, by: actor, ["group": name, "change": "sessions: \(Words.sessions(before)) → \(Words.sessions(most))"]))
         try await ports.changed(.replies)
     }
 

@@ -15,7 +15,8 @@ extension ExplainPolicy {
         let groups = try records.groups(ofUser: user.id)
         let table = PolicyTable(policies.map(\.policy))
         let ids = groups.map(\.id)
-        let ruling = table.ruling(for: client, groups: ids)
+        var ruling = table.ruling(for: client, groups: ids)
+        ruling.groupLimit = try records.sessionLimits().least(of: ids)
 
         var steps: [Step] = []
         var isDecided = false
@@ -85,6 +86,10 @@ private struct OutcomeWords {
                     + (ruling.requirement == .deny ? ", that is, it lets nobody in." : "."))
         }
         sentences += asked
+        if ruling.requirement != .deny, let limit = ruling.sessionLimit(own: user.mostSessions) {
+            sentences.append(
+                "\(user.name) may have \(Words.count(limit.most, "session")) open at once, as the \(limit.origin.words) says.")
+        }
         if user.status != .active { sentences.append("But \(user.name) is \(user.status.rawValue), and is refused whatever is typed.") }
         return sentences
     }

@@ -45,6 +45,7 @@ extension PolicyChoices {
         }
         new.isReportOnly = isReportOnly ?? new.isReportOnly
         if let reply { new.reply = try rows.replies.checked(reply) }
+        if let sessions { new.mostSessions = try Valid.mostSessions(sessions) }
         try check(new)
         return new
     }

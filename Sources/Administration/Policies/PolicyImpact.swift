@@ -95,6 +95,7 @@ extension Operations {
                 )
             }
         }
+        if !rule.isReportOnly, rule.mostSessions != nil { warnings += (try? unaccountedWarnings { rule.when.fits($0) }) ?? [] }
         return warnings
     }
 }

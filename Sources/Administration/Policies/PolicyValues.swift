@@ -20,6 +20,8 @@ package struct PolicyView: Codable, Sendable, Equatable {
     package var remember = "never"
     package var isReportOnly: Bool
     package var reply: [ReplySetting]
+    /// How many sessions a user may have open at once; nil: any number.
+    package var sessions: Int?
 
     package struct Unenrolled: Codable, Sendable, Equatable {
         /// `deny` or `grace`.
@@ -64,6 +66,8 @@ package struct PolicyChoices: Codable, Sendable, Equatable {
     package var isReportOnly: Bool?
     /// Empty: none.
     package var reply: [ReplySetting]?
+    /// 0: any number.
+    package var sessions: Int?
 
     package init() {}
 }

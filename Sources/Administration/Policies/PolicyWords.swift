@@ -26,6 +26,7 @@ extension PolicyView {
         }
         isReportOnly = rule.isReportOnly
         reply = rule.reply
+        sessions = rule.mostSessions
     }
 
     /// `members of staff at clients tagged vpn`
@@ -55,6 +56,7 @@ extension PolicyView {
         var text = "\(who.prefix(1).uppercased())\(who.dropFirst()): \(what)."
         if require == "password+factor" || require == "factor" { text += " Who has no such factor: \(unenrolledText)." }
         if !reply.isEmpty { text += " The accept carries \(reply.words)." }
+        if let sessions { text += " A user has \(Words.count(sessions, "session")) open at most." }
         if isReportOnly { text += " It only reports: logins are decided as if it were not there." }
         return text
     }
@@ -74,6 +76,7 @@ extension PolicyView {
         compare("factors", list(old.factors ?? []), list(factors ?? []))
         compare("unenrolled", old.unenrolledText, unenrolledText)
         compare("reply", old.reply.words, reply.words)
+        compare("sessions", old.sessions.map { "\($0)" } ?? "any", sessions.map { "\($0)" } ?? "any")
         compare("report-only", old.isReportOnly ? "on" : "off", isReportOnly ? "on" : "off")
         return changes
     }

@@ -214,6 +214,12 @@ enum StepSentences {
             guard parts.count == 2 else { return "The password source \(parts.first ?? "") did not answer." }
             return "The password source \(parts[0]) did not say whether the password is right: \(parts[1])."
         }
+        if word.hasPrefix("sessions "), let by = word.firstRange(of: " by ") {
+            let parts = word[..<by.lowerBound].split(separator: " ")
+            if parts.count == 4 {
+                return "Of the user's sessions \(parts[1]) are open or about to be, and the \(word[by.upperBound...]) may have \(parts[3])."
+            }
+        }
         if word.first?.isUppercase == true || word.hasPrefix("no ") { return "The request carried \(word)." }
         return word.prefix(1).uppercased() + word.dropFirst().replacing("-", with: " ") + "."
     }

@@ -207,6 +207,13 @@ package struct ReasonSentences: Sendable {
                 remedy:
                     "`sallyport client show \(client) --preview \(user)` shows every attribute and what is wrong with it."
             )
+        case .tooManySessions:
+            Explanation(
+                meaning:
+                    "Everything was right, but the user has as many sessions open as are allowed. The steps say how many, and who set it.",
+                remedy:
+                    "`sallyport session list --open --user \(user)` shows them; `sallyport session disconnect --user \(user)` ends them at their "
+                    + "gateways, and `sallyport session end` those that are only thought to be open.")
         case .changedMeanwhile:
             Explanation(
                 meaning: "User, factor or policy were changed, disabled or removed while the login was under way.",

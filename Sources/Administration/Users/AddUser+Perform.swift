@@ -25,6 +25,7 @@ extension AddUser {
                     "groups": plan.groups.joined(separator: ", "),
                     "password": plan.directory.map { "at \($0)" } ?? (password == nil ? "not set" : "set"),
                 ]))
+        if user.mostSessions != nil { warnings += try operations.unaccountedWarnings() }
         return Done("Added user \(user.name).", warnings: warnings)
     }
 }
@@ -65,6 +66,7 @@ extension Operations {
         user.groups = groups.map(\.id)
         let directory = try request.directory.flatMap { try directoryRow($0) }
         user.directory = directory?.id
+        user.mostSessions = try request.sessions.flatMap { try Valid.mostSessions($0) }
         if let directory, request.password != nil { throw Self.passwordElsewhere(directory.name) }
         var subject = [PersonalFields.Field("name", name)]
         if let email { subject.append(PersonalFields.Field("email", email)) }

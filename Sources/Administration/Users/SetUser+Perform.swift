@@ -59,6 +59,9 @@ extension SetUser {
                 )
             }
         }
+        if draft.record.mostSessions != nil, draft.record.mostSessions != old.mostSessions {
+            warnings += try operations.unaccountedWarnings()
+        }
         if isLeaving, let ended = await operations.endAccess(try operations.openSessions(ofUser: old.id), by: actor) {
             warnings.append(ended)
         }
@@ -104,6 +107,12 @@ extension SetUser {
         if let timeZone {
             draft.record.timeZone = timeZone.isEmpty ? nil : try Valid.timeZone(timeZone)
             if draft.record.timeZone != old.timeZone { draft.fields.append("time zone") }
+        }
+        if let sessions {
+            draft.record.mostSessions = try Valid.mostSessions(sessions)
+            if draft.record.mostSessions != old.mostSessions {
+                draft.fields.append("sessions: \(Words.sessions(old.mostSessions)) → \(Words.sessions(draft.record.mostSessions))")
+            }
         }
         if let status {
             guard let status = UserStatus(rawValue: status) else {
@@ -163,7 +172,7 @@ extension SetUser {
 
     private var isEmpty: Bool {
         name == nil && email == nil && phone == nil && timeZone == nil && status == nil && password == nil && expiresPassword != true
-            && directory == nil
+            && directory == nil && sessions == nil
             && addAliases.isEmpty
             && removeAliases.isEmpty && addGroups.isEmpty && removeGroups.isEmpty
     }

@@ -26,6 +26,7 @@ extension ShowUser {
             logins: try records.events(logins).map { EventView($0, names: names) })
         view.mustChangePassword = user.mustChangePassword
         view.directory = try user.directory.flatMap { id in try records.directories().first { $0.id == id }?.name ?? "?" }
+        view.sessions = try operations.sessions(of: user)
         view.warnings = warnings(view)
         return view
     }

@@ -34,7 +34,19 @@ package struct UserView: Codable, Sendable, Equatable {
     /// The newest logins, newest first.
     package var logins: [EventView]
     package var mustChangePassword: Bool?
+    package var sessions: Sessions?
     package var warnings: [String] = []
+
+    /// What is open of how many.
+    package struct Sessions: Codable, Sendable, Equatable {
+        package var open: Int
+        /// The user's own number; nil: what groups and policies say.
+        package var own: Int?
+        /// What holds wherever no policy says anything; nil: any number, or what a policy says.
+        package var most: Int?
+        /// `user` or `group staff`.
+        package var by: String?
+    }
 }
 
 package struct LockView: Codable, Sendable, Equatable {
@@ -62,11 +74,14 @@ package struct AddUser: AdminOperation {
     package var password: SecretText?
     /// Where the password lives; nil or `local`: here.
     package var directory: String?
+    /// How many sessions may be open at once; nil or 0: what groups and policies say.
+    package var sessions: Int?
 
     package init(
         name: String, email: String? = nil, phone: String? = nil, timeZone: String? = nil, groups: [String] = [], aliases: [String] = [],
-        password: SecretText? = nil, directory: String? = nil
+        password: SecretText? = nil, directory: String? = nil, sessions: Int? = nil
     ) {
+        self.sessions = sessions
         self.name = name
         self.email = email
         self.phone = phone
@@ -133,6 +148,8 @@ package struct SetUser: AdminOperation {
     package var directory: String?
     /// The password, a new one too, opens nothing until the user changes it.
     package var expiresPassword: Bool?
+    /// How many sessions may be open at once; 0: what groups and policies say.
+    package var sessions: Int?
 
     package init(user: String) {
         self.user = user

@@ -18,9 +18,9 @@ package struct BackupSummary: Sendable, Equatable {
 }
 
 package enum Backup {
-    /// Not in it: what is made anew from the rest (search tables), what a restore voids anyway (handles), what migrations write.
+    /// Not in it: what is made anew from the rest (search tables), what a restore voids anyway (handles, claims), what migrations write.
     static let leftOut: Set<String> = [
-        "schema_version", "login_handle", "factor_resync", "event_index", "event_login", "event_user", "event_client",
+        "schema_version", "login_handle", "session_claim", "factor_resync", "event_index", "event_login", "event_user", "event_client",
     ]
     private static let rowsAtOnce = 128
 

@@ -48,7 +48,7 @@ enum MarkKeeping: Sendable {
         switch (self, round) {
         case (.log(let log), .log(let taken)):
             if let position = log.take(settlement.marks, for: settlement.decision, index: index, in: taken) { return .used(position) }
-            if isCertain, settlement.handle == nil, renewal == nil, log.stillHolds(settlement) { return .taken }
+            if isCertain, settlement.handle == nil, settlement.claim == nil, renewal == nil, log.stillHolds(settlement) { return .taken }
             return .unit(settlement.unitBesideLog(renewal))
         case (_, .table(let slot, _)):
             return .unit(settlement.unit(slot: slot, renewal))
@@ -122,52 +122,49 @@ extension MarkLog {
 // MARK: Settlements as units
 
 extension Settlement {
-    /// Guards that read come first, so that a refusal leaves nothing to be undone; the handle is marked in what follows.
-    func unit(slot: Int64, _ renewal: SettledRenewal? = nil) -> Unit {
-        var guards = guardsBeforeMarks
-        for mark in marks {
-            if let check = mark.check(slot: slot) { guards.append(Unit.Guard(check, rows: 0)) }
-        }
-        for mark in marks { guards.append(Unit.Guard(statement(for: mark, slot: slot))) }
-        return unit(guards, renewal)
+    /// What one of its guards is about.
+    enum GuardSubject: Sendable, Equatable {
+        case handle
+        /// User and factor, or the password that is replaced.
+        case person
+        /// The mark at this position.
+        case mark(Int)
+        case sessions
     }
+
+    func unit(slot: Int64, _ renewal: SettledRenewal? = nil) -> Unit { unit(guards(slot: slot).map(\.check), renewal) }
 
     /// The marks are taken; the factor's row must still allow them.
-    func unitBesideLog(_ renewal: SettledRenewal?) -> Unit {
-        var guards = guardsBeforeMarks
-        for mark in marks {
-            switch mark {
-            case .totp(let factor, let step), .hotp(let factor, let step):
-                guards.append(Unit.Guard(Statement(.factorUnfolded, [.integer(factor), .integer(user), .integer(step)])))
-            case .recovery:
-                guards.append(Unit.Guard(statement(for: mark, slot: 0)))
-            }
-        }
-        return unit(guards, renewal)
+    func unitBesideLog(_ renewal: SettledRenewal?) -> Unit { unit(guards(slot: nil).map(\.check), renewal) }
+
+    func subject(refusedAt index: Int, by keeping: MarkKeeping) -> GuardSubject {
+        let slot: Int64? = if case .table(let slots) = keeping { slots.current } else { nil }
+        let guards = guards(slot: slot)
+        return index < guards.count ? guards[index].about : .person
     }
 
-    /// Which mark the refused guard was about; nil for the handle, and `marks.count` when it was about user, factor or password alone.
-    func mark(refusedAt index: Int, by keeping: MarkKeeping) -> Int? {
-        var position = index
-        if handle != nil {
-            if position == 0 { return nil }
-            position -= 1
-        }
-        if decision.isAccept, marks.isEmpty { return marks.count }
-        guard case .table = keeping else { return position }
-        // In the order of the guards: a look for each mark that has one, then each mark.
-        let looked = marks.indices.filter { marks[$0].check(slot: 0) != nil }
-        return position < looked.count ? looked[position] : position - looked.count
-    }
-
-    private var guardsBeforeMarks: [Unit.Guard] {
-        var guards: [Unit.Guard] = []
-        if let handle { guards.append(Unit.Guard(Statement(.handleUnused, [.blob(handle.bits.bytes)]))) }
+    /// Those that read come first, so that most refusals leave nothing to be undone; the handle is marked in what follows.
+    /// - Parameter slot: nil beside the log.
+    private func guards(slot: Int64?) -> [(about: GuardSubject, check: Unit.Guard)] {
+        var guards: [(about: GuardSubject, check: Unit.Guard)] = []
+        if let handle { guards.append((.handle, Unit.Guard(Statement(.handleUnused, [.blob(handle.bits.bytes)])))) }
         if decision.isAccept, marks.isEmpty {
-            guards.append(
-                Unit.Guard(
-                    factor.map { Statement(.factorActive, [.integer($0), .integer(user)]) } ?? Statement(.userActive, [.integer(user)])))
+            let active =
+                factor.map { Statement(.factorActive, [.integer($0), .integer(user)]) } ?? Statement(.userActive, [.integer(user)])
+            guards.append((.person, Unit.Guard(active)))
         }
+        for (position, mark) in marks.enumerated() {
+            guard let slot else {
+                if let check = mark.checkBesideLog(ofUser: user) { guards.append((.mark(position), Unit.Guard(check))) }
+                continue
+            }
+            if let check = mark.check(slot: slot) { guards.append((.mark(position), Unit.Guard(check, rows: 0))) }
+        }
+        for (position, mark) in marks.enumerated() where slot != nil || mark.isWrittenBesideLog {
+            guards.append((.mark(position), Unit.Guard(statement(for: mark, slot: slot ?? 0))))
+        }
+        // Behind the marks: a retry of what was accepted hears so, and not that its own session is one too many.
+        if let claim { guards.append((.sessions, claim.check(ofUser: user))) }
         return guards
     }
 
@@ -177,6 +174,7 @@ extension Settlement {
         if let grace {
             rest.append(Statement(.startGrace, [.integer(grace.policy), .integer(grace.user), .integer(grace.at.microseconds)]))
         }
+        if let claim { rest += claim.statements(ofUser: user, login: decision.login) }
         guard let handle else {
             rest += renewal?.then ?? []
             return rest.isEmpty ? Unit(guarded: guards) : Unit(guarded: guards, then: { [rest] _ in rest })
@@ -190,7 +188,7 @@ extension Settlement {
                 ]))
         // After the own handle is used: what else is open goes.
         rest += renewal?.then ?? []
-        return Unit(guarded: guards, key: renewal == nil ? handle.bits.bytes : nil, then: { [rest] _ in rest })
+        return Unit(guarded: guards, key: renewal == nil && claim == nil ? handle.bits.bytes : nil, then: { [rest] _ in rest })
     }
 
     private func statement(for mark: Mark, slot: Int64) -> Statement {
@@ -215,6 +213,19 @@ extension Mark {
         switch self {
         case .totp(let factor, _), .hotp(let factor, _), .recovery(let factor, _): factor
         }
+    }
+
+    /// Whether the factor's row still allows it; a recovery code needs no look of its own.
+    fileprivate func checkBesideLog(ofUser user: Int64?) -> Statement? {
+        switch self {
+        case .totp(let factor, let step), .hotp(let factor, let step):
+            Statement(.factorUnfolded, [.integer(factor), .integer(user), .integer(step)])
+        case .recovery: nil
+        }
+    }
+
+    fileprivate var isWrittenBesideLog: Bool {
+        if case .recovery = self { true } else { false }
     }
 
     /// Finds what would forbid it; a recovery code needs no look of its own.

@@ -11,6 +11,8 @@ package struct GroupRecord: Sendable, Equatable {
     package var groups: Int
     /// What goes out with an accept of its members.
     package var reply: [ReplySetting]
+    /// How many sessions each member may have open at once; nil: any number.
+    package var mostSessions: Int?
 }
 
 package enum GroupMember: Sendable, Equatable {
@@ -39,6 +41,13 @@ extension Records {
     package func setReply(ofGroup group: Int64, _ reply: [ReplySetting], event: Event) async throws(StoreError) {
         let unit = Unit(
             guarded: [Unit.Guard(Statement(.setGroupReply, [.integer(group), .text(ReplyBody.json(reply))]))],
+            then: { _ in [Statement(.raiseRevision)] })
+        try await change(unit, refusals: [Self.noGroup(group)]) { _ in [event] }
+    }
+
+    package func setMostSessions(_ most: Int?, ofGroup group: Int64, event: Event) async throws(StoreError) {
+        let unit = Unit(
+            guarded: [Unit.Guard(Statement(.setGroupSessions, [.integer(group), .integer(most.map { Int64($0) })]))],
             then: { _ in [Statement(.raiseRevision)] })
         try await change(unit, refusals: [Self.noGroup(group)]) { _ in [event] }
     }
@@ -132,7 +141,7 @@ extension Records {
             groups.append(
                 GroupRecord(
                     id: try row.integer(0), name: try row.text(1), users: Int(try row.integer(2)), groups: Int(try row.integer(3)),
-                    reply: reply))
+                    reply: reply, mostSessions: try row.integerIfAny(5).map { Int($0) }))
         }
         return groups
     }
@@ -144,6 +153,7 @@ extension SQL {
     fileprivate static let findGroupName = SQL("SELECT 1 FROM \"group\" WHERE name = ?1 AND id <> ?2")
     static let insertUserGroup = SQL("INSERT INTO \"group\" (name) VALUES (?1) ON CONFLICT DO NOTHING RETURNING id")
     static let setGroupReply = SQL("UPDATE \"group\" SET reply = ?2 WHERE id = ?1")
+    static let setGroupSessions = SQL("UPDATE \"group\" SET most_sessions = ?2 WHERE id = ?1")
     fileprivate static let renameGroup = SQL("UPDATE \"group\" SET name = ?2 WHERE id = ?1")
     static let deleteGroup = SQL("DELETE FROM \"group\" WHERE id = ?1")
     static let insertGroupInGroup = SQL(
@@ -160,13 +170,13 @@ extension SQL {
     fileprivate static let groups = SQL(
         """
         SELECT g.id, g.name, (SELECT count(*) FROM membership m WHERE m."group" = g.id),
-            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply
+            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply, g.most_sessions
         FROM "group" g ORDER BY g.name
         """)
     fileprivate static let directGroupsOfUser = SQL(
         """
         SELECT g.id, g.name, (SELECT count(*) FROM membership m WHERE m."group" = g.id),
-            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply
+            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply, g.most_sessions
         FROM "group" g WHERE g.id IN (SELECT m."group" FROM membership m WHERE m."user" = ?1) ORDER BY g.name
         """)
     fileprivate static let groupsOfUser = SQL(
@@ -175,7 +185,7 @@ extension SQL {
             SELECT m."group" FROM membership m WHERE m."user" = ?1
             UNION SELECT i."group" FROM group_in_group i JOIN around ON i.member = around.id)
         SELECT g.id, g.name, (SELECT count(*) FROM membership m WHERE m."group" = g.id),
-            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply
+            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply, g.most_sessions
         FROM "group" g WHERE g.id IN (SELECT id FROM around) ORDER BY g.name
         """)
     fileprivate static let groupMembers = SQL("SELECT member FROM group_in_group WHERE \"group\" = ?1 ORDER BY member")

@@ -22,6 +22,7 @@ struct PolicyBody: Codable {
     var reportOnly: Bool?
     /// Name and value of each.
     var reply: [[String]]?
+    var sessions: Int?
 
     init(_ rule: PolicyRule, names: PolicyNames) {
         func named(_ ids: [Int64], _ names: [Int64: String]) -> [Named]? {
@@ -39,6 +40,7 @@ struct PolicyBody: Codable {
         }
         reportOnly = rule.isReportOnly ? true : nil
         reply = rule.reply.isEmpty ? nil : rule.reply.map { [$0.name, $0.value] }
+        sessions = rule.mostSessions
     }
 
     init?(json: String) {
@@ -67,6 +69,7 @@ struct PolicyBody: Codable {
         if let graceUntil { rule.unenrolled = .graceUntil(Timestamp(microseconds: graceUntil)) }
         if let graceDays { rule.unenrolled = .graceDays(graceDays) }
         rule.isReportOnly = reportOnly ?? false
+        rule.mostSessions = sessions
         for pair in reply ?? [] {
             guard pair.count == 2 else { return nil }
             rule.reply.append(ReplySetting(pair[0], pair[1]))

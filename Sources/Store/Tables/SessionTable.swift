@@ -40,10 +40,14 @@ extension Records: SessionLedger {
             return switch GatewaySession.taking(record, over: latest) {
             case .unchanged: []
             case .changed(let session): [update(session, user: session.user ?? user)]
-            case .new(let session): [insert(session, user: user)]
-            case .replaced(let old, by: let new): [update(old, user: old.user), insert(new, user: user)]
+            case .new(let session): begin(session, user: user)
+            case .replaced(let old, by: let new): [update(old, user: old.user)] + begin(new, user: user)
             }
         }
+    }
+
+    private static func begin(_ session: GatewaySession, user: Int64?) -> [Statement] {
+        [insert(session, user: user)] + (user.map { [takeClaim(of: session, user: $0)] } ?? [])
     }
 
     private static func update(_ session: GatewaySession, user: Int64?) -> Statement {
@@ -154,6 +158,15 @@ extension Records {
         }
     }
 
+    /// Clients that have ever reported one, as far as is kept.
+    package func clientsOfSessions() throws(StoreError) -> Set<Int64> {
+        try read([Statement(.clientsOfSessions)]) { results throws(DatabaseError) in
+            var clients: Set<Int64> = []
+            for row in results[0] { clients.insert(try row.integer(0)) }
+            return clients
+        }
+    }
+
     package func openSessions() throws(StoreError) -> Int {
         try read([Statement(.countOpenSessions)]) { results throws(DatabaseError) in Int(try results[0][0].integer(0)) }
     }
@@ -253,6 +266,7 @@ extension SQL {
         """)
     fileprivate static let endLostSession = SQL("UPDATE session SET ended = ?2, ending = 'lost' WHERE id = ?1 AND ended IS NULL")
     fileprivate static let dropSessions = SQL("DELETE FROM session WHERE ended < ?1")
+    fileprivate static let clientsOfSessions = SQL("SELECT DISTINCT client FROM session")
     fileprivate static let countOpenSessions = SQL("SELECT count(*) FROM session WHERE ended IS NULL")
     static let eraseSessions = SQL("DELETE FROM session WHERE \"user\" = ?1")
     static let eraseSessionsOfName = SQL("DELETE FROM session WHERE \"user\" IS NULL AND name_key = ?1")

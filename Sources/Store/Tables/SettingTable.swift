@@ -44,7 +44,7 @@ extension Records {
         let forgotten = (now - .minutes(24 * 60)).microseconds
         let unit = Unit([
             Statement(.dropHandles, [.integer(expired)]), Statement(.dropFailures, [.integer(forgotten)]),
-            Statement(.dropResynchronisations, [.integer(expired)]),
+            Statement(.dropResynchronisations, [.integer(expired)]), Statement(.dropOldClaims, [.integer(expired)]),
         ])
         try await change(unit) { _ in [] }
     }

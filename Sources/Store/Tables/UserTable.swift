@@ -26,6 +26,8 @@ package struct NewUser: Sendable {
     package var timeZone: String?
     /// The row of the directory where the password lives; nil: here.
     package var directory: Int64?
+    /// How many sessions may be open at once; nil: what groups and policies say.
+    package var mostSessions: Int?
     package var aliases: [UserAlias] = []
     /// Ids of groups.
     package var groups: [Int64] = []
@@ -49,6 +51,8 @@ package struct UserRecord: Sendable, Equatable {
     package var mustChangePassword = false
     /// The row of the directory where the password lives; nil: here.
     package var directory: Int64?
+    /// How many sessions may be open at once; nil: what groups and policies say.
+    package var mostSessions: Int?
     package var email: String?
     package var phone: String?
     package var timeZone: String?
@@ -84,6 +88,7 @@ extension Records {
                     [
                         .text(user.name), .text(user.key), .text(user.status.rawValue), .text(user.email), .text(user.phone),
                         .text(user.timeZone), .integer(user.created.microseconds), .integer(user.directory),
+                        .integer(user.mostSessions.map { Int64($0) }),
                     ])))
         let sealing = self.sealing
         let unit = Unit(guarded: guards) { rows in
@@ -104,7 +109,7 @@ extension Records {
         do throws(DatabaseError) { return try rows[position][0].integer(0) } catch { throw StoreError(error) }
     }
 
-    /// Replaces name, key, status, e-mail, phone and time zone of the row with this id.
+    /// Replaces name, key, status, e-mail, phone, time zone and the most sessions of the row with this id.
     package func updateUser(_ user: UserRecord, event: Event) async throws(StoreError) {
         let id = SQLValue.integer(user.id)
         let drop = Self.dropOpenHandles(ofUser: user.id, at: event.at)
@@ -123,7 +128,7 @@ extension Records {
                         .updateUser,
                         [
                             id, .text(user.name), .text(user.key), .text(user.status.rawValue), .text(user.email), .text(user.phone),
-                            .text(user.timeZone),
+                            .text(user.timeZone), .integer(user.mostSessions.map { Int64($0) }),
                         ]),
                     Self.insert(UserAlias(name: user.name, key: user.key), of: user.id, isAlias: false),
                     Statement(.raiseRevision),
@@ -208,6 +213,11 @@ extension Records {
         try read([Statement(.countUsers)]) { results throws(DatabaseError) in Int(try results[0][0].integer(0)) }
     }
 
+    /// Of users who have a number of sessions of their own that they may have open.
+    package func countOfLimitedUsers() throws(StoreError) -> Int {
+        try read([Statement(.countLimitedUsers)]) { results throws(DatabaseError) in Int(try results[0][0].integer(0)) }
+    }
+
     /// By key, a page at a time: `after` is the key of the last one seen.
     package func users(_ filter: UserFilter, after key: String? = nil, limit: Int) throws(StoreError) -> [UserRecord] {
         var conditions: [String] = []
@@ -241,7 +251,7 @@ extension Records {
     private func users(where condition: String, _ values: [SQLValue], limit: Int) throws(StoreError) -> [UserRecord] {
         let columns =
             "u.id, u.name, u.name_key, u.status, u.password_hash IS NOT NULL, u.email, u.phone, u.time_zone, u.created, "
-            + "u.nt_hash IS NOT NULL, u.clear_password IS NOT NULL, u.must_change, u.directory"
+            + "u.nt_hash IS NOT NULL, u.clear_password IS NOT NULL, u.must_change, u.directory, u.most_sessions"
         let page = "FROM \"user\" u WHERE \(condition) ORDER BY u.name_key LIMIT \(max(0, limit))"
         let names = """
             SELECT n."user", n.name, n.name_key FROM user_name n
@@ -266,6 +276,7 @@ extension Records {
                         aliases: aliases[id] ?? [], created: Timestamp(microseconds: try row.integer(8)))
                 user.mustChangePassword = try row.flag(11)
                 user.directory = try row.integerIfAny(12)
+                user.mostSessions = try row.integerIfAny(13).map { Int($0) }
                 if try row.flag(9) { user.keptSchemes.formUnion(.needNTHash) }
                 if try row.flag(10) { user.keptSchemes.formUnion(.needText) }
                 users.append(user)
@@ -284,19 +295,22 @@ extension SQL {
     fileprivate static let findTakenName = SQL("SELECT 1 FROM user_name WHERE name_key = ?1 AND (\"user\" <> ?2 OR is_alias = 0)")
     fileprivate static let insertUser = SQL(
         """
-        INSERT INTO "user" (name, name_key, status, email, phone, time_zone, created, directory)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING RETURNING id
+        INSERT INTO "user" (name, name_key, status, email, phone, time_zone, created, directory, most_sessions)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING RETURNING id
         """)
     fileprivate static let insertName = SQL("INSERT INTO user_name (name_key, \"user\", name, is_alias) VALUES (?1, ?2, ?3, ?4)")
     fileprivate static let dropLoginName = SQL("DELETE FROM user_name WHERE \"user\" = ?1 AND is_alias = 0")
     fileprivate static let dropName = SQL("DELETE FROM user_name WHERE name_key = ?1 AND \"user\" = ?2")
     fileprivate static let dropAliases = SQL("DELETE FROM user_name WHERE \"user\" = ?1 AND is_alias <> 0")
     fileprivate static let updateUser = SQL(
-        "UPDATE \"user\" SET name = ?2, name_key = ?3, status = ?4, email = ?5, phone = ?6, time_zone = ?7 WHERE id = ?1")
+        """
+        UPDATE "user" SET name = ?2, name_key = ?3, status = ?4, email = ?5, phone = ?6, time_zone = ?7, most_sessions = ?8 WHERE id = ?1
+        """)
     fileprivate static let setUserDirectory = SQL("UPDATE \"user\" SET directory = ?2 WHERE id = ?1")
     fileprivate static let expirePassword = SQL(
         "UPDATE \"user\" SET must_change = 1, password_revision = password_revision + 1 WHERE id = ?1")
     fileprivate static let setStatus = SQL("UPDATE \"user\" SET status = ?2 WHERE id = ?1")
     fileprivate static let deleteUser = SQL("DELETE FROM \"user\" WHERE id = ?1")
+    fileprivate static let countLimitedUsers = SQL("SELECT count(*) FROM \"user\" WHERE most_sessions IS NOT NULL")
     fileprivate static let countUsers = SQL("SELECT count(*) FROM \"user\"")
 }

@@ -29,7 +29,7 @@ extension Records {
                     erasure.statement(sealing),
                     // Whatever is kept of them: an hour of handles lies there for retries that are explained late.
                     Statement(.eraseHandles, [id, .integer((event.at - .minutes(70)).microseconds)]),
-                    Statement(.eraseSessions, [id]),
+                    Statement(.eraseSessions, [id]), Statement(.eraseClaims, [id]),
                     Statement(.raiseRevision),
                 ] + keys.map { Statement(.eraseSessionsOfName, [.text($0)]) }
             })

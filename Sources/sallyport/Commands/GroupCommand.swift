@@ -28,12 +28,15 @@ extension GroupCommand {
         @Option(name: .customLong("user"), help: ArgumentHelp("A member; can be repeated.", valueName: "user")) var users: [String] = []
         @Option(name: .customLong("group"), help: ArgumentHelp("A group whose users are members too; can be repeated.", valueName: "group"))
         var groups: [String] = []
+        @Option(help: ArgumentHelp("How many sessions each member may have open, or any.", valueName: "count")) var sessions: SessionCount?
         @OptionGroup var reply: ReplyFlags
         @OptionGroup var options: GlobalOptions
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
             try output.show(
-                try await node.perform(AddGroup(name: name, users: users, groups: groups, reply: try reply.settings ?? [])))
+                try await node.perform(
+                    AddGroup(
+                        name: name, users: users, groups: groups, reply: try reply.settings ?? [], sessions: sessions?.most)))
         }
     }
 
@@ -76,6 +79,7 @@ extension GroupCommand {
                 sheet.add("Name", Span(group.name, .strong))
                 sheet.add("Users", group.users.map { Span($0) })
                 sheet.add("Groups", group.groups.map { Span($0) })
+                if let most = group.sessions { sheet.add("Sessions", Span("\(most) at most, for each member")) }
                 if !group.reply.isEmpty { sheet.add("Accept carries", ReplyFlags.spans(group.reply)) }
                 output.lines(sheet.lines(output.terminal))
             }
@@ -84,12 +88,12 @@ extension GroupCommand {
 
     struct Set: NodeCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Rename a group, change its members, or what their accepts carry.",
+            abstract: "Rename a group, change its members, what their accepts carry, or how many sessions they may have.",
             discussion: """
                 Examples:
                   sallyport group set staff --add-user carol --remove-user bob
                   sallyport group set everybody --add-group contractors
-                  sallyport group set staff --reply group=vpn-staff
+                  sallyport group set staff --reply group=vpn-staff --sessions 2
                 """)
 
         @Argument(help: "The group's name.") var group: String
@@ -98,6 +102,7 @@ extension GroupCommand {
         @Option(help: ArgumentHelp("A user who leaves.", valueName: "user")) var removeUser: [String] = []
         @Option(help: ArgumentHelp("A group that joins.", valueName: "group")) var addGroup: [String] = []
         @Option(help: ArgumentHelp("A group that leaves.", valueName: "group")) var removeGroup: [String] = []
+        @Option(help: ArgumentHelp("How many sessions each member may have open, or any.", valueName: "count")) var sessions: SessionCount?
         @OptionGroup var reply: ReplyFlags
         @Flag(help: "Take all reply attributes away.") var noReply = false
         @OptionGroup var options: GlobalOptions
@@ -114,6 +119,7 @@ extension GroupCommand {
             request.removeUsers = removeUser
             request.addGroups = addGroup
             request.removeGroups = removeGroup
+            request.sessions = sessions?.most
             try output.show(try await node.perform(request))
         }
     }

@@ -40,6 +40,10 @@ struct PolicyFlags: ParsableArguments {
     @Option(help: ArgumentHelp("never: this version remembers no device.", valueName: "what")) var remember: String?
     @Option(help: ArgumentHelp("on or off: decide as if it were absent, and write what it would have done.", valueName: "switch"))
     var reportOnly: Switch?
+    @Option(
+        help: ArgumentHelp(
+            "How many sessions a user may have open, where neither user nor group says otherwise; or any.", valueName: "count"))
+    var sessions: SessionCount?
     @OptionGroup var reply: ReplyFlags
     @Flag(help: "Say what it would mean, and write nothing.") var dryRun = false
 
@@ -60,6 +64,7 @@ struct PolicyFlags: ParsableArguments {
         choices.remember = remember
         choices.isReportOnly = reportOnly?.isOn
         choices.reply = try reply.settings
+        choices.sessions = sessions?.most
         return choices
     }
 }
@@ -344,6 +349,7 @@ extension PolicyCommand {
             sheet.add("Un-enrolled", Span(policy.unenrolledText))
         }
         sheet.add("Remembers", Span(policy.remember))
+        if let most = policy.sessions { sheet.add("Sessions", Span("\(most) at most")) }
         if !policy.reply.isEmpty { sheet.add("Accept carries", ReplyFlags.spans(policy.reply)) }
         sheet.add("Mode", policy.isReportOnly ? Span("report-only", .warn) : Span("decides"))
         output.lines(sheet.lines(output.terminal))

@@ -42,6 +42,7 @@ extension UserCommand {
         var aliases: [String] = []
         @Flag(help: "Read the password, one line, from standard input.") var passwordStdin = false
         @Option(help: ArgumentHelp("The directory where the password lives.", valueName: "directory")) var directory: String?
+        @Option(help: ArgumentHelp("How many sessions may be open at once, or any.", valueName: "count")) var sessions: SessionCount?
         @OptionGroup var options: GlobalOptions
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
@@ -50,7 +51,7 @@ extension UserCommand {
                 try await node.perform(
                     AddUser(
                         name: name, email: email, phone: phone, timeZone: timeZone, groups: groups, aliases: aliases, password: password,
-                        directory: directory)))
+                        directory: directory, sessions: sessions?.most)))
         }
     }
 
@@ -130,6 +131,7 @@ extension UserCommand {
             if let zone = user.timeZone { sheet.add("Time zone", Span(zone)) }
             sheet.add("Groups", output.list(user.groups))
             sheet.add("Password", user.directory.map { Span("at directory \($0)") } ?? (user.hasPassword ? "set" : Span("not set", .warn)))
+            if let sessions = user.sessions { sheet.add("Sessions", Span(Self.sessions(sessions))) }
             sheet.add("Last accepted", output.ago(user.lastAccept))
             sheet.add("Added", output.time(user.created))
             output.lines(sheet.lines(output.terminal))
@@ -142,6 +144,11 @@ extension UserCommand {
                 AuditCommand.table(user.logins, output, hasUser: false)
             }
             output.line()
+        }
+
+        private static func sessions(_ sessions: UserView.Sessions) -> String {
+            let most = sessions.most.map { ", \($0) at most (\(sessions.by ?? "?"))" } ?? ""
+            return "\(sessions.open) open\(most)"
         }
 
         private static func lock(_ lock: LockView, _ output: Output) -> String {
@@ -161,6 +168,7 @@ extension UserCommand {
                   sallyport user set alice --email '' --remove-alias alice@old.example
                   pass show alice | sallyport user set alice --password-stdin
                   sallyport user set alice --directory nps
+                  sallyport user set alice --sessions 1
                 """)
 
         @Argument(help: "Login name or alias.") var name: String
@@ -175,6 +183,8 @@ extension UserCommand {
         @Option(name: .customLong("remove-group"), help: ArgumentHelp("Leave a group.", valueName: "group")) var removeGroups: [String] = []
         @Flag(help: "Read a new password, one line, from standard input.") var passwordStdin = false
         @Option(help: ArgumentHelp("The directory where the password lives, or local.", valueName: "directory")) var directory: String?
+        @Option(help: ArgumentHelp("How many sessions may be open at once; any: what groups and policies say.", valueName: "count"))
+        var sessions: SessionCount?
         @Flag(help: "The password opens nothing until the user has changed it, by a device that speaks MS-CHAPv2.") var expirePassword =
             false
         @OptionGroup var options: GlobalOptions
@@ -191,6 +201,7 @@ extension UserCommand {
             request.addGroups = groups
             request.removeGroups = removeGroups
             request.directory = directory
+            request.sessions = sessions?.most
             if passwordStdin { request.password = try options.prompts.secret("New password") }
             try output.show(try await node.perform(request))
         }

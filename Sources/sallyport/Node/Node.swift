@@ -292,7 +292,7 @@ final class Node: Sendable {
     }
 }
 
-/// Brings the policies of the database into force, and what accepts carry.
+/// Brings the policies of the database into force, what accepts carry, and how many sessions members of groups may have.
 final class PolicyKeeper: Sendable {
     private let records: Records
     private let logins: Mutex<Logins>
@@ -307,7 +307,8 @@ final class PolicyKeeper: Sendable {
     /// One after the other, so that an older reading never replaces a newer one.
     func reload() throws {
         try logins.withLock { logins in
-            logins.rulebook = Rulebook(policies: try records.policySet().table, replies: try records.replyTable(replies))
+            logins.rulebook = Rulebook(
+                policies: try records.policySet().table, replies: try records.replyTable(replies), limits: try records.sessionLimits())
         }
     }
 }

@@ -153,7 +153,7 @@ struct ApplyFile {
     // MARK: Groups
 
     private func group(_ entry: YAMLReader.Entry) throws -> Blueprint.Group {
-        let keys = try reader.entries(entry.value, "Group \(SafeText.line(entry.key))", keys: ["members", "groups", "reply"])
+        let keys = try reader.entries(entry.value, "Group \(SafeText.line(entry.key))", keys: ["members", "groups", "reply", "sessions"])
         func members(_ key: String) throws -> [Blueprint.Member]? {
             guard let value = keys[key]?.value else { return nil }
             guard value.sequence != nil else { throw reader.refusal(value, "\(key) must be a list.") }
@@ -162,7 +162,13 @@ struct ApplyFile {
         var group = Blueprint.Group(
             name: entry.key, place: reader.place(entry.keyNode), users: try members("members"), groups: try members("groups"))
         group.reply = try keys["reply"].map { try reply($0.value) } ?? []
+        group.sessions = try keys["sessions"].map { try sessions($0.value) }
         return group
+    }
+
+    /// A number, or `any`.
+    private func sessions(_ node: Yams.Node) throws -> Int {
+        try reader.text(node, "sessions") == "any" ? 0 : try reader.number(node, "sessions")
     }
 
     // MARK: Reply attributes
@@ -176,7 +182,7 @@ struct ApplyFile {
 
     // MARK: Policies
 
-    static let policyKeys = ["name", "when", "require", "factors", "unenrolled", "remember", "report-only", "reply"]
+    static let policyKeys = ["name", "when", "require", "factors", "unenrolled", "remember", "report-only", "reply", "sessions"]
     static let conditionKeys = ["client", "client-tag", "group"]
 
     private func policies(_ node: Yams.Node) throws -> [Blueprint.Policy] {
@@ -212,6 +218,7 @@ struct ApplyFile {
         choices.remember = try keys["remember"].map { try remember($0.value) }
         choices.isReportOnly = try keys["report-only"].map { try reader.isOn($0.value, "report-only") } ?? false
         choices.reply = try keys["reply"].map { try reply($0.value) } ?? []
+        choices.sessions = try keys["sessions"].map { try sessions($0.value) } ?? 0
         let place = keys["name"].map { reader.place($0.value) } ?? reader.place(node)
         return Blueprint.Policy(name: name, place: place, choices: choices)
     }

@@ -88,13 +88,16 @@ extension Blueprint {
     }
 
     private static func lines(_ group: Group) -> [String] {
-        guard group.users != nil || group.groups != nil || !group.reply.isEmpty else { return ["  \(scalar(group.name)): {}"] }
+        guard group.users != nil || group.groups != nil || group.sessions != nil || !group.reply.isEmpty else {
+            return ["  \(scalar(group.name)): {}"]
+        }
         var lines = ["  \(scalar(group.name)):"]
         if let users = group.users {
             lines.append(users.isEmpty ? "    members: []" : "    members:")
             lines += users.map { "      - \(scalar($0.name))" }
         }
         if let groups = group.groups { lines.append("    groups: \(list(groups.map(\.name)))") }
+        if let most = group.sessions { lines.append("    sessions: \(most)") }
         return lines + reply(group.reply)
     }
 
@@ -111,6 +114,7 @@ extension Blueprint {
         if let factors = choices.factors, !factors.isEmpty { lines.append("    factors: \(list(factors))") }
         if let end = choices.graceUntil { lines.append("    unenrolled: { do: grace, until: \(scalar(end)) }") }
         if let days = choices.graceDays { lines.append("    unenrolled: { do: grace, for: \(days)d }") }
+        if let most = choices.sessions, most > 0 { lines.append("    sessions: \(most)") }
         if choices.isReportOnly == true { lines.append("    report-only: on") }
         return lines + reply(choices.reply ?? [])
     }
