@@ -69,6 +69,10 @@ package struct ExamineNode: AdminOperation {
                     clients: try records.clients(), groups: try records.groups(), policies: try records.policySet().records.map(\.policy),
                     operations.ports.replies)
         }
+        examine("gateways") { () throws(StoreError) in
+            let port = operations.ports.accountingAddresses().first?.split(separator: ":").last.map(String.init)
+            return GatewayCheck.findings(try records.clients(), accountingPort: port, habits: operations.ports.habits)
+        }
         examine("directories") { () throws(StoreError) in
             DirectorySettingsCheck.findings(try records.directories(), users: try records.directoryUserCounts())
         }
