@@ -41,6 +41,8 @@ package final class Operations: Sendable {
         package var replies = ReplyDictionary()
         /// Asks a gateway by its connection over TLS; nobody is connected where no node runs.
         package var askByTLS: @Sendable (TLSDisconnect) async -> TLSDisconnect.Answer = { _ in .notConnected }
+        /// What the traffic of a client shows; nil where no node runs, or the client is not served.
+        package var habits: @Sendable (Int64) -> GatewayHabits? = { _ in nil }
         /// Which servers of directories answer; nothing where no node runs.
         package var directoryStatus: @Sendable () -> [DirectoryStatus] = { [] }
 

@@ -9,15 +9,18 @@ struct AccessRequest {
     let login: LoginRequest
     /// The password came out as bytes that nobody types, and no Message-Authenticator proves that the secret is the same.
     let secretLooksWrong: Bool
+    /// How a password that was shown is written.
+    let passwordText: TextKind
 
     /// - Returns: nil for a request with nothing to judge: no password, no State, no EAP (RFC 2865 §4.1, RFC 3579 §3.3).
     ///
     /// - Parameter connection: where the packet is of RADIUS/1.1.
     init?(_ packet: Packet, of entry: ClientEntry, from source: NetworkAddress, connection: UInt64 = 0) {
         let charset = entry.client.settings.charset
-        guard let (proof, secretLooksWrong) = Self.proof(packet, secret: entry.secret, in: charset) else { return nil }
+        guard let (proof, secretLooksWrong, passwordText) = Self.proof(packet, secret: entry.secret, in: charset) else { return nil }
         let (name, nameProblem) = Self.name(packet, in: charset)
         self.secretLooksWrong = secretLooksWrong
+        self.passwordText = passwordText
         var login = LoginRequest(
             door: .radius, client: entry.client, name: name, proof: nameProblem.map { .unsupported($0) } ?? proof,
             handle: packet.octets(.state).map { String(decoding: $0, as: UTF8.self) },
@@ -38,25 +41,27 @@ struct AccessRequest {
         return (String(decoding: bytes, as: UTF8.self), charset == .utf8 ? nameNotUTF8 : "User-Name that is no text")
     }
 
-    private static func proof(_ packet: Packet, secret: SharedSecret, in charset: Charset) -> (PasswordProof, secretLooksWrong: Bool)? {
-        if packet.contains(.eapMessage) { return (.unsupported("EAP"), false) }
+    private static func proof(
+        _ packet: Packet, secret: SharedSecret, in charset: Charset
+    ) -> (PasswordProof, secretLooksWrong: Bool, text: TextKind)? {
+        if packet.contains(.eapMessage) { return (.unsupported("EAP"), false, .ascii) }
         if packet.contains(.chapPassword) || packet.contains(.vendorSpecific) {
             do throws(PasswordProofError) {
-                if let hashed = try packet.hashedPassword() { return (.hashed(hashed.proof(in: charset)), false) }
+                if let hashed = try packet.hashedPassword() { return (.hashed(hashed.proof(in: charset)), false, .ascii) }
             } catch {
-                return (.unsupported(error.description), false)
+                return (.unsupported(error.description), false, .ascii)
             }
         }
         if packet.contains(.userPassword) {
             guard let password = try? packet.password(secret: secret) else { return nil }
             // No user typed this: judging it would cost a hash and count as a wrong password, up to the lock.
             if packet.version == .historic, !packet.contains(.messageAuthenticator), !looksTyped(password, in: charset) {
-                return (.unsupported(hiddenByAnother), true)
+                return (.unsupported(hiddenByAnother), true, .ascii)
             }
-            return (.plaintext(Secret(charset.utf8(password))), false)
+            return (.plaintext(Secret(charset.utf8(password))), false, TextKind(password))
         }
         // RFC 2865 §4.1 lets State stand alone: an answer to a challenge in which nothing was typed.
-        return packet.contains(.state) ? (.plaintext(Secret([])), false) : nil
+        return packet.contains(.state) ? (.plaintext(Secret([])), false, .ascii) : nil
     }
 
     /// As it stands in the steps of the trail.

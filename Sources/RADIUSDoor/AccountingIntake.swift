@@ -46,10 +46,12 @@ struct AccountingIntake<Listener: RequestListener> {
     ) -> RequestIntake<Listener>.Outcome {
         let (packet, entry) = (arrival.packet, arrival.entry)
         let waiting = Waiting(
-            packet: packet, entry: entry, route: arrival.route, ticket: ticket, read: arrival.isTimed ? arrival.now : nil)
+            packet: packet, entry: entry, route: arrival.route, ticket: ticket, read: arrival.isTimed ? arrival.now : nil,
+            source: arrival.source)
         switch AccountingRequest(packet, of: entry, from: arrival.source, at: moment.wall) {
         case .record(var record):
             door.counters.record(record.kind)
+            entry.traffic.noteRecord()
             record.login = door.links?.login(of: packet, of: entry.client.id, at: arrival.now)
             entries.append(AccountingEntry(record) { [listener] problem in listener.acknowledge(waiting, problem) })
         case .ofNoSession:

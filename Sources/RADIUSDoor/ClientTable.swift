@@ -22,12 +22,15 @@ package final class ClientEntry: Sendable {
     package let pins: Set<NetworkAddress>
     /// Whether it is asked over TLS: `secret` then protects nothing, and nobody on the way can write or turn a packet.
     let isProtected: Bool
+    /// What its requests show; the same under every table.
+    let traffic: ClientTraffic
 
-    init(client: Client, secret: SharedSecret, pins: Set<NetworkAddress>, isProtected: Bool = false) {
+    init(client: Client, secret: SharedSecret, pins: Set<NetworkAddress>, isProtected: Bool = false, traffic: ClientTraffic) {
         self.client = client
         self.secret = secret
         self.pins = pins
         self.isProtected = isProtected
+        self.traffic = traffic
     }
 
     /// What is asked of Access-Requests from `source`.
@@ -80,15 +83,19 @@ package struct ClientTable: Sendable {
         storage = Storage(levels, peers)
     }
 
+    /// - Parameter traffic: nil: what was learnt under another table is not found again.
     /// - Throws: when one range belongs to two clients, whether enabled or not, or a client has no secret.
-    package init(_ clients: [Client], pins: [ClientPin]) throws(ClientTableError) {
+    package init(_ clients: [Client], pins: [ClientPin], traffic: GatewayTraffic? = nil) throws(ClientTableError) {
+        let known = traffic?.traffic(of: clients.map(\.id)) ?? [:]
+        let traffics = clients.reduce(into: known) { all, client in all[client.id] = all[client.id] ?? ClientTraffic() }
         let pinned = Dictionary(grouping: pins, by: \.client).mapValues { Set($0.map(\.address)) }
         var levels: [Int: Level] = [:]
         for client in clients where !client.settings.addresses.isEmpty {
             guard let secret = client.settings.secret.reveal({ SharedSecret($0) }) else {
                 throw .emptySecret(client: client.name)
             }
-            let entry = ClientEntry(client: client, secret: secret, pins: pinned[client.id] ?? [])
+            let entry = ClientEntry(
+                client: client, secret: secret, pins: pinned[client.id] ?? [], traffic: traffics[client.id] ?? ClientTraffic())
             for range in client.settings.addresses {
                 let other = levels[range.prefixLength, default: Level(mask: range.mask)].entries.updateValue(
                     entry, forKey: range.base.bits & range.mask)
@@ -97,7 +104,7 @@ package struct ClientTable: Sendable {
                 }
             }
         }
-        self.init(levels: levels.sorted { $0.key > $1.key }.map(\.value), peers: TLSPeers(clients))
+        self.init(levels: levels.sorted { $0.key > $1.key }.map(\.value), peers: TLSPeers(clients, traffics))
     }
 
     /// The client whose range holds the address; of several the one with the longest prefix.

@@ -43,6 +43,7 @@ final class DoorCounters: Sendable {
     let requests = Tally("sallyport_radius_requests_total")
     let duplicatesInProgress = Tally("sallyport_radius_duplicates_total", [("state", "in_progress")])
     let duplicatesAnswered = Tally("sallyport_radius_duplicates_total", [("state", "answered")])
+    let renewedRetries = Tally("sallyport_radius_renewed_retries_total")
     /// From reading a request to its reply; of a full batch every eighth is timed.
     private let answerTime = Timer(label: "sallyport_radius_answer_seconds")
     private let accepts = Tally("sallyport_radius_replies_total", [("code", "Access-Accept")])

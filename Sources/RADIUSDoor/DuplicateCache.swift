@@ -63,6 +63,7 @@ struct DuplicateCache {
         var waiter: UInt64
         /// Whether a right Message-Authenticator proves who sent it.
         var isSigned = false
+        var history: RequestHistory
         var reply: [UInt8] = []
         var expires = Timestamp(microseconds: 0)
         var standing = Standing.pending
@@ -93,29 +94,33 @@ struct DuplicateCache {
         expire(at: now)
         let place = places[key]
         if let place, slots[Int(place)].authenticator == authenticator {
-            return slots[Int(place)].standing == .pending ? .inProgress : .answered(slots[Int(place)].reply)
+            guard slots[Int(place)].standing == .pending else { return .answered(slots[Int(place)].reply) }
+            slots[Int(place)].history.came(again: now)
+            return .inProgress
         }
         if let place, slots[Int(place)].standing == .pending {
             guard isSigned || !slots[Int(place)].isSigned else { return .outranked }
             // The identifier was reused: the gateway has given up on the request before.
             let abandoned = slots[Int(place)].waiter
-            return .fresh(occupy(place, key, authenticator, isSigned), abandoned: abandoned)
+            return .fresh(occupy(place, key, authenticator, isSigned, now), abandoned: abandoned)
         }
         guard pendingCount < limits.pending else { return .overloaded }
         if let place {
             unlink(place)
             pendingCount += 1
-            return .fresh(occupy(place, key, authenticator, isSigned), abandoned: nil)
+            return .fresh(occupy(place, key, authenticator, isSigned, now), abandoned: nil)
         }
         guard let place = takeFree() else { return .overloaded }
         places[key] = place
         pendingCount += 1
-        return .fresh(occupy(place, key, authenticator, isSigned), abandoned: nil)
+        return .fresh(occupy(place, key, authenticator, isSigned, now), abandoned: nil)
     }
 
-    /// Keeps the answer for retransmissions. False when nobody waits any more: the answer must not be sent.
-    mutating func answer(_ ticket: Ticket, with reply: [UInt8], at now: Timestamp) -> Bool {
-        guard isPending(ticket) else { return false }
+    /// Keeps the answer for retransmissions.
+    ///
+    /// - Returns: how the request came; nil when nobody waits any more: the answer must not be sent.
+    mutating func answer(_ ticket: Ticket, with reply: [UInt8], at now: Timestamp) -> RequestHistory? {
+        guard isPending(ticket) else { return nil }
         let index = Int(ticket.slot)
         while oldest >= 0, replyBytes + reply.count > limits.replyBytes { evictOldest() }
         replyBytes += reply.count
@@ -127,7 +132,8 @@ struct DuplicateCache {
         if newest >= 0 { slots[Int(newest)].newer = ticket.slot } else { oldest = ticket.slot }
         newest = ticket.slot
         pendingCount -= 1
-        return true
+        slots[index].history.answered = now
+        return slots[index].history
     }
 
     /// No answer was given: a retransmission is decided anew. False when nobody waited any more.
@@ -161,9 +167,12 @@ struct DuplicateCache {
         slots[Int(ticket.slot)].standing == .pending && slots[Int(ticket.slot)].waiter == ticket.waiter
     }
 
-    private mutating func occupy(_ place: Int32, _ key: RequestKey, _ authenticator: Authenticator, _ isSigned: Bool) -> Ticket {
+    private mutating func occupy(
+        _ place: Int32, _ key: RequestKey, _ authenticator: Authenticator, _ isSigned: Bool, _ now: Timestamp
+    ) -> Ticket {
         lastWaiter += 1
-        slots[Int(place)] = Slot(key: key, authenticator: authenticator, waiter: lastWaiter, isSigned: isSigned)
+        slots[Int(place)] = Slot(
+            key: key, authenticator: authenticator, waiter: lastWaiter, isSigned: isSigned, history: RequestHistory(at: now))
         return Ticket(slot: place, waiter: lastWaiter)
     }
 
@@ -178,7 +187,8 @@ struct DuplicateCache {
             return place
         }
         let blank = RequestKey(address: NetworkAddress(bits: 0), port: 0, identifier: 0)
-        slots.append(Slot(key: blank, authenticator: Authenticator(high: 0, low: 0), waiter: 0))
+        let never = RequestHistory(at: Timestamp(microseconds: 0))
+        slots.append(Slot(key: blank, authenticator: Authenticator(high: 0, low: 0), waiter: 0, history: never))
         return Int32(slots.count - 1)
     }
 

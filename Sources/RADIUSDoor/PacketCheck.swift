@@ -79,7 +79,7 @@ struct PacketCheck {
         }
     }
 
-    private static func isTestClient(_ packet: Packet) -> Bool {
+    static func isTestClient(_ packet: Packet) -> Bool {
         guard let name = packet.first(.nasIdentifier), name.range.count == testClient.count else { return false }
         return packet.value(of: name).elementsEqual(testClient)
     }

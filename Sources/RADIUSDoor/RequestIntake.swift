@@ -12,6 +12,10 @@ struct Waiting<Route: Sendable>: Sendable {
     let ticket: DuplicateCache.Ticket
     /// Nil: not timed.
     let read: Timestamp?
+    let source: NetworkAddress
+    /// Of a login; a record teaches when it is read.
+    var provenance = Provenance.ownTest
+    var scheme: ProofScheme?
 }
 
 /// A way in: it knows what is pending there, and how answers leave.
@@ -25,7 +29,9 @@ protocol RequestListener: AnyObject, Sendable {
         _ key: RequestKey, _ authenticator: Authenticator, isSigned: Bool, by route: Route, at now: Timestamp
     ) -> DuplicateCache.Admission
     func forget(_ ticket: DuplicateCache.Ticket)
-    func finish(_ waiting: Waiting<Route>, _ reply: [UInt8])
+    /// - Returns: how the request came; nil where its answer was not wanted any more.
+    @discardableResult
+    func finish(_ waiting: Waiting<Route>, _ reply: [UInt8]) -> RequestHistory?
     func giveUp(_ waiting: Waiting<Route>, _ reason: DropReason)
     /// Queues a reply that no login waits for.
     func queue(_ reply: [UInt8], by route: Route)
@@ -40,10 +46,19 @@ extension RequestListener {
                 return
             }
             if case .accept(let login, _, _) = answer { door.noteAccept(login, waiting.packet, of: waiting.entry) }
-            finish(waiting, reply)
+            if let history = finish(waiting, reply) { learn(from: answer, to: waiting, history) }
             return
         }
         giveUp(waiting, DropReason(cause))
+    }
+
+    /// Behind the answer, which does not wait for it.
+    private func learn(from answer: LoginAnswer, to waiting: Waiting<Route>, _ history: RequestHistory) {
+        // TCP asks again by itself.
+        let isRenewed = waiting.entry.traffic.note(
+            answer, to: waiting.packet, waiting.provenance, scheme: waiting.scheme, from: waiting.source,
+            waiting.entry.isProtected ? nil : history)
+        if isRenewed { door.counters.renewedRetries.add() }
     }
 
     /// Runs once for each record that was handed to the ledger, on any thread.
@@ -129,10 +144,17 @@ struct RequestIntake<Listener: RequestListener> {
             return drop(arrival, .noProof)
         }
         if request.secretLooksWrong { door.hintAtSecret(from: arrival.source, of: arrival.entry, at: arrival.now) }
-        let waiting = Waiting(
-            packet: arrival.packet, entry: arrival.entry, route: arrival.route, ticket: ticket, read: arrival.isTimed ? arrival.now : nil)
+        var waiting = Waiting(
+            packet: arrival.packet, entry: arrival.entry, route: arrival.route, ticket: ticket, read: arrival.isTimed ? arrival.now : nil,
+            source: arrival.source)
+        waiting.provenance = Provenance(arrival.packet, of: arrival.entry)
+        if case .hashed(let proof) = request.login.proof { waiting.scheme = proof.scheme }
+        if waiting.provenance == .proven {
+            arrival.entry.traffic.note(
+                arrival.packet, scheme: waiting.scheme, password: request.passwordText, from: arrival.source)
+        }
         attempts.append(
-            Attempt(request: request.login, waiter: ticket.waiter) { [listener] answer in listener.complete(waiting, answer) })
+            Attempt(request: request.login, waiter: ticket.waiter) { [listener, waiting] answer in listener.complete(waiting, answer) })
         return .waiting
     }
 

@@ -149,19 +149,20 @@ final class TLSListener: RequestListener {
 
     // MARK: Answers
 
-    func finish(_ waiting: Waiting<TLSRoute>, _ reply: [UInt8]) {
+    func finish(_ waiting: Waiting<TLSRoute>, _ reply: [UInt8]) -> RequestHistory? {
         let now = door.now().uptime
-        let (isWanted, wakes) = state.withLock { state -> (Bool, Bool) in
-            guard state.duplicates.answer(waiting.ticket, with: reply, at: now), !state.isClosed else { return (false, false) }
+        let (history, wakes) = state.withLock { state -> (RequestHistory?, Bool) in
+            guard let history = state.duplicates.answer(waiting.ticket, with: reply, at: now), !state.isClosed else { return (nil, false) }
             state.outbox.append(Outgoing(route: waiting.route, reply: reply, isAnswer: true))
-            return (true, Self.marksWoken(&state, self))
+            return (history, Self.marksWoken(&state, self))
         }
-        guard isWanted else {
+        guard let history else {
             door.counters.drop(.abandoned)
-            return
+            return nil
         }
         if let read = waiting.read { door.counters.answered(in: now - read) }
         if wakes { waker_wake(waker.number) }
+        return history
     }
 
     func giveUp(_ waiting: Waiting<TLSRoute>, _ reason: DropReason) {

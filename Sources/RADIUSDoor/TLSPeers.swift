@@ -35,7 +35,7 @@ struct TLSPeers: Sendable {
 
     init() {}
 
-    init(_ clients: [Client]) {
+    init(_ clients: [Client], _ traffics: [Int64: ClientTraffic]) {
         // A rule that two clients have tells neither from the other, so it is nobody's.
         let rules = clients.flatMap { Set($0.settings.certificates) }
         let shared = Dictionary(rules.map { ($0, 1) }, uniquingKeysWith: +).filter { $0.value > 1 }
@@ -43,7 +43,8 @@ struct TLSPeers: Sendable {
         let sharedKeys = Dictionary(keys.map { ($0, 1) }, uniquingKeysWith: +).filter { $0.value > 1 }
         for client in clients where client.settings.isKnownByTLS {
             guard let secret = Self.secret else { continue }
-            let entry = ClientEntry(client: client, secret: secret, pins: [], isProtected: true)
+            let entry = ClientEntry(
+                client: client, secret: secret, pins: [], isProtected: true, traffic: traffics[client.id] ?? ClientTraffic())
             for rule in client.settings.certificates where shared[rule] == nil {
                 switch rule {
                 case .name(let name): names[name] = entry

@@ -76,20 +76,21 @@ final class UDPListener: RequestListener {
 
     // MARK: Answers
 
-    func finish(_ waiting: Waiting<datagram_route>, _ reply: [UInt8]) {
+    func finish(_ waiting: Waiting<datagram_route>, _ reply: [UInt8]) -> RequestHistory? {
         let now = door.now().uptime
-        let (isWanted, isIdle) = state.withLock { state in
-            let isWanted = state.duplicates.answer(waiting.ticket, with: reply, at: now)
-            if isWanted { state.outbox.add(reply, by: waiting.route) }
-            return (isWanted, state.isIdleAtEnd)
+        let (history, isIdle) = state.withLock { state in
+            let history = state.duplicates.answer(waiting.ticket, with: reply, at: now)
+            if history != nil { state.outbox.add(reply, by: waiting.route) }
+            return (history, state.isIdleAtEnd)
         }
-        guard isWanted else {
+        guard let history else {
             door.counters.drop(.abandoned)
-            return
+            return nil
         }
         if let read = waiting.read { door.counters.answered(in: now - read) }
         if !ThreadRole.gathers(for: self) { flush() }
         if isIdle { latch.release() }
+        return history
     }
 
     func giveUp(_ waiting: Waiting<datagram_route>, _ reason: DropReason) {

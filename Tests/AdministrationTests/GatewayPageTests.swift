@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pages of the gateways, the profiles, and what `client show --howto` prints say the same.
 
-import Administration
 import Foundation
 import LoginEngine
 import Store
 import Testing
+
+@testable import Administration
 
 @Suite struct GatewayPageTests {
     private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../docs/gateways")
@@ -95,6 +96,20 @@ import Testing
         #expect(printed.matches(of: /<([a-z-]+)>/).allSatisfy { $0.1 == "secret" })
         #expect(printed.contains("docs/gateways/\(name).md"))
         #expect(printed.components(separatedBy: "\n")[1].hasPrefix("<secret> the shared secret"))
+    }
+
+    /// What `doctor` tells to set at the product stands on its page, by the same name.
+    @Test(arguments: ClientProfile.all.map(\.name)) func thePageHasTheDoctorsWords(name: String) throws {
+        let words = try #require(GatewayWords.all[name])
+        let page = try page(name).filter { $0 != "`" && $0 != "*" }
+        for text in [words.retries, words.pap, words.authenticator, words.challenge, words.station, words.accounting].compactMap({ $0 }) {
+            for (index, part) in text.split(separator: "`", omittingEmptySubsequences: false).enumerated() where index % 2 == 1 {
+                #expect(page.contains(part), "docs/gateways/\(name).md lacks: \(part)")
+            }
+            #expect(text.count { $0 == "`" } % 2 == 0)
+            let settings = client(of: try #require(ClientProfile.named(name)))
+            #expect(!GatewayWords.filled(text, settings, accountingPort: "1813").contains("<"))
+        }
     }
 
     /// The page says what a product needs that was really tried, and what was not.

@@ -235,7 +235,7 @@ private final class Cache {
     }
 
     func answer(_ ticket: DuplicateCache.Ticket, with reply: [UInt8], at now: Timestamp) -> Bool {
-        cache.answer(ticket, with: reply, at: now)
+        cache.answer(ticket, with: reply, at: now) != nil
     }
 
     func forget(_ ticket: DuplicateCache.Ticket) -> Bool { cache.forget(ticket) }

@@ -218,13 +218,15 @@ struct TestDoor {
     init(
         _ judge: ScriptedJudge, clients: [Client] = [client()], pins: [ClientPin] = [], listen: [String] = ["127.0.0.1"],
         ledger: ScriptedLedger? = nil,
-        limits: DuplicateLimits = DuplicateLimits(), onPin: @escaping @Sendable (ClientPin) -> Void = { _ in }
+        limits: DuplicateLimits = DuplicateLimits(), traffic: GatewayTraffic? = nil,
+        onPin: @escaping @Sendable (ClientPin) -> Void = { _ in }
     ) throws {
         var settings = RADIUSSettings(listen: listen.map { UDPEndpoint(address: address($0), port: 0) })
         settings.duplicates = limits
         if ledger != nil { settings.accounting = [UDPEndpoint(address: address("127.0.0.1"), port: 0)] }
         service = RADIUSService(
-            settings: settings, clients: try ClientTable(clients, pins: pins), judge: judge, ledger: ledger, logger: log.logger,
+            settings: settings, clients: try ClientTable(clients, pins: pins, traffic: traffic), judge: judge, ledger: ledger,
+            logger: log.logger,
             now: clock.now, onPin: onPin)
         try service.start()
     }

@@ -60,8 +60,11 @@ struct MalformedVector: Decodable, Sendable, CustomTestStringConvertible {
     let source: String
     let datagram: Hex
     let cause: String
+    /// Absent: that of RFC 2865.
+    let version: String?
 
     var testDescription: String { name }
+    var spoken: RADIUSVersion? { version.map { RADIUSVersion(rawValue: $0) } ?? .historic }
 
     static let all: [MalformedVector] = load("malformed")
 }

@@ -50,12 +50,41 @@ package struct ClientView: Codable, Sendable, Equatable {
     /// Where it takes Disconnect-Requests; nil: nowhere.
     package var disconnectPort: Int?
     package var warnings: [String] = []
+    /// What its requests showed; nil where no node runs, or it has not asked.
+    package var seen: Seen?
     /// The lines to enter at the gateway, where they were asked for.
     package var howto: String?
 
     package struct Pin: Codable, Sendable, Equatable {
         package var address: String
         package var since: Instant
+    }
+
+    /// Counted in the node's memory, of requests that were proven to be the gateway's own.
+    package struct Seen: Codable, Sendable, Equatable {
+        package var since: Instant
+        package var requests: Int
+        package var accepts: Int
+        /// Accepted without Message-Authenticator.
+        package var unsigned: Int
+        package var challenges: Int
+        package var challengesAnswered: Int
+        package var protocols: [String]
+        package var withoutCallingStation: Int
+        package var withoutAcctSession: Int
+        package var textsUTF8: Int
+        package var textsNotUTF8: Int
+        package var accountingRecords: Int
+        /// Some of the addresses.
+        package var sources: [String]
+        /// Requests that came more than once before their answer.
+        package var repeated: Int
+        /// Seconds from the first packet to the second.
+        package var retryTimeout: Double?
+        package var retryTries: Int?
+        /// Retries with a new identifier, and those of them from another address.
+        package var renewedRetries: Int
+        package var movedRetries: Int
     }
 }
 

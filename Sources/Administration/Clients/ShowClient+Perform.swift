@@ -37,6 +37,7 @@ extension ShowClient {
             tags: settings.tags, reply: settings.reply)
         view.pskIdentity = settings.preSharedKey?.identity
         view.disconnectPort = settings.disconnectPort == 0 ? nil : Int(settings.disconnectPort)
+        view.seen = operations.ports.habits(client.id).flatMap(ClientView.Seen.init)
         if !settings.isEnabled {
             view.warnings.append("Disabled: its requests get no answer. `sallyport client set \(client.name) --enable` takes it up again.")
         }
@@ -46,5 +47,21 @@ extension ShowClient {
                 for: settings, listening: operations.ports.radiusAddresses(), accounting: operations.ports.accountingAddresses())
         }
         return view
+    }
+}
+
+extension ClientView.Seen {
+    /// Nil where nothing came.
+    init?(_ habits: GatewayHabits) {
+        guard habits.requests > 0 || habits.records > 0 else { return nil }
+        let schemes = ProofScheme.allCases.filter { habits.count($0) > 0 }.map(\.rawValue)
+        self.init(
+            since: Instant(habits.since), requests: habits.requests, accepts: habits.accepts, unsigned: habits.unsigned,
+            challenges: habits.challenges, challengesAnswered: habits.answers, protocols: schemes + (habits.eap > 0 ? ["eap"] : []),
+            withoutCallingStation: habits.withoutStation, withoutAcctSession: habits.withoutSession, textsUTF8: habits.textsUTF8,
+            textsNotUTF8: habits.textsNotUTF8, accountingRecords: habits.records, sources: habits.sources.map(\.description),
+            repeated: habits.retries.repeated,
+            retryTimeout: habits.retries.interval.map { Double($0.microseconds / 1_000) / 1_000 },
+            retryTries: habits.retries.tries, renewedRetries: habits.retries.renewed, movedRetries: habits.retries.moved)
     }
 }

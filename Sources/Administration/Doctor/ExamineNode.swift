@@ -70,6 +70,10 @@ package struct ExamineNode: AdminOperation {
                     operations.ports.replies)
         }
         examine("sessions") { () throws(StoreError) in try SessionLimitCheck.findings(records) }
+        examine("gateways") { () throws(StoreError) in
+            let port = operations.ports.accountingAddresses().first?.split(separator: ":").last.map(String.init)
+            return GatewayCheck.findings(try records.clients(), accountingPort: port, habits: operations.ports.habits)
+        }
         examine("directories") { () throws(StoreError) in
             DirectorySettingsCheck.findings(try records.directories(), users: try records.directoryUserCounts())
         }

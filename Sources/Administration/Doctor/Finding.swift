@@ -109,6 +109,18 @@ extension Finding {
         case reasonTold = "reason-told"
         case replyUnfit = "reply-unfit"
         case sessionsUncounted = "sessions-uncounted"
+        // Gateways, by their traffic
+        case gatewaysRight = "gateways-right"
+        case gatewayGivesUpEarly = "gateway-gives-up-early"
+        case gatewayWaitsLonger = "gateway-waits-longer"
+        case gatewayRenewsRetries = "gateway-renews-retries"
+        case gatewayUnsigned = "gateway-unsigned"
+        case gatewaySigns = "gateway-signs"
+        case gatewayShowsNoChallenge = "gateway-shows-no-challenge"
+        case gatewayProtocol = "gateway-protocol"
+        case gatewayCharset = "gateway-charset"
+        case gatewayNamesNoDevice = "gateway-names-no-device"
+        case gatewaySendsNoAccounting = "gateway-sends-no-accounting"
         // Directories
         case directoriesRight = "directories-right"
         case directoryDown = "directory-down"
@@ -127,18 +139,19 @@ extension Finding {
         package var severity: Severity {
             switch self {
             case .nodeRuns, .settingsRight, .clockRight, .filesRight, .diskRight, .databaseRight, .keyRight, .backupRight, .clientsRight,
-                .usersRight, .certificateRight, .directoriesRight:
+                .usersRight, .certificateRight, .directoriesRight, .gatewaysRight:
                 .ok
             case .nodeStopped, .coreDumps, .clockUnchecked, .databaseUnchecked, .databaseElsewhere, .keyBesideData, .keyChanging,
                 .keyWaiting, .clientsNone,
                 .authenticatorUnproven, .factorAlone, .passwordAlone, .nobodyLetIn, .rangeLarge, .reasonTold, .usersNone, .backupNone,
-                .directoryAlone:
+                .directoryAlone, .gatewayWaitsLonger, .gatewayRenewsRetries, .gatewaySigns, .gatewayNamesNoDevice,
+                .gatewaySendsNoAccounting:
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
                 .pushUnasked, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey, .certificateEnding,
-                .directorySecretWeak, .sessionsUncounted,
-                .directoryForgeable:
+                .directorySecretWeak, .sessionsUncounted, .directoryForgeable, .gatewayGivesUpEarly, .gatewayUnsigned,
+                .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,

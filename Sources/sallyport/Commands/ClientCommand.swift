@@ -344,6 +344,35 @@ extension ClientCommand {
         sheet.add("Automatic push", word(client.automaticPush))
         sheet.add("Disconnects on", client.disconnectPort.map { Span("UDP \($0)") } ?? Span("nothing", .soft))
         if !client.reply.isEmpty { sheet.add("Accept carries", ReplyFlags.spans(client.reply)) }
+        if let seen = client.seen { sheet.add("Seen", Self.lines(of: seen, output)) }
         output.lines(sheet.lines(output.terminal))
+    }
+
+    /// What the client's requests showed, one line each.
+    private static func lines(of seen: ClientView.Seen, _ output: Output) -> [Span] {
+        var lines = [
+            "\(Words.count(seen.requests, "request")) since \(TimeText.full(seen.since, output.terminal)), by \(Words.list(seen.protocols))"
+        ]
+        if !seen.sources.isEmpty { lines.append("from \(Words.list(seen.sources))") }
+        if seen.unsigned > 0 {
+            lines.append("\(seen.unsigned) of \(Words.count(seen.accepts, "accepted login")) without Message-Authenticator")
+        }
+        if seen.challenges > 0 { lines.append("\(Words.count(seen.challenges, "challenge")), \(seen.challengesAnswered) answered") }
+        if let timeout = seen.retryTimeout {
+            let tries = seen.retryTries.map { ", \($0) in all" } ?? ""
+            lines.append("asked again after \(timeout) s\(tries), in \(Words.count(seen.repeated, "request"))")
+        }
+        if seen.renewedRetries > 0 {
+            let moved = seen.movedRetries > 0 ? ", \(seen.movedRetries) from another address" : ""
+            lines.append("\(Words.count(seen.renewedRetries, "retry", "retries")) with a new packet\(moved)")
+        }
+        if seen.withoutCallingStation > 0 {
+            lines.append("\(seen.withoutCallingStation) without Calling-Station-Id, \(seen.withoutAcctSession) without Acct-Session-Id")
+        }
+        if seen.textsUTF8 + seen.textsNotUTF8 > 0 {
+            lines.append("beyond ASCII: \(seen.textsUTF8) in UTF-8, \(seen.textsNotUTF8) not")
+        }
+        lines.append(seen.accountingRecords > 0 ? Words.count(seen.accountingRecords, "accounting record") : "no accounting")
+        return lines.map { Span($0) }
     }
 }

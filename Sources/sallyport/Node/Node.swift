@@ -27,6 +27,7 @@ final class Node: Sendable {
     private let deadlines: Deadlines
     private let logger: Logger
     private let pins: PinKeeper
+    private let traffic: GatewayTraffic
     private let inForce: ChangesInForce
     private let trail: TrailKeeper
     private let sessions: SessionKeeper
@@ -75,8 +76,9 @@ final class Node: Sendable {
         var tls = TLSListenSettings(listen: settings.radsec.listen.map { UDPEndpoint(address: $0.host, port: $0.port) })
         if let version = settings.radsec.version { tls.versions = [version] }
         listen.tls = tls
+        let traffic = GatewayTraffic(at: started)
         let radius = RADIUSService(
-            settings: listen, clients: try Self.clientTable(records, logger), judge: logins, ledger: records,
+            settings: listen, clients: try Self.clientTable(records, traffic, logger), judge: logins, ledger: records,
             logger: Logger(label: "sallyport.radius"), now: NodeClock.now, onPin: { pins.keep($0) })
         radsec = RadSecKeeper(files: settings.radsec, radius: radius, logger: Logger(label: "sallyport.radsec"))
         try radsec?.load()
@@ -94,7 +96,7 @@ final class Node: Sendable {
             switch part {
             case .rules: try policies.reload()
             case .directories: try Self.reload(passwords, from: records, replies)
-            case .clients: try radius?.replaceClients(Self.clientTable(records, logger))
+            case .clients: try radius?.replaceClients(Self.clientTable(records, traffic, logger))
             }
         }
         pins.inForce = inForce
@@ -135,6 +137,7 @@ final class Node: Sendable {
             case .notWritable(let error): .notWritable("\(error)")
             }
         }
+        ports.habits = { traffic.habits(ofClient: $0, at: NodeClock.now()) }
         ports.directoryStatus = { DirectoryCheck.status(passwords, now: NodeClock.now()) }
         operations = Operations(records: records, ports: ports)
         logins.checkNewPassword = NewPasswords(operations: operations).check
@@ -153,6 +156,7 @@ final class Node: Sendable {
             logger: Logger(label: "sallyport.web"))
         self.logins = logins
         self.radius = radius
+        self.traffic = traffic
         self.deadlines = deadlines
         self.pins = pins
         self.inForce = inForce
@@ -171,7 +175,7 @@ final class Node: Sendable {
     }
 
     /// A client whose shared secret does not open is left out: it costs nobody else the service.
-    private static func clientTable(_ records: Records, _ logger: Logger) throws -> ClientTable {
+    private static func clientTable(_ records: Records, _ traffic: GatewayTraffic, _ logger: Logger) throws -> ClientTable {
         let pins = try records.pins(ofClient: nil).map { RADIUSDoor.ClientPin(client: $0.client, address: $0.address) }
         let clients = try records.clients()
         for client in clients where client.settings.lacksSecret {
@@ -179,7 +183,7 @@ final class Node: Sendable {
                 "the shared secret of client \(client.name) does not open, so its requests get no answer: sallyport client set \(client.name) --generate-secret"
             )
         }
-        return try ClientTable(clients.filter { !$0.settings.lacksSecret }, pins: pins)
+        return try ClientTable(clients.filter { !$0.settings.lacksSecret }, pins: pins, traffic: traffic)
     }
 
     /// What keeps this node from deciding logins; empty when nothing does.
@@ -274,7 +278,9 @@ final class Node: Sendable {
 
     /// Marks are folded, handles expire and indexes are filled behind; every minute is often enough.
     private func scheduleHousekeeping() {
-        let (records, logger, trail, sessions, inForce, radsec) = (store.records, logger, trail, sessions, inForce, radsec)
+        let (records, logger, trail, sessions, inForce, radsec, traffic) = (
+            store.records, logger, trail, sessions, inForce, radsec, traffic
+        )
         deadlines.schedule(at: NodeClock.now().uptime + .seconds(60)) { [weak self] moment in
             Task {
                 do {
@@ -286,6 +292,7 @@ final class Node: Sendable {
                 await sessions.everyMinute(at: moment)
                 if let why = inForce.tryAgain() { logger.error("changes are written and not in force", metadata: ["error": "\(why)"]) }
                 radsec?.reload(isAsked: false, at: moment.wall)
+                traffic.turn(at: moment)
                 self?.scheduleHousekeeping()
             }
         }

@@ -67,6 +67,7 @@ struct NodeFigures: Sendable {
         "sallyport_rejects_not_written": "Refusals that were counted and not written since space became low.",
         "sallyport_radius_requests_total": "Datagrams read, whoever sent them.",
         "sallyport_radius_duplicates_total": "Retransmissions: of a request being decided (swallowed) or answered (answered again).",
+        "sallyport_radius_renewed_retries_total": "Retries under a new identifier that were recognised.",
         "sallyport_radius_replies_total": "Replies sent by code, retransmissions among them.",
         "sallyport_radsec_connections": "Gateways' connections by TLS that are open.",
         "sallyport_radsec_connections_total": "Connections by TLS that came about.",
