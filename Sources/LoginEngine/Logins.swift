@@ -107,7 +107,7 @@ package final class Logins: LoginJudge, Sendable {
     package func attempt(_ attempts: [Attempt]) {
         let moment = now()
         let rulebook = rulebook
-        let (policies, replies) = (rulebook.policies, rulebook.replies)
+        let (policies, replies, homes) = (rulebook.policies, rulebook.replies, rulebook.homes)
         var known: [(index: Int, key: String)] = []
         known.reserveCapacity(attempts.count)
         var lookups: [LoginLookup] = []
@@ -128,10 +128,11 @@ package final class Logins: LoginJudge, Sendable {
                 lookup.wantsGrace = policies.looksUpGrace(for: attempt.request.client)
             }
             if !replies.isEmpty, !lookup.wantsGroups { lookup.wantsGroups = replies.looksUpGroups(for: attempt.request.client) }
+            if !homes.isEmpty, !lookup.wantsGroups { lookup.wantsGroups = policies.mayAskPassword(at: attempt.request.client) }
             lookups.append(lookup)
         }
         guard !known.isEmpty else { return }
-        let facts: [LoginFacts]
+        var facts: [LoginFacts]
         do throws(NoAnswer) {
             facts = try records.load(lookups, at: moment.wall)
         } catch {
@@ -140,6 +141,7 @@ package final class Logins: LoginJudge, Sendable {
         }
         for (position, (index, key)) in known.enumerated() where position < facts.count {
             let client = attempts[index].request.client
+            homes.place(&facts[position], at: client)
             var ruling = policies.isEmpty ? .own(of: client) : policies.ruling(for: client, groups: facts[position].groups)
             if !replies.isEmpty { ruling.reply = replies.plan(for: client, policy: ruling.policy, groups: facts[position].groups) }
             begin(attempts[index], key: key, facts: facts[position], ruling: ruling, at: moment)

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What logins are judged by, and what their accepts carry.
+// What logins are judged by, where their passwords live, and what their accepts carry.
 
-/// Both tables as one value, so that no login is judged by the new policies and answered by the old reply attributes.
+/// The tables as one value, so that no login is judged by the new policies and answered by the old reply attributes.
 package struct Rulebook: Sendable {
     package var policies: PolicyTable
     package var replies: ReplyTable
+    package var homes: HomeTable
 
-    package init(policies: PolicyTable = .empty, replies: ReplyTable = .empty) {
+    package init(policies: PolicyTable = .empty, replies: ReplyTable = .empty, homes: HomeTable = .empty) {
         self.policies = policies
         self.replies = replies
+        self.homes = homes
     }
 }

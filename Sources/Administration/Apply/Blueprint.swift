@@ -47,6 +47,8 @@ package struct Blueprint: Codable, Sendable, Equatable {
         package var users: [Member]?
         package var groups: [Member]?
         package var reply: [ReplySetting] = []
+        /// Where its members' passwords live: a directory, or `local`; nil: it does not say.
+        package var directory: String?
 
         package init(name: String, place: String, users: [Member]? = nil, groups: [Member]? = nil) {
             self.name = name

@@ -49,6 +49,8 @@ package struct ClientView: Codable, Sendable, Equatable {
     package var reply: [ReplySetting]
     /// Where it takes Disconnect-Requests; nil: nowhere.
     package var disconnectPort: Int?
+    /// Where passwords live of which neither users nor groups say it: a directory, or `local`; nil: it does not say.
+    package var directory: String?
     package var warnings: [String] = []
     /// The lines to enter at the gateway, where they were asked for.
     package var howto: String?
@@ -98,6 +100,8 @@ package struct ClientChoices: Codable, Sendable, Equatable {
     package var reply: [ReplySetting]?
     /// 0: none.
     package var disconnectPort: Int?
+    /// A directory, `local`, or `none`.
+    package var directory: String?
 
     package init() {}
 }

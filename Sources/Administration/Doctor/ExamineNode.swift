@@ -70,7 +70,7 @@ package struct ExamineNode: AdminOperation {
                     operations.ports.replies)
         }
         examine("directories") { () throws(StoreError) in
-            DirectorySettingsCheck.findings(try records.directories(), users: try records.directoryUserCounts())
+            DirectorySettingsCheck.findings(try records.directories(), uses: try operations.directoryUses())
         }
         examine("backups") { () throws(StoreError) in
             // The first key is nobody's successor.

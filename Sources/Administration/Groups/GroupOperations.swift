@@ -16,6 +16,8 @@ package struct GroupView: Codable, Sendable, Equatable {
     package var users: [String]
     package var groups: [String]
     package var reply: [ReplySetting] = []
+    /// Where its members' passwords live: a directory, or `local`; nil: it does not say.
+    package var directory: String?
 }
 
 package struct GroupList: Codable, Sendable, Equatable {
@@ -28,12 +30,17 @@ package struct AddGroup: AdminOperation {
     package var users: [String]
     package var groups: [String]
     package var reply: [ReplySetting]
+    /// Where its members' passwords live; nil: it does not say.
+    package var directory: String?
 
-    package init(name: String, users: [String] = [], groups: [String] = [], reply: [ReplySetting] = []) {
+    package init(
+        name: String, users: [String] = [], groups: [String] = [], reply: [ReplySetting] = [], directory: String? = nil
+    ) {
         self.name = name
         self.users = users
         self.groups = groups
         self.reply = reply
+        self.directory = directory
     }
 
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
@@ -42,6 +49,7 @@ package struct AddGroup: AdminOperation {
         let users = try users.map { try operations.user($0) }
         let groups = try groups.map { try operations.group($0) }
         let reply = try operations.ports.replies.checked(reply)
+        let home = try directory.flatMap { try operations.home($0) }
         let id = try await operations.records.addGroup(name: name, event: operations.event(.groupAdded, by: actor, ["group": name]))
         for user in users {
             try await operations.records.addMember(.user(user.id), toGroup: id, event: operations.joined(user, name, by: actor))
@@ -51,6 +59,7 @@ package struct AddGroup: AdminOperation {
             try await operations.records.addMember(.group(group.id), toGroup: id, event: event)
         }
         if !reply.isEmpty { try await operations.set(reply, ofGroup: id, name, before: [], by: actor) }
+        if home != nil { try await operations.set(home, ofGroup: id, name, before: nil, by: actor) }
         try await operations.ports.changed(.replies)
         let members = users.map(\.name) + groups.map { "group \($0.name)" }
         return Done(members.isEmpty ? "Added group \(name)." : "Added group \(name) with \(Words.list(members)).")
@@ -78,6 +87,7 @@ package struct ShowGroup: AdminOperation {
     package func perform(in operations: Operations, by actor: Actor) async throws -> GroupView {
         let group = try operations.group(name)
         var view = GroupView(name: group.name, users: [], groups: [], reply: group.reply)
+        view.directory = try group.home.map { try operations.records.directories().word(for: $0) }
         let names = Dictionary(uniqueKeysWithValues: try operations.records.groups().map { ($0.id, $0.name) })
         for member in try operations.records.members(ofGroup: group.id) {
             switch member {
@@ -101,6 +111,8 @@ package struct SetGroup: AdminOperation {
     package var removeGroups: [String] = []
     /// Empty: none.
     package var reply: [ReplySetting]?
+    /// A directory, `local`, or `none`.
+    package var directory: String?
 
     package init(group: String) {
         self.group = group
@@ -108,7 +120,7 @@ package struct SetGroup: AdminOperation {
 
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let records = operations.records
-        guard name != nil || reply != nil || !(addUsers + removeUsers + addGroups + removeGroups).isEmpty else {
+        guard name != nil || reply != nil || directory != nil || !(addUsers + removeUsers + addGroups + removeGroups).isEmpty else {
             throw Refusal(.invalid, "Nothing to change was given.", remedy: "`sallyport group set --help` lists what can be changed.")
         }
         let old = try operations.group(group)
@@ -135,6 +147,7 @@ package struct SetGroup: AdminOperation {
         }
         for group in adding { try operations.refuseCircle(adding: group, to: old) }
         let newReply = try reply.map { try operations.ports.replies.checked($0) }
+        let newHome = try directory.map { try operations.home($0) }
 
         var done: [String] = []
         if let newName {
@@ -147,6 +160,9 @@ package struct SetGroup: AdminOperation {
         if let newReply, newReply != old.reply {
             try await operations.set(newReply, ofGroup: old.id, shownName, before: old.reply, by: actor)
             done.append("reply: \(old.reply.words) → \(newReply.words)")
+        }
+        if let newHome, newHome != old.home {
+            done.append(try await operations.set(newHome, ofGroup: old.id, shownName, before: old.home, by: actor))
         }
         for user in joining {
             try await records.addMember(.user(user.id), toGroup: old.id, event: operations.joined(user, shownName, by: actor))
@@ -205,6 +221,16 @@ extension Operations {
             ofGroup: group, reply,
             event: event(.groupChanged, by: actor, ["group": name, "change": "reply: \(before.words) → \(reply.words)"]))
         try await ports.changed(.replies)
+    }
+
+    /// - Returns: what changed.
+    @discardableResult
+    func set(_ home: PasswordHome?, ofGroup group: Int64, _ name: String, before: PasswordHome?, by actor: Actor) async throws -> String {
+        let directories = try records.directories()
+        let change = "directory: \(directories.word(for: before)) → \(directories.word(for: home))"
+        try await records.setHome(home, ofGroup: group, event: event(.groupChanged, by: actor, ["group": name, "change": change]))
+        try await ports.changed(.replies)
+        return change
     }
 
     func free(group name: String, but own: Int64? = nil) throws {

@@ -11,6 +11,8 @@ package struct GroupRecord: Sendable, Equatable {
     package var groups: Int
     /// What goes out with an accept of its members.
     package var reply: [ReplySetting]
+    /// Where the passwords of its members live; nil: it does not say.
+    package var home: PasswordHome?
 }
 
 package enum GroupMember: Sendable, Equatable {
@@ -41,6 +43,14 @@ extension Records {
             guarded: [Unit.Guard(Statement(.setGroupReply, [.integer(group), .text(ReplyBody.json(reply))]))],
             then: { _ in [Statement(.raiseRevision)] })
         try await change(unit, refusals: [Self.noGroup(group)]) { _ in [event] }
+    }
+
+    /// Whoever began to log in by what was said before begins again.
+    package func setHome(_ home: PasswordHome?, ofGroup group: Int64, event: Event) async throws(StoreError) {
+        let unit = Unit(
+            guarded: Self.guards(of: home) + [Unit.Guard(Statement(.setGroupHome, [.integer(group), .integer(home?.stored)]))],
+            then: { _ in [Self.dropOpenHandles(at: event.at), Statement(.raiseRevision)] })
+        try await change(unit, refusals: Self.refusals(of: home) + [Self.noGroup(group)]) { _ in [event] }
     }
 
     package func removeGroup(_ group: Int64, event: Event) async throws(StoreError) {
@@ -132,7 +142,7 @@ extension Records {
             groups.append(
                 GroupRecord(
                     id: try row.integer(0), name: try row.text(1), users: Int(try row.integer(2)), groups: Int(try row.integer(3)),
-                    reply: reply))
+                    reply: reply, home: try row.integerIfAny(5).map { PasswordHome(stored: $0) }))
         }
         return groups
     }
@@ -143,6 +153,7 @@ extension SQL {
     static let insertMembership = SQL("INSERT INTO membership (\"group\", \"user\") VALUES (?1, ?2) ON CONFLICT DO NOTHING")
     fileprivate static let findGroupName = SQL("SELECT 1 FROM \"group\" WHERE name = ?1 AND id <> ?2")
     static let insertUserGroup = SQL("INSERT INTO \"group\" (name) VALUES (?1) ON CONFLICT DO NOTHING RETURNING id")
+    static let setGroupHome = SQL("UPDATE \"group\" SET directory = ?2 WHERE id = ?1")
     static let setGroupReply = SQL("UPDATE \"group\" SET reply = ?2 WHERE id = ?1")
     fileprivate static let renameGroup = SQL("UPDATE \"group\" SET name = ?2 WHERE id = ?1")
     static let deleteGroup = SQL("DELETE FROM \"group\" WHERE id = ?1")
@@ -160,13 +171,13 @@ extension SQL {
     fileprivate static let groups = SQL(
         """
         SELECT g.id, g.name, (SELECT count(*) FROM membership m WHERE m."group" = g.id),
-            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply
+            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply, g.directory
         FROM "group" g ORDER BY g.name
         """)
     fileprivate static let directGroupsOfUser = SQL(
         """
         SELECT g.id, g.name, (SELECT count(*) FROM membership m WHERE m."group" = g.id),
-            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply
+            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply, g.directory
         FROM "group" g WHERE g.id IN (SELECT m."group" FROM membership m WHERE m."user" = ?1) ORDER BY g.name
         """)
     fileprivate static let groupsOfUser = SQL(
@@ -175,7 +186,7 @@ extension SQL {
             SELECT m."group" FROM membership m WHERE m."user" = ?1
             UNION SELECT i."group" FROM group_in_group i JOIN around ON i.member = around.id)
         SELECT g.id, g.name, (SELECT count(*) FROM membership m WHERE m."group" = g.id),
-            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply
+            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply, g.directory
         FROM "group" g WHERE g.id IN (SELECT id FROM around) ORDER BY g.name
         """)
     fileprivate static let groupMembers = SQL("SELECT member FROM group_in_group WHERE \"group\" = ?1 ORDER BY member")

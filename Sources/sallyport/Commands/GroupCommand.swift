@@ -28,12 +28,15 @@ extension GroupCommand {
         @Option(name: .customLong("user"), help: ArgumentHelp("A member; can be repeated.", valueName: "user")) var users: [String] = []
         @Option(name: .customLong("group"), help: ArgumentHelp("A group whose users are members too; can be repeated.", valueName: "group"))
         var groups: [String] = []
+        @Option(help: ArgumentHelp("The directory where its members' passwords live.", valueName: "directory")) var directory: String?
         @OptionGroup var reply: ReplyFlags
         @OptionGroup var options: GlobalOptions
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
             try output.show(
-                try await node.perform(AddGroup(name: name, users: users, groups: groups, reply: try reply.settings ?? [])))
+                try await node.perform(
+                    AddGroup(
+                        name: name, users: users, groups: groups, reply: try reply.settings ?? [], directory: directory)))
         }
     }
 
@@ -76,6 +79,9 @@ extension GroupCommand {
                 sheet.add("Name", Span(group.name, .strong))
                 sheet.add("Users", group.users.map { Span($0) })
                 sheet.add("Groups", group.groups.map { Span($0) })
+                if let directory = group.directory {
+                    sheet.add("Passwords", directory == "local" ? "here" : Span("at directory \(directory)"))
+                }
                 if !group.reply.isEmpty { sheet.add("Accept carries", ReplyFlags.spans(group.reply)) }
                 output.lines(sheet.lines(output.terminal))
             }
@@ -90,6 +96,7 @@ extension GroupCommand {
                   sallyport group set staff --add-user carol --remove-user bob
                   sallyport group set everybody --add-group contractors
                   sallyport group set staff --reply group=vpn-staff
+                  sallyport group set staff --directory nps
                 """)
 
         @Argument(help: "The group's name.") var group: String
@@ -98,6 +105,11 @@ extension GroupCommand {
         @Option(help: ArgumentHelp("A user who leaves.", valueName: "user")) var removeUser: [String] = []
         @Option(help: ArgumentHelp("A group that joins.", valueName: "group")) var addGroup: [String] = []
         @Option(help: ArgumentHelp("A group that leaves.", valueName: "group")) var removeGroup: [String] = []
+        @Option(
+            help: ArgumentHelp(
+                "The directory where passwords of members live whose own is not set; local; or none: the client says.",
+                valueName: "directory"))
+        var directory: String?
         @OptionGroup var reply: ReplyFlags
         @Flag(help: "Take all reply attributes away.") var noReply = false
         @OptionGroup var options: GlobalOptions
@@ -110,6 +122,7 @@ extension GroupCommand {
             var request = SetGroup(group: group)
             request.reply = noReply ? [] : try reply.settings
             request.name = name
+            request.directory = directory
             request.addUsers = addUser
             request.removeUsers = removeUser
             request.addGroups = addGroup

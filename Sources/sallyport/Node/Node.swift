@@ -106,7 +106,10 @@ final class Node: Sendable {
                     switch change {
                     case .policies, .replies: try inForce.take(.rules)
                     case .clients: try inForce.take(.clients)
-                    case .directories: try inForce.take(.directories)
+                    case .directories:
+                        try inForce.take(.directories)
+                        // Their names stand in what logins are sent by.
+                        try inForce.take(.rules)
                     case .failures(let user): logins?.forgetFailures(ofUser: user)
                     case .erasure: logins?.flushTallies()
                     }
@@ -307,7 +310,8 @@ final class PolicyKeeper: Sendable {
     /// One after the other, so that an older reading never replaces a newer one.
     func reload() throws {
         try logins.withLock { logins in
-            logins.rulebook = Rulebook(policies: try records.policySet().table, replies: try records.replyTable(replies))
+            logins.rulebook = Rulebook(
+                policies: try records.policySet().table, replies: try records.replyTable(replies), homes: try records.homeTable())
         }
     }
 }

@@ -83,18 +83,22 @@ extension Blueprint {
         if let protocols = choices.protocols, protocols != standard.schemes.schemes.map(\.rawValue) {
             lines.append("    protocols: \(list(protocols))")
         }
+        if let directory = choices.directory { lines.append("    directory: \(scalar(directory))") }
         add("enabled", choices.isEnabled, standard.isEnabled)
         return lines + reply(choices.reply ?? [])
     }
 
     private static func lines(_ group: Group) -> [String] {
-        guard group.users != nil || group.groups != nil || !group.reply.isEmpty else { return ["  \(scalar(group.name)): {}"] }
+        guard group.users != nil || group.groups != nil || group.directory != nil || !group.reply.isEmpty else {
+            return ["  \(scalar(group.name)): {}"]
+        }
         var lines = ["  \(scalar(group.name)):"]
         if let users = group.users {
             lines.append(users.isEmpty ? "    members: []" : "    members:")
             lines += users.map { "      - \(scalar($0.name))" }
         }
         if let groups = group.groups { lines.append("    groups: \(list(groups.map(\.name)))") }
+        if let directory = group.directory { lines.append("    directory: \(scalar(directory))") }
         return lines + reply(group.reply)
     }
 
