@@ -145,6 +145,8 @@ package struct ClientSettings: Sendable, Equatable {
     package var bindBeforeCode = false
     /// How its requests may prove a password or code.
     package var schemes: ProofSchemes = .pap
+    /// Where the passwords of its users live of whom neither they nor a group say it; nil: here.
+    package var home: PasswordHome?
     /// The product that it is.
     package var profile = ClientProfile.generic.name
     /// A name (`UserName.key`) that the product asks about to see whether somebody answers: refused, and nothing is written.

@@ -29,8 +29,8 @@ extension Login {
         return [.matchCodes(proof)]
     }
 
-    /// The password has to be changed, and this login brings no other.
-    var mustChangePassword: Bool { facts.user?.mustChangePassword == true && renewal == nil }
+    /// The password that is kept here has to be changed, and this login brings no other.
+    var mustChangePassword: Bool { facts.user?.mustChangePassword == true && facts.user?.directory == nil && renewal == nil }
 
     /// A new password came with the proof of the old one. It is taken where it was asked for (RFC 2759 §7: after error 648), held as
     /// long as a second factor is owed, and written with the accept: a password alone changes nothing that needs more than a password.

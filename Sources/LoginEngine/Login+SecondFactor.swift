@@ -363,6 +363,7 @@ extension Login {
             details.append(Event.Detail("policy", policy.label))
             details.append(Event.Detail("requirement", ruling.requirement.rawValue))
         }
+        if let home = facts.home { details.append(Event.Detail("directory", home.words)) }
         if let reported { details.append(Event.Detail("report-only", reported)) }
         if kind == .loginAccepted, !reply.isEmpty, let plan = ruling.reply { details.append(Event.Detail("reply", plan.names)) }
         if let graceEnd { details.append(Event.Detail("grace-until", graceEnd.iso8601)) }

@@ -107,7 +107,7 @@ package final class Logins: LoginJudge, Sendable {
     package func attempt(_ attempts: [Attempt]) {
         let moment = now()
         let rulebook = rulebook
-        let (policies, replies, limits) = (rulebook.policies, rulebook.replies, rulebook.limits)
+        let (policies, replies, limits, homes) = (rulebook.policies, rulebook.replies, rulebook.limits, rulebook.homes)
         var known: [(index: Int, key: String)] = []
         known.reserveCapacity(attempts.count)
         var lookups: [LoginLookup] = []
@@ -129,10 +129,11 @@ package final class Logins: LoginJudge, Sendable {
             }
             if !replies.isEmpty, !lookup.wantsGroups { lookup.wantsGroups = replies.looksUpGroups(for: attempt.request.client) }
             if !limits.isEmpty { lookup.wantsGroups = true }
+            if !homes.isEmpty, !lookup.wantsGroups { lookup.wantsGroups = policies.mayAskPassword(at: attempt.request.client) }
             lookups.append(lookup)
         }
         guard !known.isEmpty else { return }
-        let facts: [LoginFacts]
+        var facts: [LoginFacts]
         do throws(NoAnswer) {
             facts = try records.load(lookups, at: moment.wall)
         } catch {
@@ -141,6 +142,7 @@ package final class Logins: LoginJudge, Sendable {
         }
         for (position, (index, key)) in known.enumerated() where position < facts.count {
             let client = attempts[index].request.client
+            homes.place(&facts[position], at: client)
             var ruling = policies.isEmpty ? .own(of: client) : policies.ruling(for: client, groups: facts[position].groups)
             if !replies.isEmpty { ruling.reply = replies.plan(for: client, policy: ruling.policy, groups: facts[position].groups) }
             ruling.groupLimit = limits.least(of: facts[position].groups)

@@ -34,6 +34,8 @@ package struct LoginFacts: Sendable {
     package var groups: [Int64] = []
     /// Empty where nobody asked.
     package var grace = GraceFacts()
+    /// Who sent this login to a directory; nil where none is asked.
+    package var home: HomeRuling?
 
     package init(user: User? = nil, factors: [Factor] = [], suspended: SuspendedLogin? = nil, failures: [FailureRecord] = []) {
         self.user = user

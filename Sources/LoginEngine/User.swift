@@ -21,7 +21,9 @@ package struct User: Sendable, Equatable {
     package var mustChangePassword = false
     /// Rises whenever the password is set, or has to be changed.
     package var passwordRevision: Int64 = 0
-    /// The row of the directory where the password lives; nil: here.
+    /// What is said of this user: where the password lives. Nil: groups and client say.
+    package var home: PasswordHome?
+    /// The row of the directory where it lives at this login (`HomeTable`); nil: here.
     package var directory: Int64?
     /// How many sessions may be open at once; nil: what groups and policies say.
     package var mostSessions: Int?

@@ -111,7 +111,11 @@ extension Records: LoginRecords {
             })
         if try first.flag(21) { fact.user?.mustChangePassword = true }
         fact.user?.passwordRevision = try first.integer(22)
-        if !first.isNull(23) { fact.user?.directory = try first.integer(23) }
+        if !first.isNull(23) {
+            let home = PasswordHome(stored: try first.integer(23))
+            fact.user?.home = home
+            fact.user?.directory = home.directory
+        }
         if !first.isNull(24) { fact.user?.mostSessions = Int(try first.integer(24)) }
         if !first.isNull(19) || !first.isNull(20) {
             let ntHash = try first.blobIfAny(19)

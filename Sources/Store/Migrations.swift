@@ -518,9 +518,19 @@ extension Migration {
             CREATE INDEX session_open_by_user ON session ("user") WHERE ended IS NULL;
             """#)
 
+    private static let postgres16 = Migration(
+        number: 16, name: "password-homes",
+        checksum: "9a6d12312f1db48197c86c8d740a9f6a8df4cf2e59fb830cc2dc8ef0423be0be",
+        script: #"""
+            -- Where the passwords of a group's members live, and of those who log in at a client, as "user".directory says it of one user: null says
+            -- nothing, 0 is here. The user's own word counts before a group's, and a group's before the client's.
+            ALTER TABLE "group" ADD COLUMN directory BIGINT;
+            ALTER TABLE client ADD COLUMN directory BIGINT;
+            """#)
+
     static let postgres: [Migration] = [
         postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8, postgres9, postgres10, postgres11,
-        postgres12, postgres13, postgres14, postgres15,
+        postgres12, postgres13, postgres14, postgres15, postgres16,
     ]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
@@ -1034,8 +1044,18 @@ extension Migration {
             CREATE INDEX session_open_by_user ON session ("user") WHERE ended IS NULL;
             """#)
 
+    private static let sqlite16 = Migration(
+        number: 16, name: "password-homes",
+        checksum: "2b938ae0f6e989c196f13e974dee4b49f3f02c8d08681fb9eba993ebcdc09e05",
+        script: #"""
+            -- Where the passwords of a group's members live, and of those who log in at a client, as "user".directory says it of one user: null says
+            -- nothing, 0 is here. The user's own word counts before a group's, and a group's before the client's.
+            ALTER TABLE "group" ADD COLUMN directory INTEGER;
+            ALTER TABLE client ADD COLUMN directory INTEGER;
+            """#)
+
     static let sqlite: [Migration] = [
         sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9, sqlite10, sqlite11, sqlite12, sqlite13, sqlite14,
-        sqlite15,
+        sqlite15, sqlite16,
     ]
 }

@@ -3,7 +3,8 @@
 
 package import LoginEngine
 
-/// New rows are named by −1, −2, … in the order in which they stand here, until they have a number.
+/// New rows, directories that passwords live at among them, are named by −1, −2, … in the order in which they stand here, until they have
+/// a number.
 package struct Rollout: Sendable {
     /// The revision of everything that the plan was made by.
     package var revision: Int64
@@ -18,6 +19,8 @@ package struct Rollout: Sendable {
     package var groupReplies: [(group: Int64, reply: [ReplySetting])] = []
     /// How many sessions their members may have open; nil: any number.
     package var groupSessions: [(group: Int64, most: Int?)] = []
+    /// Where the passwords of their members live.
+    package var groupHomes: [(group: Int64, home: PasswordHome?)] = []
     package var removedGroups: [(id: Int64, event: Event)] = []
     package var members: [Membership] = []
     package var policies: Policies?
@@ -67,7 +70,7 @@ extension Records {
         guards += rollout.removedDirectories.map { Unit.Guard(Statement(.userOfDirectory, [.integer($0.id)]), rows: 0) }
         let sealing = self.sealing
         let unit = Unit(guarded: guards) { rows in
-            let numbers = NewRows(rows, rollout, clientsFrom: clientsFrom, groupsFrom: groupsFrom)
+            let numbers = NewRows(rows, rollout, clientsFrom: clientsFrom, groupsFrom: groupsFrom, directoriesFrom: directoriesFrom)
             return rollout.statements(numbers, sealing: sealing, at: at)
                 + rollout.directoryStatements(rows, from: directoriesFrom, sealing: sealing)
         }
@@ -76,7 +79,7 @@ extension Records {
             [changed] + rollout.newClients.map { Self.clientTaken($0.settings.name) } + rollout.newGroups.map { Self.groupTaken($0.name) }
             + rollout.newDirectories.map { Self.directoryTaken($0.settings.name) } + rollout.removedDirectories.map { _ in changed }
         try await change(unit, refusals: refusals) { rows in
-            let numbers = NewRows(rows, rollout, clientsFrom: clientsFrom, groupsFrom: groupsFrom)
+            let numbers = NewRows(rows, rollout, clientsFrom: clientsFrom, groupsFrom: groupsFrom, directoriesFrom: directoriesFrom)
             var events = rollout.newDirectories.map(\.event) + rollout.changedDirectories.map(\.event)
             for (index, new) in rollout.newClients.enumerated() {
                 events.append(new.event.about(client: numbers.clients[-Int64(index) - 1]))
@@ -92,14 +95,29 @@ extension Records {
 private struct NewRows {
     var clients: [Int64: Int64] = [:]
     var groups: [Int64: Int64] = [:]
+    var directories: [Int64: Int64] = [:]
 
-    init(_ rows: [Rows], _ rollout: Rollout, clientsFrom: Int, groupsFrom: Int) {
+    init(_ rows: [Rows], _ rollout: Rollout, clientsFrom: Int, groupsFrom: Int, directoriesFrom: Int) {
         for index in rollout.newClients.indices { clients[-Int64(index) - 1] = try? rows[clientsFrom + index].first?.integer(0) }
         for index in rollout.newGroups.indices { groups[-Int64(index) - 1] = try? rows[groupsFrom + index].first?.integer(0) }
+        for index in rollout.newDirectories.indices {
+            directories[-Int64(index) - 1] = try? rows[directoriesFrom + index].first?.integer(0)
+        }
     }
 
     func client(_ id: Int64) -> Int64 { clients[id] ?? id }
     func group(_ id: Int64) -> Int64 { groups[id] ?? id }
+
+    func home(_ home: PasswordHome?) -> PasswordHome? {
+        guard case .directory(let id)? = home else { return home }
+        return .directory(directories[id] ?? id)
+    }
+
+    func settings(_ settings: ClientSettings) -> ClientSettings {
+        var settings = settings
+        settings.home = home(settings.home)
+        return settings
+    }
 
     func policy(_ policy: Policy) -> Policy {
         var rule = policy.rule
@@ -125,14 +143,23 @@ extension Rollout {
         for membership in members where !membership.joins { statements.append(self.statement(membership, numbers)) }
         for (id, _) in removedGroups { statements.append(Statement(.deleteGroup, [.integer(id)])) }
         for (id, settings, _) in changedClients {
+            let settings = numbers.settings(settings)
+            statements.append(Records.dropOpenHandles(ofClient: id, movingTo: settings.home, at: at))
             statements.append(Statement(.updateClient, Records.values(of: settings, id, by: sealing) + [.integer(id)]))
             statements += Records.insertRanges(settings, id)
         }
         for (index, new) in newClients.enumerated() {
             let id = numbers.client(-Int64(index) - 1)
-            statements.append(Statement(.setClientSecrets, [.integer(id)] + Records.sealed(new.settings, id, by: sealing)))
-            statements += Records.insertRanges(new.settings, id)
+            let settings = numbers.settings(new.settings)
+            // Whole, since what it was inserted with named new directories by numbers that they do not have.
+            statements.append(Statement(.updateClient, Records.values(of: settings, id, by: sealing) + [.integer(id)]))
+            statements += Records.insertRanges(settings, id)
         }
+        for (group, home) in groupHomes {
+            statements.append(
+                Statement(.setGroupHome, [.integer(numbers.group(group)), .integer(numbers.home(home)?.stored)]))
+        }
+        if !groupHomes.isEmpty { statements.append(Records.dropOpenHandles(at: at)) }
         for (group, reply) in groupReplies {
             statements.append(Statement(.setGroupReply, [.integer(numbers.group(group)), .text(ReplyBody.json(reply))]))
         }

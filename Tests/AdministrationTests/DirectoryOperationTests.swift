@@ -76,6 +76,84 @@ import Testing
         #expect(try await office.perform(ListUsers(directory: "nps")).users.map(\.name) == ["alice", "bob"])
     }
 
+    @Test func groupsAndClientsSayWhereWhoeverSaysNothingOfHisOwn() async throws {
+        let office = try Office()
+        for name in ["nps", "old"] { _ = try await office.perform(AddDirectory(name: name, choices: Self.choices())) }
+        _ = try await office.perform(AddUser(name: "alice", password: SecretText("a long password")))
+        _ = try await office.perform(AddGroup(name: "staff", users: ["alice"]))
+        _ = try await office.perform(AddGroup(name: "everybody", groups: ["staff"]))
+        _ = try await office.perform(office.client { $0.directory = "old" })
+        func explain() async throws -> [String?] {
+            let answer = try await office.perform(ExplainName(name: "alice", client: "office"))
+            #expect(try await office.perform(ExplainPolicy(user: "alice", client: "office")).directory == answer.directory)
+            return [answer.directory, answer.directoryBy]
+        }
+        #expect(try await explain() == ["old", "client"])
+        var group = SetGroup(group: "everybody")
+        group.directory = "nps"
+        #expect(try await office.perform(group).message == "Changed group everybody: directory: none → nps.")
+        #expect(try office.newest()["change"] == "directory: none → nps")
+        #expect(office.changes.current.last == .replies)
+        #expect(try await explain() == ["nps", "group everybody"])
+        let view = try await office.perform(ShowUser(name: "alice"))
+        #expect(view.directory == "nps" && view.directoryBy == "group everybody")
+        var password = SetUser(user: "alice")
+        password.password = SecretText("another password")
+        #expect(await office.refusal(of: password).contains("lives at directory `nps`"))
+        #expect(
+            await office.refusal(of: AddUser(name: "bob", groups: ["staff"], password: SecretText("a long password")))
+                .contains("lives at directory `nps`"))
+        for (word, wanted) in [("local", [nil, "user"]), ("old", ["old", "user"]), ("none", ["nps", "group everybody"])] {
+            var own = SetUser(user: "alice")
+            own.directory = word
+            _ = try await office.perform(own)
+            #expect(try await explain() == wanted)
+        }
+        let list = try await office.perform(ListDirectories()).directories
+        #expect(list.map(\.groups) == [["everybody"], []] && list.map(\.clients) == [[], ["office"]] && list.map(\.users) == [0, 0])
+        #expect(await office.refusal(of: RemoveDirectory(name: "nps")).contains("The passwords of group everybody live"))
+        #expect(await office.refusal(of: RemoveDirectory(name: "old")).contains("The passwords of client office live"))
+        var wrong = SetGroup(group: "staff")
+        wrong.directory = "nsp"
+        #expect(await office.refusal(of: wrong).contains("nps"))
+        #expect(
+            try await office.perform(ExamineNode(seconds: 0)).findings
+                .contains { $0.kind == .directoryAlone && $0.text.contains("group everybody") })
+    }
+
+    @Test func aFileSaysItOfGroupsAndClientsAndOfDirectoriesThatItBrings() async throws {
+        let office = try Office()
+        func blueprint(_ directory: String?, hasDirectory: Bool = true) throws -> Blueprint {
+            var blueprint = Blueprint()
+            if hasDirectory { blueprint.directories = [Blueprint.Directory(name: "nps", place: "a:1", choices: Self.choices())] }
+            if !hasDirectory { blueprint.directories = [] }
+            var client = office.client().choices
+            client.directory = directory
+            blueprint.clients = [Blueprint.Client(name: "office", place: "a:2", choices: client)]
+            var group = Blueprint.Group(name: "staff", place: "a:3", users: [])
+            group.directory = directory
+            blueprint.groups = [group]
+            return blueprint
+        }
+        _ = try await office.perform(ApplyBlueprint(blueprint: try blueprint("nps")))
+        let list = try await office.perform(ListDirectories()).directories
+        #expect(list.first?.groups == ["staff"] && list.first?.clients == ["office"], "the new one has its real number everywhere")
+        let exported = try await office.perform(ExportBlueprint()).blueprint
+        #expect(exported.groups?.first?.directory == "nps" && exported.clients?.first?.choices.directory == "nps")
+        #expect(try await office.perform(ApplyBlueprint(blueprint: exported)).differences.isEmpty)
+        let moved = try await office.perform(ApplyBlueprint(blueprint: try blueprint("local")))
+        #expect(moved.differences.allSatisfy { $0.fields.map(\.name) == ["directory"] && $0.fields.first?.after == "local" })
+        _ = try await office.perform(ApplyBlueprint(blueprint: exported))
+        #expect(
+            await office.refusal(of: ApplyBlueprint(blueprint: try blueprint("nps", hasDirectory: false), prunes: true))
+                .contains("No directory `nps`"))
+        var without = Blueprint()
+        without.directories = []
+        #expect(await office.refusal(of: ApplyBlueprint(blueprint: without, prunes: true)).contains("client office and group staff"))
+        _ = try await office.perform(ApplyBlueprint(blueprint: try blueprint(nil, hasDirectory: false), prunes: true))
+        #expect(try await office.perform(ListDirectories()).directories.isEmpty)
+    }
+
     @Test func clientsMayUseMSCHAPWhereADirectoryJudgesIt() async throws {
         let office = try Office()
         var choices = ClientChoices()

@@ -162,6 +162,44 @@ struct UpstreamInteropTests {
         }
     }
 
+    // MARK: Whose password lives there
+
+    @Test func aGroupMovesAndAClientMovesAndEachUserMayStay() async throws {
+        try await withUpstream { node, _ in
+            try await node.addClient { $0.requirement = "password" }
+            for name in ["alice", "bob", "dora"] { try await node.addUser(name) }
+            try await node.perform(AddGroup(name: "staff", users: ["alice", "bob"]))
+            var stays = SetUser(user: "bob")
+            stays.directory = "local"
+            try await node.perform(stays)
+            let gateway = try GatewayClient(node)
+            /// Whether the one password opens and the other does not; a right one behind a wrong one, which would be taken for its retry.
+            func isJudged(_ name: String, here: Bool) async throws -> Bool {
+                let passwords = here ? [UpstreamFreeRADIUS.password, TestNode.password] : [TestNode.password, UpstreamFreeRADIUS.password]
+                let wrong = try await gateway.login(name, passwords[0])?.code
+                let right = try await gateway.login(name, passwords[1])?.code
+                return wrong == .accessReject && right == .accessAccept
+            }
+            #expect(try await isJudged("alice", here: true))
+            var group = SetGroup(group: "staff")
+            group.directory = "old"
+            try await node.perform(group)
+            #expect(try await isJudged("alice", here: false))
+            let login = try #require(try await node.logins("login-accepted", count: 1).first?.login)
+            #expect(try await node.story(login).contains("Directory old judges the password, as is said of the group staff."))
+            #expect(try await isJudged("bob", here: true), "the user's own word counts before the group's")
+            #expect(try await isJudged("dora", here: true))
+            var client = ClientChoices()
+            client.directory = "old"
+            try await node.perform(SetClient(client: "vpn", choices: client))
+            #expect(try await isJudged("dora", here: false))
+            #expect(try await isJudged("bob", here: true))
+            group.directory = "local"
+            try await node.perform(group)
+            #expect(try await isJudged("alice", here: true), "a group's word counts before the client's")
+        }
+    }
+
     // MARK: Proofs that show no password
 
     @Test(arguments: ["alice", "CORP\\alice"]) func msCHAPv2IsJudgedThereAndItsKeysReachTheGateway(typed: String) async throws {

@@ -43,18 +43,99 @@ import Testing
         let (settings, user) = (try Self.settings, fixture.user)
         let id = try await fixture.change { try await $0.addDirectory(settings, event: Event(.directoryAdded, at: start)) }
         #expect(try fixture.facts().user?.directory == nil)
-        try await fixture.change { try await $0.setDirectory(id, ofUser: user, event: Event(.userChanged, at: start)) }
+        try await fixture.change { try await $0.setHome(.directory(id), ofUser: user, event: Event(.userChanged, at: start)) }
         #expect(try fixture.facts().user?.directory == id, "the facts that were kept are no longer taken")
-        #expect(try fixture.records.user(id: user)?.directory == id)
+        #expect(try fixture.records.user(id: user)?.home == .directory(id))
         #expect(try fixture.records.directoryUserCounts() == [id: 1])
         await #expect(throws: StoreError.self, "users would be left without a password") {
             try await fixture.change { try await $0.removeDirectory(id, event: Event(.directoryRemoved, at: start)) }
         }
         await #expect(throws: StoreError.self) {
-            try await fixture.change { try await $0.setDirectory(id + 99, ofUser: user, event: Event(.userChanged, at: start)) }
+            try await fixture.change { try await $0.setHome(.directory(id + 99), ofUser: user, event: Event(.userChanged, at: start)) }
         }
-        try await fixture.change { try await $0.setDirectory(nil, ofUser: user, event: Event(.userChanged, at: start)) }
+        try await fixture.change { try await $0.setHome(.here, ofUser: user, event: Event(.userChanged, at: start)) }
+        #expect(try fixture.facts().user?.home == .here)
         #expect(try fixture.facts().user?.directory == nil)
+        #expect(try fixture.records.directoryUserCounts().isEmpty)
+        try await fixture.change { try await $0.setHome(nil, ofUser: user, event: Event(.userChanged, at: start)) }
+        #expect(try fixture.facts().user?.home == nil)
+    }
+
+    @Test(arguments: TestDatabases.all) func groupsAndClientsSayItToo(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        let (settings, user) = (try Self.settings, fixture.user)
+        let event = Event(.groupChanged, at: start)
+        let id = try await fixture.change { try await $0.addDirectory(settings, event: event) }
+        let group = try await fixture.change { try await $0.addGroup(name: "staff", event: event) }
+        try await fixture.change { try await $0.addMember(.user(user), toGroup: group, event: event) }
+        let client = try await fixture.change {
+            var settings = ClientSettings(
+                name: "vpn", addresses: [AddressRange(NetworkAddress(v4: 0xC000_0201))], secret: Secret(utf8: "a-shared-secret"))
+            settings.home = .directory(id)
+            return try await $0.addClient(settings, event: event)
+        }
+        #expect(try fixture.records.client(id: client.id)?.settings.home == .directory(id))
+        await #expect(throws: StoreError.self, "the client names it") {
+            try await fixture.change { try await $0.removeDirectory(id, event: event) }
+        }
+        try await fixture.change { try await $0.setHome(.directory(id), ofGroup: group, event: event) }
+        #expect(try fixture.records.groups().map(\.home) == [.directory(id)])
+        await #expect(throws: StoreError.self) {
+            try await fixture.change { try await $0.setHome(.directory(id + 9), ofGroup: group, event: event) }
+        }
+        let table = try fixture.records.homeTable()
+        #expect(table.ruling(own: nil, groups: [group], client: client).words == "nps (group staff)")
+        #expect(table.ruling(own: nil, groups: [], client: client).words == "nps (client)")
+        try await fixture.change { records in
+            var settings = client.settings
+            settings.home = .here
+            try await records.updateClient(client.id, settings, event: event)
+        }
+        await #expect(throws: StoreError.self, "the group names it") {
+            try await fixture.change { try await $0.removeDirectory(id, event: event) }
+        }
+        try await fixture.change { try await $0.setHome(nil, ofGroup: group, event: event) }
+        try await fixture.change { try await $0.removeDirectory(id, event: event) }
+    }
+
+    @Test(arguments: TestDatabases.all) func whoeverBeganByWhatWasSaidBeforeBeginsAgain(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        let event = Event(.groupChanged, at: start)
+        let settings = try Self.settings
+        let id = try await fixture.change { try await $0.addDirectory(settings, event: event) }
+        let group = try await fixture.change { try await $0.addGroup(name: "staff", event: event) }
+        let client = try await fixture.change {
+            let settings = ClientSettings(
+                name: "vpn", addresses: [AddressRange(NetworkAddress(v4: 0xC000_0201))], secret: Secret(utf8: "a-shared-secret"))
+            return try await $0.addClient(settings, event: event)
+        }
+        func begin(_ number: UInt64) throws -> HandleID {
+            let handle = HandleID(Bits128(high: 1, low: number))
+            let row = SuspendedLogin(
+                handle: handle, login: LoginID(Bits128(high: 2, low: number)), client: client.id, user: fixture.user, nameKey: "alice",
+                station: nil, firstFactor: .right, issued: start, expires: start + .minutes(2))
+            let answers = Collected<NoAnswer?>()
+            fixture.records.suspend(row, event: Event(.loginChallenged, at: start)) { answers.add($0) }
+            fixture.records.writer.commitNow()
+            #expect(answers.all == [nil])
+            return handle
+        }
+        let first = try begin(1)
+        try await fixture.change { records in
+            var settings = client.settings
+            settings.retryTries = 4
+            try await records.updateClient(client.id, settings, event: event)
+        }
+        #expect(try fixture.facts(handle: first).suspended != nil, "another change of the client leaves logins alone")
+        try await fixture.change { records in
+            var settings = client.settings
+            settings.home = .directory(id)
+            try await records.updateClient(client.id, settings, event: event)
+        }
+        #expect(try fixture.facts(handle: first).suspended == nil)
+        let second = try begin(2)
+        try await fixture.change { try await $0.setHome(.directory(id), ofGroup: group, event: event) }
+        #expect(try fixture.facts(handle: second).suspended == nil)
     }
 
     @Test(arguments: TestDatabases.all) func whatADirectorySaidSurvivesARestart(_ kind: TestDatabases) async throws {

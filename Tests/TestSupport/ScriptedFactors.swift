@@ -9,6 +9,7 @@ package final class ScriptedPasswords: PasswordSource {
     private struct State {
         var waiting: [@Sendable () -> Void] = []
         var checks: [String] = []
+        var directories: [Int64?] = []
         var holdsBack = false
     }
 
@@ -23,6 +24,9 @@ package final class ScriptedPasswords: PasswordSource {
 
     /// Names of those who were checked, `nobody` for names that nobody has: one entry per bind.
     package var checks: [String] { state.withLock { $0.checks } }
+
+    /// Where each of them was sent; nil: here.
+    package var directories: [Int64?] { state.withLock { $0.directories } }
 
     package func holdBack(_ holds: Bool) {
         let waiting = state.withLock { state in
@@ -40,6 +44,7 @@ package final class ScriptedPasswords: PasswordSource {
         let isRight = user.map { passwords[$0.id].map { Secret(utf8: $0) } == password } ?? false
         let isHeldBack = state.withLock { state in
             state.checks.append(user?.name ?? "nobody")
+            state.directories.append(user?.directory)
             if state.holdsBack { state.waiting.append { completion(isRight ? .right : .wrong) } }
             return state.holdsBack
         }

@@ -19,8 +19,8 @@ extension ApplyBlueprint {
                 try await records.roll(out: rollout, at: now)
             }
             guard isWritten else { continue }
-            if rollout.policies != nil { try await operations.ports.changed(.policies) }
             if plan.changesDirectories { try await operations.ports.changed(.directories) }
+            if rollout.policies != nil { try await operations.ports.changed(.policies) }
             if plan.changesClients { try await operations.ports.changed(.clients) }
             if plan.changesReplies { try await operations.ports.changed(.replies) }
             return answer
@@ -41,13 +41,16 @@ struct BlueprintPlan {
     var rows = PolicyRows(clients: [], groups: [])
     /// Of groups; those of clients and policies change with these.
     var changesReplies: Bool {
-        !(rollout.groupReplies.isEmpty && rollout.groupSessions.isEmpty && rollout.newGroups.isEmpty && rollout.removedGroups.isEmpty)
+        !(rollout.groupReplies.isEmpty && rollout.groupHomes.isEmpty && rollout.groupSessions.isEmpty && rollout.newGroups.isEmpty
+            && rollout.removedGroups.isEmpty)
     }
     var changesDirectories: Bool {
         !(rollout.newDirectories.isEmpty && rollout.changedDirectories.isEmpty && rollout.removedDirectories.isEmpty)
     }
     /// As they will be.
     var directories: [LoginEngine.Directory] = []
+    /// Groups and clients that will say that passwords live at a directory, by its row.
+    var named: [Int64: [String]] = [:]
     var changesClients: Bool { !(rollout.newClients.isEmpty && rollout.changedClients.isEmpty && rollout.removedClients.isEmpty) }
 
     init(_ request: ApplyBlueprint, _ operations: Operations, _ actor: Actor, revision: Int64) {
@@ -64,6 +67,13 @@ struct BlueprintPlan {
         try planClients(hasPolicies: try willHavePolicies(set))
         try planGroups()
         try planPolicies(set)
+        for (id, event) in rollout.removedDirectories {
+            guard let names = named[id] else { continue }
+            throw Refusal(
+                .conflict,
+                "The passwords of \(Words.list(names)) live at directory `\(event["directory"] ?? "?")`, which is not in the file.",
+                remedy: "Write it down, or say there where else they live.")
+        }
     }
 
     /// Whether anything but clients' own rules will decide: then a client that says nothing lets in by policies alone.
@@ -104,6 +114,7 @@ extension BlueprintPlan {
         let old = try operations.records.clients().sorted { $0.name < $1.name }
         guard let wanted = request.blueprint.clients else {
             rows.clients = old.map { ($0.id, $0.name, $0.settings.tags) }
+            noteHomes(of: old)
             return
         }
         try unique(wanted.map { ($0.name, $0.place) }, "Client")
@@ -116,6 +127,7 @@ extension BlueprintPlan {
         }
         let missing = old.filter { client in !wanted.contains { $0.name == client.name } }
         if !request.prunes { final += missing }
+        noteHomes(of: final)
         for (entry, _, settings) in changed {
             try located(entry.place) { try operations.check(settings, against: final, directories: directories) }
         }
@@ -124,14 +136,14 @@ extension BlueprintPlan {
             guard let known else {
                 rollout.newClients.append((settings, event(added: settings)))
                 rows.clients.append((-Int64(rollout.newClients.count), settings.name, settings.tags))
-                note("client", entry.name, .add, Self.fields(of: settings, since: nil))
+                note("client", entry.name, .add, fields(of: settings, since: nil))
                 warnings += settings.secretWarnings(among: final.filter { $0.name != settings.name })
                 continue
             }
             rows.clients.append((known.id, settings.name, settings.tags))
-            let changes = settings.changes(since: known.settings)
+            let changes = settings.changes(since: known.settings, directories)
             guard !changes.isEmpty else { continue }
-            note("client", entry.name, .change, Self.fields(of: settings, since: known.settings))
+            note("client", entry.name, .change, fields(of: settings, since: known.settings))
             rollout.changedClients.append(
                 (
                     known.id, settings,
@@ -150,6 +162,12 @@ extension BlueprintPlan {
         }
     }
 
+    private mutating func noteHomes(of clients: [Client]) {
+        for client in clients {
+            if let directory = client.settings.home?.directory { named[directory, default: []].append("client \(client.name)") }
+        }
+    }
+
     private func settings(
         _ entry: Blueprint.Client, _ clients: [Client], hasPolicies: Bool
     ) throws -> (known: Client?, settings: ClientSettings) {
@@ -164,7 +182,7 @@ extension BlueprintPlan {
         base.preSharedKey = known?.settings.preSharedKey
         base.bindBeforeCode = known?.settings.bindBeforeCode ?? false
         base.requirement = hasPolicies ? .deny : .passwordAndFactor
-        return (known, try entry.choices.apply(to: base, operations.ports.replies))
+        return (known, try entry.choices.apply(to: base, operations, directories: directories))
     }
 
     private func event(added settings: ClientSettings) -> Event {
@@ -180,9 +198,9 @@ extension BlueprintPlan {
     private static let secrets = ["secret", "psk"]
 
     /// - Parameter old: nil: everything that is not the default.
-    private static func fields(of new: ClientSettings, since old: ClientSettings?) -> [ApplyBlueprint.Field] {
+    private func fields(of new: ClientSettings, since old: ClientSettings?) -> [ApplyBlueprint.Field] {
         let before = old ?? ClientSettings(name: new.name, addresses: [], secret: Secret([]))
-        return Self.fields(new.changes(since: before), isNew: old == nil)
+        return Self.fields(new.changes(since: before, directories), isNew: old == nil)
     }
 
     /// `timeout: 3s → 5s`, as a field with what it was and what it is to be.

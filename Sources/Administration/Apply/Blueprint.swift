@@ -49,6 +49,8 @@ package struct Blueprint: Codable, Sendable, Equatable {
         package var reply: [ReplySetting] = []
         /// How many sessions each member may have open at once; nil: any number.
         package var sessions: Int?
+        /// Where its members' passwords live: a directory, or `local`; nil: it does not say.
+        package var directory: String?
 
         package init(name: String, place: String, users: [Member]? = nil, groups: [Member]? = nil) {
             self.name = name

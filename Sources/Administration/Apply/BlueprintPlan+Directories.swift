@@ -55,7 +55,7 @@ extension BlueprintPlan {
                 final.append(directory)
                 continue
             }
-            if let count = users[directory.id] { throw Operations.stillUsed(directory.name, count) }
+            if let count = users[directory.id] { throw Operations.stillUsed(directory.name, DirectoryUses(users: count)) }
             rollout.removedDirectories.append(
                 (directory.id, operations.event(.directoryRemoved, by: actor, ["directory": directory.name])))
         }

@@ -10,6 +10,7 @@ extension BlueprintPlan {
         let old = try records.groups()
         guard let wanted = request.blueprint.groups else {
             rows.groups = old.map { ($0.id, $0.name) }
+            for group in old { if let directory = group.home?.directory { named[directory, default: []].append("group \(group.name)") } }
             return
         }
         try unique(wanted.map { ($0.name, $0.place) }, "Group")
@@ -34,7 +35,12 @@ extension BlueprintPlan {
             rows.groups.append((known.id, name))
         }
         let missing = old.filter { group in !wanted.contains { $0.name == group.name } }
-        if !request.prunes { rows.groups += missing.map { ($0.id, $0.name) } }
+        if !request.prunes {
+            rows.groups += missing.map { ($0.id, $0.name) }
+            for group in missing {
+                if let directory = group.home?.directory { named[directory, default: []].append("group \(group.name)") }
+            }
+        }
         try refuseCircles(entries)
         for (entry, id) in entries { try plan(entry, id) }
         for group in missing {
@@ -111,6 +117,16 @@ extension BlueprintPlan {
             rollout.events.append(
                 operations.event(.groupChanged, by: actor, ["group": entry.name, "change": "sessions: \(old) → \(new)"]))
             fields.append(ApplyBlueprint.Field(name: "sessions", before: old, after: new))
+        }
+        let homeBefore = id > 0 ? try records.groups().first { $0.id == id }?.home : nil
+        let home = try located(entry.place) { try entry.directory.flatMap { try operations.home($0, among: directories) } }
+        if let directory = home?.directory { named[directory, default: []].append("group \(entry.name)") }
+        if home != homeBefore {
+            let (before, after) = (directories.word(for: homeBefore), directories.word(for: home))
+            rollout.groupHomes.append((id, home))
+            rollout.events.append(
+                operations.event(.groupChanged, by: actor, ["group": entry.name, "change": "directory: \(before) → \(after)"]))
+            fields.append(ApplyBlueprint.Field(name: "directory", before: before, after: after))
         }
         if id < 0 { note("group", entry.name, .add, fields) } else if !fields.isEmpty { note("group", entry.name, .change, fields) }
     }

@@ -9,11 +9,12 @@ extension ExportBlueprint {
         let records = operations.records
         var blueprint = Blueprint()
         var warnings: [String] = []
-        blueprint.directories = try records.directories().map {
+        let directories = try records.directories()
+        blueprint.directories = directories.map {
             Blueprint.Directory(name: $0.name, place: "", choices: DirectoryChoices(of: $0.settings))
         }
         blueprint.clients = try records.clients().sorted { $0.name < $1.name }.map {
-            Blueprint.Client(name: $0.name, place: "", choices: ClientChoices(of: $0.settings))
+            Blueprint.Client(name: $0.name, place: "", choices: ClientChoices(of: $0.settings, directories))
         }
         let groups = try records.groups()
         let names = Dictionary(groups.map { ($0.id, $0.name) }) { first, _ in first }
@@ -22,6 +23,7 @@ extension ExportBlueprint {
             var entry = Blueprint.Group(name: group.name, place: "")
             entry.reply = group.reply
             entry.sessions = group.mostSessions
+            entry.directory = group.home.map { directories.word(for: $0) }
             guard group.users <= Self.mostMembers else {
                 warnings.append(
                     "Group \(group.name) has \(group.users) users: they are left out, and stay as they are when the file is applied.")
@@ -63,8 +65,9 @@ extension DirectoryChoices {
 
 extension ClientChoices {
     /// Everything but secret and pre-shared key.
-    init(of settings: ClientSettings) {
+    init(of settings: ClientSettings, _ directories: [LoginEngine.Directory]) {
         self.init()
+        directory = settings.home.map { directories.word(for: $0) }
         addresses = settings.addresses.map(\.description)
         profile = settings.profile
         probeUser = settings.probeUser ?? "none"

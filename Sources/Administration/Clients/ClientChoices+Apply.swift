@@ -4,12 +4,14 @@
 internal import LoginEngine
 
 extension ClientChoices {
-    func apply(to settings: ClientSettings, _ replies: ReplyDictionary) throws(Refusal) -> ClientSettings {
+    /// - Parameter directories: by which names are known.
+    func apply(to settings: ClientSettings, _ operations: Operations, directories: [Directory]) throws(Refusal) -> ClientSettings {
         var new = settings
+        if let directory { new.home = try operations.home(directory, among: directories) }
         if let addresses { new.addresses = try ranges(addresses) }
         if let secret { new.secret = secret.secret }
         if let profile, profile != settings.profile { try Self.take(profile, by: &new) }
-        if let reply { new.reply = try replies.checked(reply) }
+        if let reply { new.reply = try operations.ports.replies.checked(reply) }
         new.messageAuthenticator = try choice(messageAuthenticator, "message-authenticator") ?? new.messageAuthenticator
         new.requirement = try choice(requirement, "require") ?? new.requirement
         new.asking = try choice(asking, "ask") ?? new.asking

@@ -23,7 +23,7 @@ extension AddClient {
         }
         var fresh = ClientSettings(name: name, addresses: [], secret: Secret([]))
         fresh.requirement = try operations.requirementOfNewClients()
-        let settings = try choices.apply(to: fresh, operations.ports.replies)
+        let settings = try choices.apply(to: fresh, operations, directories: try operations.records.directories())
         try operations.check(settings, against: others)
         let ways = settings.certificates.map(\.description) + (settings.preSharedKey.map { ["pre-shared key \($0.identity)"] } ?? [])
         let place = Words.list(settings.addresses.isEmpty ? ways : settings.addresses.map(\.description))
@@ -146,7 +146,8 @@ extension SetClient {
         guard name != nil || choices != ClientChoices() else {
             throw Refusal(.invalid, "Nothing to change was given.", remedy: "`sallyport client set --help` lists what can be changed.")
         }
-        var settings = try choices.apply(to: old.settings, operations.ports.replies)
+        let directories = try operations.records.directories()
+        var settings = try choices.apply(to: old.settings, operations, directories: directories)
         if let name {
             settings.name = try Valid.clientName(name)
             guard !others.contains(where: { $0.name == settings.name }) else {
@@ -154,7 +155,7 @@ extension SetClient {
             }
         }
         try operations.check(settings, against: others)
-        let changes = settings.changes(since: old.settings)
+        let changes = settings.changes(since: old.settings, directories)
         guard !changes.isEmpty else {
             return Answer(message: "Nothing to change: client \(old.name) is like that already.", warnings: [], generatedSecret: nil)
         }
@@ -188,7 +189,7 @@ extension ClientSettings {
     fileprivate var cutting: [String] { [asking == .challenge ? "no" : "yes", separator.map(String.init) ?? "", "\(fixedLengthTail)"] }
 
     /// `ask: challenge → append`; of the secret only that it changed.
-    func changes(since old: ClientSettings) -> [String] {
+    func changes(since old: ClientSettings, _ directories: [Directory]) -> [String] {
         var changes: [String] = []
         func compare<Value: Equatable>(_ field: String, _ path: KeyPath<ClientSettings, Value>, _ text: (Value) -> String) {
             if self[keyPath: path] != old[keyPath: path] {
@@ -218,6 +219,7 @@ extension ClientSettings {
         compare("psk-identity", \.preSharedKey?.identity) { $0 ?? "none" }
         if let new = preSharedKey?.key, new != old.preSharedKey?.key { changes.append("psk changed") }
         compare("disconnect-port", \.disconnectPort) { $0 == 0 ? "none" : "\($0)" }
+        compare("directory", \.home) { directories.word(for: $0) }
         compare("protocol", \.schemes) { $0.schemes.map(\.rawValue).joined(separator: ", ") }
         compare("reply", \.reply, \.words)
         compare("tags", \.tags) { $0.isEmpty ? "none" : $0.joined(separator: ", ") }

@@ -49,6 +49,8 @@ package struct ClientView: Codable, Sendable, Equatable {
     package var reply: [ReplySetting]
     /// Where it takes Disconnect-Requests; nil: nowhere.
     package var disconnectPort: Int?
+    /// Where passwords live of which neither users nor groups say it: a directory, or `local`; nil: it does not say.
+    package var directory: String?
     package var warnings: [String] = []
     /// What its requests showed; nil where no node runs, or it has not asked.
     package var seen: Seen?
@@ -127,6 +129,8 @@ package struct ClientChoices: Codable, Sendable, Equatable {
     package var reply: [ReplySetting]?
     /// 0: none.
     package var disconnectPort: Int?
+    /// A directory, `local`, or `none`.
+    package var directory: String?
 
     package init() {}
 }

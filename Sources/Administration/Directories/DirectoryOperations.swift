@@ -26,20 +26,21 @@ extension AddDirectory {
         return Done(
             "Added directory \(name) with \(Words.list(settings.servers.map(\.description))).",
             warnings: settings.warnings + [
-                "`sallyport directory test \(name)` asks its servers; `sallyport user set NAME --directory \(name)` says whose passwords live there."
+                "`sallyport directory test \(name)` asks its servers; `--directory \(name)` of `sallyport user set`, `group set` or `client set` says whose passwords live there."
             ])
     }
 }
 
 extension ListDirectories {
     package func perform(in operations: Operations, by actor: Actor) async throws -> DirectoryList {
-        let users = try operations.records.directoryUserCounts()
+        let uses = try operations.directoryUses()
         let status = operations.ports.directoryStatus()
         return DirectoryList(
             directories: try operations.records.directories().map { directory in
-                DirectorySummary(
+                let uses = uses[directory.id] ?? DirectoryUses()
+                return DirectorySummary(
                     name: directory.name, type: directory.settings.kind.rawValue, servers: operations.servers(of: directory, status),
-                    users: users[directory.id] ?? 0, isEnabled: directory.settings.isEnabled)
+                    users: uses.users, groups: uses.groups, clients: uses.clients, isEnabled: directory.settings.isEnabled)
             })
     }
 }
@@ -48,12 +49,13 @@ extension ShowDirectory {
     package func perform(in operations: Operations, by actor: Actor) async throws -> DirectoryView {
         let directory = try operations.directory(name)
         let settings = directory.settings
+        let uses = try operations.directoryUses()[directory.id] ?? DirectoryUses()
         var view = DirectoryView(
             name: settings.name, type: settings.kind.rawValue,
             servers: operations.servers(of: directory, operations.ports.directoryStatus()),
             timeout: Int(settings.timeout.microseconds / 1_000), tries: settings.tries,
             messageAuthenticator: settings.messageAuthenticator.rawValue, sends: settings.nameSent.rawValue, takes: settings.takes,
-            isEnabled: settings.isEnabled, users: try operations.records.directoryUserCounts()[directory.id] ?? 0)
+            isEnabled: settings.isEnabled, users: uses.users, groups: uses.groups, clients: uses.clients)
         view.warnings = settings.warnings
         return view
     }
@@ -84,8 +86,7 @@ extension SetDirectory {
 extension RemoveDirectory {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let directory = try operations.directory(name)
-        let users = try operations.records.directoryUserCounts()[directory.id] ?? 0
-        guard users == 0 else { throw Operations.stillUsed(directory.name, users) }
+        if let uses = try operations.directoryUses()[directory.id], !uses.isEmpty { throw Operations.stillUsed(directory.name, uses) }
         try await operations.records.removeDirectory(
             directory.id, event: operations.event(.directoryRemoved, by: actor, ["directory": directory.name]))
         try await operations.ports.changed(.directories)
@@ -109,10 +110,12 @@ extension Operations {
             remedy: "Change it with `sallyport directory set \(name)`, or choose another name.", place: "name")
     }
 
-    static func stillUsed(_ name: String, _ users: Int) -> Refusal {
+    static func stillUsed(_ name: String, _ uses: DirectoryUses) -> Refusal {
         Refusal(
-            .conflict, "The passwords of \(Words.count(users, "user")) live at directory `\(name)`.",
-            remedy: "Give them another one first: `sallyport user set NAME --directory local` and a password of their own.")
+            .conflict, "The passwords of \(uses.words) live at directory `\(name)`.",
+            remedy:
+                "Say first where else, with --directory of `sallyport user set`, `group set` or `client set`: another one, or local and a "
+                + "password of their own.")
     }
 
     func servers(of directory: Directory, _ status: [DirectoryStatus]) -> [DirectorySummary.ServerView] {
@@ -122,14 +125,6 @@ extension Operations {
                 address: server.description, isUp: known?.isUp, downSince: known?.downSince.map { Instant($0) })
         }
     }
-
-    /// The row of a directory that a user is to belong to; nil for `local`.
-    func directoryRow(_ name: String) throws -> Directory? {
-        Valid.trimmed(name).lowercased() == Self.local ? nil : try directory(name)
-    }
-
-    /// As a directory, what is kept here.
-    static let local = "local"
 
     /// By which schemes somebody's password can be judged: by what is kept here, or by handing the proof on.
     func provableSchemes() throws -> ProofSchemes {

@@ -7,7 +7,11 @@ package struct DirectorySummary: Codable, Sendable, Equatable {
     package var name: String
     package var type: String
     package var servers: [ServerView]
+    /// Of how many it is said by name.
     package var users: Int
+    /// Of which groups and clients it is said.
+    package var groups: [String]
+    package var clients: [String]
     package var isEnabled: Bool
 
     package struct ServerView: Codable, Sendable, Equatable {
@@ -34,6 +38,8 @@ package struct DirectoryView: Codable, Sendable, Equatable {
     package var takes: [String]
     package var isEnabled: Bool
     package var users: Int
+    package var groups: [String]
+    package var clients: [String]
     package var warnings: [String] = []
 }
 

@@ -4,9 +4,9 @@
 internal import LoginEngine
 
 enum DirectorySettingsCheck {
-    static func findings(_ directories: [Directory], users: [Int64: Int]) -> [Finding] {
+    static func findings(_ directories: [Directory], uses: [Int64: DirectoryUses]) -> [Finding] {
         guard !directories.isEmpty else { return [] }
-        let findings = directories.flatMap { ofProtection($0) + ofService($0, users: users[$0.id] ?? 0) }
+        let findings = directories.flatMap { ofProtection($0) + ofService($0, uses[$0.id] ?? DirectoryUses()) }
         return findings.orElse(
             Finding(
                 .directoriesRight, nil,
@@ -35,21 +35,21 @@ enum DirectorySettingsCheck {
         return findings
     }
 
-    private static func ofService(_ directory: Directory, users: Int) -> [Finding] {
+    private static func ofService(_ directory: Directory, _ uses: DirectoryUses) -> [Finding] {
         let (name, settings) = (directory.name, directory.settings)
-        if users > 0, !settings.isEnabled || settings.secret.isEmpty {
+        if !uses.isEmpty, !settings.isEnabled || settings.secret.isEmpty {
             let why = settings.isEnabled ? "its secret does not open" : "it is disabled"
             return [
                 Finding(
-                    .directoryClosed, name, "\(Words.count(users, "user")) of directory \(name) cannot log in: \(why).",
+                    .directoryClosed, name, "Whoever's password lives at directory \(name) (\(uses.words)) cannot log in: \(why).",
                     remedy: settings.isEnabled
                         ? "sallyport directory set \(name) --secret-stdin" : "sallyport directory set \(name) --enable")
             ]
         }
-        guard users > 0, settings.servers.count == 1 else { return [] }
+        guard !uses.isEmpty, settings.servers.count == 1 else { return [] }
         return [
             Finding(
-                .directoryAlone, name, "Directory \(name) has one server: \(Words.count(users, "user")) cannot log in while it is down.",
+                .directoryAlone, name, "Directory \(name) has one server: while it is down, \(uses.words) cannot log in.",
                 remedy: "Name a second one, if there is one: sallyport directory set \(name) --server …")
         ]
     }

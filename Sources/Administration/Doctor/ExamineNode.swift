@@ -75,7 +75,7 @@ package struct ExamineNode: AdminOperation {
             return GatewayCheck.findings(try records.clients(), accountingPort: port, habits: operations.ports.habits)
         }
         examine("directories") { () throws(StoreError) in
-            DirectorySettingsCheck.findings(try records.directories(), users: try records.directoryUserCounts())
+            DirectorySettingsCheck.findings(try records.directories(), uses: try operations.directoryUses())
         }
         examine("backups") { () throws(StoreError) in
             // The first key is nobody's successor.

@@ -18,6 +18,8 @@ package struct GroupView: Codable, Sendable, Equatable {
     package var reply: [ReplySetting] = []
     /// How many sessions each member may have open at once; nil: any number.
     package var sessions: Int?
+    /// Where its members' passwords live: a directory, or `local`; nil: it does not say.
+    package var directory: String?
 }
 
 package struct GroupList: Codable, Sendable, Equatable {
@@ -32,13 +34,19 @@ package struct AddGroup: AdminOperation {
     package var reply: [ReplySetting]
     /// How many sessions each member may have open at once; nil or 0: any number.
     package var sessions: Int?
+    /// Where its members' passwords live; nil: it does not say.
+    package var directory: String?
 
-    package init(name: String, users: [String] = [], groups: [String] = [], reply: [ReplySetting] = [], sessions: Int? = nil) {
+    package init(
+        name: String, users: [String] = [], groups: [String] = [], reply: [ReplySetting] = [], sessions: Int? = nil,
+        directory: String? = nil
+    ) {
         self.sessions = sessions
         self.name = name
         self.users = users
         self.groups = groups
         self.reply = reply
+        self.directory = directory
     }
 
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
@@ -48,6 +56,7 @@ package struct AddGroup: AdminOperation {
         let groups = try groups.map { try operations.group($0) }
         let reply = try operations.ports.replies.checked(reply)
         let most = try sessions.flatMap { try Valid.mostSessions($0) }
+        let home = try directory.flatMap { try operations.home($0) }
         let id = try await operations.records.addGroup(name: name, event: operations.event(.groupAdded, by: actor, ["group": name]))
         for user in users {
             try await operations.records.addMember(.user(user.id), toGroup: id, event: operations.joined(user, name, by: actor))
@@ -58,6 +67,7 @@ package struct AddGroup: AdminOperation {
         }
         if !reply.isEmpty { try await operations.set(reply, ofGroup: id, name, before: [], by: actor) }
         if most != nil { try await operations.set(most, ofGroup: id, name, before: nil, by: actor) }
+        if home != nil { try await operations.set(home, ofGroup: id, name, before: nil, by: actor) }
         try await operations.ports.changed(.replies)
         let members = users.map(\.name) + groups.map { "group \($0.name)" }
         return Done(
@@ -87,6 +97,7 @@ package struct ShowGroup: AdminOperation {
     package func perform(in operations: Operations, by actor: Actor) async throws -> GroupView {
         let group = try operations.group(name)
         var view = GroupView(name: group.name, users: [], groups: [], reply: group.reply, sessions: group.mostSessions)
+        view.directory = try group.home.map { try operations.records.directories().word(for: $0) }
         let names = Dictionary(uniqueKeysWithValues: try operations.records.groups().map { ($0.id, $0.name) })
         for member in try operations.records.members(ofGroup: group.id) {
             switch member {
@@ -112,6 +123,8 @@ package struct SetGroup: AdminOperation {
     package var reply: [ReplySetting]?
     /// How many sessions each member may have open at once; 0: any number.
     package var sessions: Int?
+    /// A directory, `local`, or `none`.
+    package var directory: String?
 
     package init(group: String) {
         self.group = group
@@ -119,7 +132,10 @@ package struct SetGroup: AdminOperation {
 
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let records = operations.records
-        guard name != nil || reply != nil || sessions != nil || !(addUsers + removeUsers + addGroups + removeGroups).isEmpty else {
+        guard
+            name != nil || reply != nil || sessions != nil || directory != nil
+                || !(addUsers + removeUsers + addGroups + removeGroups).isEmpty
+        else {
             throw Refusal(.invalid, "Nothing to change was given.", remedy: "`sallyport group set --help` lists what can be changed.")
         }
         let old = try operations.group(group)
@@ -147,6 +163,7 @@ package struct SetGroup: AdminOperation {
         for group in adding { try operations.refuseCircle(adding: group, to: old) }
         let newReply = try reply.map { try operations.ports.replies.checked($0) }
         let most = try sessions.map { try Valid.mostSessions($0) }
+        let newHome = try directory.map { try operations.home($0) }
 
         var done: [String] = []
         var warnings: [String] = []
@@ -165,6 +182,9 @@ package struct SetGroup: AdminOperation {
             try await operations.set(most, ofGroup: old.id, shownName, before: old.mostSessions, by: actor)
             done.append("sessions: \(Words.sessions(old.mostSessions)) → \(Words.sessions(most))")
             if most != nil { warnings = try operations.unaccountedWarnings() }
+        }
+        if let newHome, newHome != old.home {
+            done.append(try await operations.set(newHome, ofGroup: old.id, shownName, before: old.home, by: actor))
         }
         for user in joining {
             try await records.addMember(.user(user.id), toGroup: old.id, event: operations.joined(user, shownName, by: actor))
@@ -231,6 +251,16 @@ extension Operations {
             event: event(
                 .groupChanged, by: actor, ["group": name, "change": "sessions: \(Words.sessions(before)) → \(Words.sessions(most))"]))
         try await ports.changed(.replies)
+    }
+
+    /// - Returns: what changed.
+    @discardableResult
+    func set(_ home: PasswordHome?, ofGroup group: Int64, _ name: String, before: PasswordHome?, by actor: Actor) async throws -> String {
+        let directories = try records.directories()
+        let change = "directory: \(directories.word(for: before)) → \(directories.word(for: home))"
+        try await records.setHome(home, ofGroup: group, event: event(.groupChanged, by: actor, ["group": name, "change": change]))
+        try await ports.changed(.replies)
+        return change
     }
 
     func free(group name: String, but own: Int64? = nil) throws {

@@ -42,11 +42,14 @@ extension ExplainPolicy {
         let factors = try records.factors(ofUser: user.id).filter { $0.state == .active }.map {
             Factor(id: $0.id, kind: $0.kind, label: $0.label, state: $0.state, secret: Secret([]))
         }
+        let home = try operations.home(of: user, at: client)
         let outcome = OutcomeWords(
-            user: user, client: client, ruling: ruling, factors: factors, grace: try records.graceFacts(ofUser: user.id), time: time)
+            user: user, client: client, ruling: ruling, factors: factors, grace: try records.graceFacts(ofUser: user.id), time: time,
+            home: home)
         var answer = Answer(
             user: user.name, client: client.name, at: Instant(time), steps: steps, policy: ruling.policy?.label,
-            require: ruling.requirement.rawValue, outcome: outcome.sentences, warnings: [])
+            require: ruling.requirement.rawValue, directory: home.directory, directoryBy: home.origin.words, outcome: outcome.sentences,
+            warnings: [])
         if at != nil {
             answer.warnings.append("The policies are those of that time; groups, factors and the client's own rule are as they are now.")
         }
@@ -77,6 +80,7 @@ private struct OutcomeWords {
     var factors: [Factor]
     var grace: GraceFacts
     var time: Timestamp
+    var home: HomeRuling
 
     var sentences: [String] {
         var sentences: [String] = []
@@ -90,6 +94,8 @@ private struct OutcomeWords {
             sentences.append(
                 "\(user.name) may have \(Words.count(limit.most, "session")) open at once, as the \(limit.origin.words) says.")
         }
+        // Where nobody says anything there is nothing to explain.
+        if ruling.requirement != .factor, home.origin != .nobody { sentences.append(home.sentence) }
         if user.status != .active { sentences.append("But \(user.name) is \(user.status.rawValue), and is refused whatever is typed.") }
         return sentences
     }

@@ -221,6 +221,10 @@ package struct ExplainPolicy: AdminOperation {
         /// The deciding policy as events name it, `staff@3`; nil: the client's own rule.
         package var policy: String?
         package var require: String
+        /// Where the password lives; nil: here.
+        package var directory: String?
+        /// Who says so: `user`, `group staff`, `client` or `nobody`.
+        package var directoryBy: String
         /// What the user would be asked, and what comes of it, in sentences.
         package var outcome: [String]
         package var warnings: [String]

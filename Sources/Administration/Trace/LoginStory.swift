@@ -50,6 +50,7 @@ extension LoginStory {
             let steps = StorySteps(event["steps"] ?? "", end: event.at)
             let start = steps.entries.first.map { min($0.began, event.at) } ?? event.at
             story.add(position == 0 ? arrival(event, user: user) : Self.answer(event, user: user), at: start, clock)
+            if position == 0, let directory = event["directory"] { story.add(Self.judge(directory), at: start, clock) }
             for step in steps.entries where !(step.word == "asked" && event.kind == .loginChallenged) {
                 // Nobody has that name, so there was no password to be wrong; it was hashed against nobody's to take as long.
                 if event.user == nil, step.word == "password-wrong" { continue }
@@ -81,6 +82,13 @@ extension LoginStory {
         let requirement = event["policy"].map { ", where policy \($0) \(Self.demand(event["requirement"]))" } ?? ""
         let scheme = event["protocol"].map { " by \($0)" } ?? ""
         return "\(who) to log in at \(event["client"] ?? "an unknown client")\(source)\(scheme)\(requirement)\(station)."
+    }
+
+    /// `nps (group staff)`, as the engine writes it.
+    private static func judge(_ words: String) -> String {
+        let parts = words.split(separator: " ", maxSplits: 1).map(String.init)
+        let by = parts.count == 2 ? ", as is said of the \(parts[1].dropFirst().dropLast())" : ""
+        return "Directory \(parts.first ?? "?") judges the password\(by)."
     }
 
     private static func demand(_ requirement: String?) -> String {

@@ -13,7 +13,7 @@ extension AddUser {
         if let password {
             user.passwordHash = try await operations.hash(password.secret)
             user.kept = try operations.kept(of: password.secret)
-        } else if user.directory == nil {
+        } else if plan.home.directory == nil {
             warnings.append(
                 "\(user.name) has no password yet; set one with `sallyport user set \(Words.argument(user.name)) --password-stdin`.")
         }
@@ -23,7 +23,7 @@ extension AddUser {
                 .userAdded, by: actor, subject: plan.subject,
                 [
                     "groups": plan.groups.joined(separator: ", "),
-                    "password": plan.directory.map { "at \($0)" } ?? (password == nil ? "not set" : "set"),
+                    "password": plan.home.directory.map { "at \($0)" } ?? (password == nil ? "not set" : "set"),
                 ]))
         if user.mostSessions != nil { warnings += try operations.unaccountedWarnings() }
         return Done("Added user \(user.name).", warnings: warnings)
@@ -34,7 +34,8 @@ extension Operations {
     struct UserPlan {
         var user: NewUser
         var groups: [String]
-        var directory: String?
+        /// Where the password lives, as far as no client says it.
+        var home: HomeRuling
         var subject: [PersonalFields.Field]
     }
 
@@ -64,20 +65,38 @@ extension Operations {
         user.timeZone = timeZone
         user.aliases = aliases
         user.groups = groups.map(\.id)
-        let directory = try request.directory.flatMap { try directoryRow($0) }
-        user.directory = directory?.id
+        user.home = try request.directory.flatMap { try self.home($0) }
         user.mostSessions = try request.sessions.flatMap { try Valid.mostSessions($0) }
-        if let directory, request.password != nil { throw Self.passwordElsewhere(directory.name) }
+        let table = try records.homeTable()
+        let around = table.isEmpty ? [] : try groupsAround(groups.map(\.id))
+        let home = table.ruling(own: user.home, groups: around, client: nil)
+        if let directory = home.directory, request.password != nil { throw Self.passwordElsewhere(directory) }
         var subject = [PersonalFields.Field("name", name)]
         if let email { subject.append(PersonalFields.Field("email", email)) }
         if let phone { subject.append(PersonalFields.Field("phone", phone)) }
-        return UserPlan(user: user, groups: groups.map(\.name), directory: directory?.name, subject: subject)
+        return UserPlan(user: user, groups: groups.map(\.name), home: home, subject: subject)
     }
 
     static func passwordElsewhere(_ directory: String) -> Refusal {
         Refusal(
             .conflict, "The password lives at directory `\(directory)`, and cannot be set here.",
             remedy: "Change it there, or say --directory local to keep one here.", place: "password")
+    }
+
+    /// These groups, and those that contain them.
+    private func groupsAround(_ inner: [Int64]) throws -> [Int64] {
+        var outer: [Int64: [Int64]] = [:]
+        for group in try records.groups() {
+            for case .group(let member) in try records.members(ofGroup: group.id) { outer[member, default: []].append(group.id) }
+        }
+        var around: [Int64] = []
+        var next = inner
+        while let group = next.popLast() {
+            guard !around.contains(group) else { continue }
+            around.append(group)
+            next += outer[group] ?? []
+        }
+        return around
     }
 
     /// Refuses a name that somebody is found by already.

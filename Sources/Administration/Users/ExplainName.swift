@@ -28,12 +28,16 @@ package struct ExplainName: AdminOperation {
         /// The deciding policy, `staff@3`; nil: the client's own rule.
         package var policy: String?
         package var require: String?
+        /// Where the password lives; nil: here.
+        package var directory: String?
+        /// Who says so: `user`, `group staff`, `client` or `nobody`; nil where nobody was found.
+        package var directoryBy: String?
         /// What the user would be asked, or why nobody is, in sentences.
         package var outcome: [String] = []
     }
 
     package struct Step: Codable, Sendable, Equatable {
-        /// `charset`, `domain`, `realm`, `form`, `case`, `blanks`, `probe`, `lookup`, `status` or `policy`.
+        /// `charset`, `domain`, `realm`, `form`, `case`, `blanks`, `probe`, `lookup`, `status`, `directory` or `policy`.
         package var step: String
         package var text: String
         /// The name after it, where it changed.
@@ -82,6 +86,10 @@ package struct ExplainName: AdminOperation {
         let policy = try await ExplainPolicy(user: user.name, client: client.name).perform(in: operations, by: actor)
         answer.policy = policy.policy
         answer.require = policy.require
+        answer.directory = policy.directory
+        answer.directoryBy = policy.directoryBy
+        let home = try operations.home(of: user, at: client)
+        if home.origin != .nobody { answer.steps.append(Step(step: "directory", text: home.sentence)) }
         answer.steps.append(
             Step(
                 step: "policy",

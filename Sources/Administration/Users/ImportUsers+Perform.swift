@@ -127,10 +127,10 @@ extension ImportUsers {
             differences.append("alias \(alias)")
         }
         if let name = row["directory"] {
-            let directory = try operations.directoryRow(name)
-            if directory?.id != user.directory {
+            let home = try operations.home(name)
+            if home != user.home {
                 request.directory = name
-                differences.append("directory: \(directory?.name ?? Operations.local)")
+                differences.append("directory: \(try operations.records.directories().word(for: home))")
             }
         }
         if let password {

@@ -11,7 +11,9 @@ extension SetUser {
         let draft = try draft(of: old, in: operations)
         var hash: Secret?
         var kept: KeptPassword?
-        if let elsewhere = draft.directory, password != nil || expiresPassword == true { throw Operations.passwordElsewhere(elsewhere) }
+        if let elsewhere = draft.home.directory, password != nil || expiresPassword == true {
+            throw Operations.passwordElsewhere(elsewhere)
+        }
         if let password {
             try operations.checkPassword(password.secret)
             hash = try await operations.hash(password.secret)
@@ -30,8 +32,7 @@ extension SetUser {
         let isLeaving = draft.record.status == .disabled && old.status != .disabled
         if draft.record != old { try await records.updateUser(draft.record, event: event(draft.fields.joined(separator: ", "))) }
         if draft.movesDirectory {
-            let change = "directory: \(draft.directory ?? Operations.local)"
-            try await records.setDirectory(draft.directoryRow, ofUser: old.id, event: event(change))
+            try await records.setHome(draft.ownHome, ofUser: old.id, event: event("directory: \(draft.ownWord)"))
         }
         if let aliases = draft.aliases { try await records.setAliases(aliases, ofUser: old.id, event: event("aliases")) }
         for group in draft.joined {
@@ -42,12 +43,12 @@ extension SetUser {
         }
         if let hash { try await records.setPasswordHash(hash, keeping: kept, ofUser: old.id, event: event("password set")) }
         var warnings: [String] = []
-        if draft.movesDirectory, draft.directory == nil, hash == nil, !old.hasPassword {
+        if draft.movesDirectory, draft.home.directory == nil, hash == nil, !old.hasPassword {
             warnings.append(
                 "\(draft.record.name) has no password here; set one with `sallyport user set \(Words.argument(draft.record.name)) --password-stdin`."
             )
         }
-        if draft.movesDirectory, draft.directory != nil, old.hasPassword {
+        if draft.movesDirectory, draft.home.directory != nil, old.hasPassword {
             warnings.append("The password that is kept here opens nothing while it lives there.")
         }
         if expiresPassword == true {
@@ -76,19 +77,27 @@ extension SetUser {
         var joined: [GroupRecord] = []
         var left: [GroupRecord] = []
         var subject: [PersonalFields.Field] = []
-        /// Where the password lives when all is done; nil: here.
-        var directory: String?
-        var directoryRow: Int64?
+        /// What is said of the user when all is done, and its word.
+        var ownHome: PasswordHome?
+        var ownWord = ""
+        /// Where the password lives then, as far as no client says it.
+        var home: HomeRuling
         var movesDirectory = false
 
+        init(of record: UserRecord, home: HomeRuling) {
+            self.record = record
+            self.home = home
+            ownHome = record.home
+        }
+
         var changes: [String] {
-            fields + (movesDirectory ? ["directory \(directory ?? Operations.local)"] : [])
+            fields + (movesDirectory ? ["directory \(ownWord)"] : [])
                 + (aliases == nil ? [] : ["aliases"]) + joined.map { "joined \($0.name)" } + left.map { "left \($0.name)" }
         }
     }
 
     private func draft(of old: UserRecord, in operations: Operations) throws -> Draft {
-        var draft = Draft(record: old)
+        var draft = Draft(of: old, home: try operations.home(of: old, at: nil))
         if let name {
             let (name, key) = try Valid.userName(name)
             try operations.free(name: name, key: key, field: "name", but: old.id)
@@ -121,12 +130,14 @@ extension SetUser {
             draft.record.status = status
             if status != old.status { draft.fields.append(status == .disabled ? "disabled" : "enabled") }
         }
-        draft.directoryRow = old.directory
         if let directory {
-            draft.directoryRow = try operations.directoryRow(directory)?.id
-            draft.movesDirectory = draft.directoryRow != old.directory
+            draft.ownHome = try operations.home(directory)
+            draft.ownWord = try operations.records.directories().word(for: draft.ownHome)
+            draft.movesDirectory = draft.ownHome != old.home
+            var moved = old
+            moved.home = draft.ownHome
+            draft.home = try operations.home(of: moved, at: nil)
         }
-        if let row = draft.directoryRow { draft.directory = try operations.records.directories().first { $0.id == row }?.name ?? "?" }
         draft.aliases = try aliases(of: old, newKey: draft.record.key, in: operations)
         let own = try operations.records.groups(ofUser: old.id, nested: false)
         for name in addGroups {

@@ -25,7 +25,9 @@ extension ShowUser {
             lastAccept: try records.events(accepted).first.map { Instant($0.event.at) },
             logins: try records.events(logins).map { EventView($0, names: names) })
         view.mustChangePassword = user.mustChangePassword
-        view.directory = try user.directory.flatMap { id in try records.directories().first { $0.id == id }?.name ?? "?" }
+        let home = try operations.home(of: user, at: nil)
+        view.directory = home.directory
+        view.directoryBy = home.origin == .nobody ? nil : home.origin.words
         view.sessions = try operations.sessions(of: user)
         view.warnings = warnings(view)
         return view
@@ -87,7 +89,7 @@ extension ListUsers {
         }
         if let group { filter.group = try operations.group(group).id }
         if let directory { filter.directory = try operations.directory(directory).id }
-        let directories = Dictionary(try records.directories().map { ($0.id, $0.name) }) { first, _ in first }
+        let homes = try records.homeTable()
         var after: String?
         if let given = self.after { after = try Valid.userName(given, field: "after").key }
         var users = try records.users(filter, after: after, limit: limit + 1)
@@ -99,10 +101,12 @@ extension ListUsers {
             for factor in factors where factor.state == .active && !kinds.contains(factor.kind.rawValue) {
                 kinds.append(factor.kind.rawValue)
             }
+            let groups = homes.isEmpty ? [] : try records.groups(ofUser: user.id).map(\.id)
             return UserSummary(
                 name: user.name, status: user.status.rawValue, email: user.email,
                 groups: try records.groups(ofUser: user.id, nested: false).map(\.name), factors: kinds, hasPassword: user.hasPassword,
-                directory: user.directory.map { directories[$0] ?? "?" }, isLocked: try !operations.locks(of: user.id).isEmpty)
+                directory: homes.ruling(own: user.home, groups: groups, client: nil).directory,
+                isLocked: try !operations.locks(of: user.id).isEmpty)
         }
         return UserList(users: summaries, next: isMore ? summaries.last?.name : nil)
     }

@@ -10,7 +10,7 @@ package struct UserSummary: Codable, Sendable, Equatable {
     /// Kinds of active factors, in order, each once.
     package var factors: [String]
     package var hasPassword: Bool
-    /// Where the password lives; nil: here.
+    /// Where the password lives, as far as no client says it; nil: here.
     package var directory: String?
     package var isLocked: Bool
 }
@@ -24,8 +24,10 @@ package struct UserView: Codable, Sendable, Equatable {
     package var aliases: [String]
     package var groups: [String]
     package var hasPassword: Bool
-    /// Where the password lives; nil: here.
+    /// Where the password lives, as far as no client says it; nil: here.
     package var directory: String?
+    /// Who says so: `user`, `group staff`; nil: nobody.
+    package var directoryBy: String?
     package var factors: [FactorView]
     package var recoveryCodesLeft: Int
     package var locks: [LockView]
@@ -72,7 +74,7 @@ package struct AddUser: AdminOperation {
     package var groups: [String]
     package var aliases: [String]
     package var password: SecretText?
-    /// Where the password lives; nil or `local`: here.
+    /// Where the password lives: a directory, or `local`; nil or `none`: groups and clients say.
     package var directory: String?
     /// How many sessions may be open at once; nil or 0: what groups and policies say.
     package var sessions: Int?
@@ -144,7 +146,7 @@ package struct SetUser: AdminOperation {
     package var password: SecretText?
     /// `active` or `disabled`.
     package var status: String?
-    /// Where the password lives from now on: a directory, or `local`.
+    /// Where the password lives from now on: a directory, `local`, or `none`: groups and clients say.
     package var directory: String?
     /// The password, a new one too, opens nothing until the user changes it.
     package var expiresPassword: Bool?

@@ -13,7 +13,8 @@ extension Records {
     package func addClient(_ settings: ClientSettings, event: Event) async throws(StoreError) -> Client {
         try Self.check(settings)
         var guards = settings.addresses.map { Unit.Guard(Statement(.findRange, [.text($0.description), .integer(-1)]), rows: 0) }
-        let refusals = settings.addresses.map(Self.rangeTaken) + [Self.clientTaken(settings.name)]
+        let refusals = settings.addresses.map(Self.rangeTaken) + Self.refusals(of: settings.home) + [Self.clientTaken(settings.name)]
+        guards += Self.guards(of: settings.home)
         // The secret is sealed for a row that has no number yet, so it follows.
         guards.append(Unit.Guard(Statement(.insertClient, Self.values(of: settings))))
         let position = guards.count - 1
@@ -39,12 +40,15 @@ extension Records {
             Unit.Guard(Statement(.findClientName, [.text(settings.name), id]), rows: 0),
         ]
         guards += settings.addresses.map { Unit.Guard(Statement(.findRange, [.text($0.description), id]), rows: 0) }
+        guards += Self.guards(of: settings.home)
         let values = Self.values(of: settings, client, by: sealing) + [id]
+        let drop = Self.dropOpenHandles(ofClient: client, movingTo: settings.home, at: event.at)
         let unit = Unit(guarded: guards) { _ in
-            [Statement(.updateClient, values), Statement(.dropRanges, [id])] + Self.insertRanges(settings, client)
+            [drop, Statement(.updateClient, values), Statement(.dropRanges, [id])] + Self.insertRanges(settings, client)
                 + [Statement(.raiseRevision)]
         }
-        let refusals = [Self.noClient, Self.clientTaken(settings.name)] + settings.addresses.map(Self.rangeTaken)
+        let refusals =
+            [Self.noClient, Self.clientTaken(settings.name)] + settings.addresses.map(Self.rangeTaken) + Self.refusals(of: settings.home)
         try await change(unit, refusals: refusals) { _ in [event.about(client: client)] }
     }
 
@@ -164,7 +168,7 @@ extension Records {
             .text(settings.profile), .text(settings.probeUser), .text(ReplyBody.json(settings.reply)),
             .text(settings.certificates.map(\.description).joined(separator: " ")),
             .integer(Int64(settings.disconnectPort)), .text(settings.charset.rawValue),
-            .text(settings.preSharedKey?.identity), key,
+            .text(settings.preSharedKey?.identity), key, .integer(settings.home?.stored),
         ]
     }
 
@@ -205,6 +209,7 @@ extension Records {
             let key = try? sealing.open(sealed, at: .preSharedKey(try row.integer(0)))
             settings.preSharedKey = PreSharedKey(identity: identity, key: key ?? Secret([]))
         }
+        settings.home = try row.integerIfAny(27).map { PasswordHome(stored: $0) }
         return settings
     }
 }
@@ -219,9 +224,9 @@ extension SQL {
         """
         INSERT INTO client (name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
             helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags, schemes,
-            profile, probe_user, reply, certificates, disconnect_port, charset, psk_identity, psk)
+            profile, probe_user, reply, certificates, disconnect_port, charset, psk_identity, psk, directory)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
-            ?25, ?26)
+            ?25, ?26, ?27)
         ON CONFLICT DO NOTHING RETURNING id
         """)
     static let updateClient = SQL(
@@ -230,14 +235,14 @@ extension SQL {
             fixed_length_tail = ?7, conceal_factor = ?8, helpful_messages = ?9, name_stripping = ?10, retry_timeout = ?11,
             retry_tries = ?12, rejoin = ?13, automatic_push = ?14, bind_before_code = ?15, is_enabled = ?16, tags = ?17,
             schemes = ?18, profile = ?19, probe_user = ?20, reply = ?21, certificates = ?22, disconnect_port = ?23,
-            charset = ?24, psk_identity = ?25, psk = ?26
-        WHERE id = ?27
+            charset = ?24, psk_identity = ?25, psk = ?26, directory = ?27
+        WHERE id = ?28
         """)
     fileprivate static let clients = SQL(
         """
         SELECT id, name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
             helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags,
-            schemes, profile, probe_user, reply, certificates, disconnect_port, charset, psk_identity, psk
+            schemes, profile, probe_user, reply, certificates, disconnect_port, charset, psk_identity, psk, directory
         FROM client ORDER BY name
         """)
     static let setClientSecrets = SQL("UPDATE client SET secret = ?2, psk = ?3 WHERE id = ?1")

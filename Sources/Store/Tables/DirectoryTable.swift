@@ -27,14 +27,15 @@ extension Records {
         try await change(unit, refusals: [Self.noDirectory, Self.directoryTaken(settings.name)]) { _ in [event] }
     }
 
-    /// Refused while it has users: they could never log in.
+    /// Refused while somebody's passwords live there: they could never log in.
     package func removeDirectory(_ directory: Int64, event: Event) async throws(StoreError) {
         let id = SQLValue.integer(directory)
         let unit = Unit(
             guarded: [
-                Unit.Guard(Statement(.userOfDirectory, [id]), rows: 0), Unit.Guard(Statement(.deleteDirectory, [id])),
+                Unit.Guard(Statement(.directoryIsNamed, [id]), rows: 0), Unit.Guard(Statement(.deleteDirectory, [id])),
             ], then: { _ in [Statement(.raiseRevision)] })
-        let used = StoreError(.notAllowed, "the passwords of users live there", remedy: "Give these users another directory first.")
+        let used = StoreError(
+            .notAllowed, "users, groups or clients say that passwords live there", remedy: "Give these another directory first.")
         try await change(unit, refusals: [used, Self.noDirectory]) { _ in [event] }
     }
 
@@ -96,6 +97,33 @@ extension Records {
     }
 }
 
+extension Records {
+    /// What logins are sent by: of groups and directories; clients are known with their requests.
+    package func homeTable() throws(StoreError) -> HomeTable {
+        HomeTable(
+            groups: try groups().map { ($0.id, $0.name, $0.home) },
+            directories: Dictionary(try directories().map { ($0.id, $0.name) }) { first, _ in first })
+    }
+
+    /// A directory that is named must be there.
+    static func guards(of home: PasswordHome?) -> [Unit.Guard] {
+        home?.directory.map { [Unit.Guard(Statement(.directoryIsThere, [.integer($0)]))] } ?? []
+    }
+
+    static func refusals(of home: PasswordHome?) -> [StoreError] { home?.directory == nil ? [] : [noDirectory] }
+}
+
+extension PasswordHome {
+    /// Rows are numbered from 1.
+    private static let storedHere: Int64 = 0
+
+    init(stored: Int64) {
+        self = stored == Self.storedHere ? .here : .directory(stored)
+    }
+
+    var stored: Int64 { directory ?? Self.storedHere }
+}
+
 extension SealedPlace {
     static func directorySecret(_ directory: Int64) -> SealedPlace { SealedPlace(table: "directory", row: directory, column: "secret") }
 }
@@ -116,9 +144,14 @@ extension SQL {
     static let directoryIsThere = SQL("SELECT 1 FROM directory WHERE id = ?1")
     static let deleteDirectory = SQL("DELETE FROM directory WHERE id = ?1")
     static let userOfDirectory = SQL("SELECT 1 FROM \"user\" WHERE directory = ?1 LIMIT 1")
+    fileprivate static let directoryIsNamed = SQL(
+        """
+        SELECT 1 WHERE EXISTS (SELECT 1 FROM "user" WHERE directory = ?1) OR EXISTS (SELECT 1 FROM "group" WHERE directory = ?1)
+            OR EXISTS (SELECT 1 FROM client WHERE directory = ?1)
+        """)
     fileprivate static let findDirectoryName = SQL("SELECT 1 FROM directory WHERE name = ?1 AND id <> ?2")
     fileprivate static let countUsersByDirectory = SQL(
-        "SELECT directory, count(*) FROM \"user\" WHERE directory IS NOT NULL GROUP BY directory ORDER BY directory")
+        "SELECT directory, count(*) FROM \"user\" WHERE directory > 0 GROUP BY directory ORDER BY directory")
     fileprivate static let directories = SQL(
         """
         SELECT id, name, kind, servers, secret, timeout, tries, message_authenticator, name_sent, takes, is_enabled

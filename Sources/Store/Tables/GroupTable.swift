@@ -13,6 +13,8 @@ package struct GroupRecord: Sendable, Equatable {
     package var reply: [ReplySetting]
     /// How many sessions each member may have open at once; nil: any number.
     package var mostSessions: Int?
+    /// Where the passwords of its members live; nil: it does not say.
+    package var home: PasswordHome?
 }
 
 package enum GroupMember: Sendable, Equatable {
@@ -50,6 +52,14 @@ extension Records {
             guarded: [Unit.Guard(Statement(.setGroupSessions, [.integer(group), .integer(most.map { Int64($0) })]))],
             then: { _ in [Statement(.raiseRevision)] })
         try await change(unit, refusals: [Self.noGroup(group)]) { _ in [event] }
+    }
+
+    /// Whoever began to log in by what was said before begins again.
+    package func setHome(_ home: PasswordHome?, ofGroup group: Int64, event: Event) async throws(StoreError) {
+        let unit = Unit(
+            guarded: Self.guards(of: home) + [Unit.Guard(Statement(.setGroupHome, [.integer(group), .integer(home?.stored)]))],
+            then: { _ in [Self.dropOpenHandles(at: event.at), Statement(.raiseRevision)] })
+        try await change(unit, refusals: Self.refusals(of: home) + [Self.noGroup(group)]) { _ in [event] }
     }
 
     package func removeGroup(_ group: Int64, event: Event) async throws(StoreError) {
@@ -141,7 +151,8 @@ extension Records {
             groups.append(
                 GroupRecord(
                     id: try row.integer(0), name: try row.text(1), users: Int(try row.integer(2)), groups: Int(try row.integer(3)),
-                    reply: reply, mostSessions: try row.integerIfAny(5).map { Int($0) }))
+                    reply: reply, mostSessions: try row.integerIfAny(5).map { Int($0) },
+                    home: try row.integerIfAny(6).map { PasswordHome(stored: $0) }))
         }
         return groups
     }
@@ -152,6 +163,7 @@ extension SQL {
     static let insertMembership = SQL("INSERT INTO membership (\"group\", \"user\") VALUES (?1, ?2) ON CONFLICT DO NOTHING")
     fileprivate static let findGroupName = SQL("SELECT 1 FROM \"group\" WHERE name = ?1 AND id <> ?2")
     static let insertUserGroup = SQL("INSERT INTO \"group\" (name) VALUES (?1) ON CONFLICT DO NOTHING RETURNING id")
+    static let setGroupHome = SQL("UPDATE \"group\" SET directory = ?2 WHERE id = ?1")
     static let setGroupReply = SQL("UPDATE \"group\" SET reply = ?2 WHERE id = ?1")
     static let setGroupSessions = SQL("UPDATE \"group\" SET most_sessions = ?2 WHERE id = ?1")
     fileprivate static let renameGroup = SQL("UPDATE \"group\" SET name = ?2 WHERE id = ?1")
@@ -170,13 +182,13 @@ extension SQL {
     fileprivate static let groups = SQL(
         """
         SELECT g.id, g.name, (SELECT count(*) FROM membership m WHERE m."group" = g.id),
-            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply, g.most_sessions
+            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply, g.most_sessions, g.directory
         FROM "group" g ORDER BY g.name
         """)
     fileprivate static let directGroupsOfUser = SQL(
         """
         SELECT g.id, g.name, (SELECT count(*) FROM membership m WHERE m."group" = g.id),
-            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply, g.most_sessions
+            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply, g.most_sessions, g.directory
         FROM "group" g WHERE g.id IN (SELECT m."group" FROM membership m WHERE m."user" = ?1) ORDER BY g.name
         """)
     fileprivate static let groupsOfUser = SQL(
@@ -185,7 +197,7 @@ extension SQL {
             SELECT m."group" FROM membership m WHERE m."user" = ?1
             UNION SELECT i."group" FROM group_in_group i JOIN around ON i.member = around.id)
         SELECT g.id, g.name, (SELECT count(*) FROM membership m WHERE m."group" = g.id),
-            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply, g.most_sessions
+            (SELECT count(*) FROM group_in_group i WHERE i."group" = g.id), g.reply, g.most_sessions, g.directory
         FROM "group" g WHERE g.id IN (SELECT id FROM around) ORDER BY g.name
         """)
     fileprivate static let groupMembers = SQL("SELECT member FROM group_in_group WHERE \"group\" = ?1 ORDER BY member")

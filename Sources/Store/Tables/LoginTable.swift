@@ -33,6 +33,16 @@ extension Records {
         Statement(.dropOpenHandles, [.integer(user), .integer((now - .minutes(10)).microseconds)])
     }
 
+    /// The same of everybody.
+    static func dropOpenHandles(at now: Timestamp) -> Statement {
+        Statement(.dropAllOpenHandles, [.integer((now - .minutes(10)).microseconds)])
+    }
+
+    /// The same of whoever began at a client that will say another directory.
+    static func dropOpenHandles(ofClient client: Int64, movingTo home: PasswordHome?, at now: Timestamp) -> Statement {
+        Statement(.dropClientHandles, [.integer(client), .integer((now - .minutes(10)).microseconds), .integer(home?.stored)])
+    }
+
     static func bits(_ row: Row, _ column: Int) throws(DatabaseError) -> Bits128 {
         guard let bits = Bits128(try row.blob(column)) else { throw .unexpectedValue(column) }
         return bits
@@ -117,6 +127,13 @@ extension SQL {
         """)
     /// ?1 user, ?2 what has expired before is left to housekeeping: by it the open ones are found without reading all.
     static let dropOpenHandles = SQL("DELETE FROM login_handle WHERE expires >= ?2 AND \"user\" = ?1 AND decided_at IS NULL")
+    static let dropAllOpenHandles = SQL("DELETE FROM login_handle WHERE expires >= ?1 AND decided_at IS NULL")
+    /// To be run before the client's row changes.
+    static let dropClientHandles = SQL(
+        """
+        DELETE FROM login_handle WHERE expires >= ?2 AND client = ?1 AND decided_at IS NULL
+            AND EXISTS (SELECT 1 FROM client c WHERE c.id = ?1 AND coalesce(c.directory, -1) <> coalesce(?3, -1))
+        """)
     static let insertHandle = SQL(
         """
         INSERT INTO login_handle (handle, login, client, "user", name_key, station, first_factor, issued, expires, renewal,

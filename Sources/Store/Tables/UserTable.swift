@@ -24,8 +24,8 @@ package struct NewUser: Sendable {
     package var email: String?
     package var phone: String?
     package var timeZone: String?
-    /// The row of the directory where the password lives; nil: here.
-    package var directory: Int64?
+    /// Where the password lives; nil: groups and clients say.
+    package var home: PasswordHome?
     /// How many sessions may be open at once; nil: what groups and policies say.
     package var mostSessions: Int?
     package var aliases: [UserAlias] = []
@@ -49,8 +49,8 @@ package struct UserRecord: Sendable, Equatable {
     /// For which schemes more than a hash is kept.
     package var keptSchemes: ProofSchemes = []
     package var mustChangePassword = false
-    /// The row of the directory where the password lives; nil: here.
-    package var directory: Int64?
+    /// Where the password lives; nil: groups and clients say.
+    package var home: PasswordHome?
     /// How many sessions may be open at once; nil: what groups and policies say.
     package var mostSessions: Int?
     package var email: String?
@@ -80,14 +80,14 @@ extension Records {
         // Every name is looked at before anything is written, so that a refusal leaves nothing behind.
         var guards = names.map { Unit.Guard(Statement(.findName, [.text($0.key)]), rows: 0) }
         guards += user.groups.map { Unit.Guard(Statement(.findGroup, [.integer($0)])) }
-        if let directory = user.directory { guards.append(Unit.Guard(Statement(.directoryIsThere, [.integer(directory)]))) }
+        guards += Self.guards(of: user.home)
         guards.append(
             Unit.Guard(
                 Statement(
                     .insertUser,
                     [
                         .text(user.name), .text(user.key), .text(user.status.rawValue), .text(user.email), .text(user.phone),
-                        .text(user.timeZone), .integer(user.created.microseconds), .integer(user.directory),
+                        .text(user.timeZone), .integer(user.created.microseconds), .integer(user.home?.stored),
                         .integer(user.mostSessions.map { Int64($0) }),
                     ])))
         let sealing = self.sealing
@@ -102,7 +102,7 @@ extension Records {
             return statements + [Statement(.raiseRevision)]
         }
         let position = guards.count - 1
-        let missing = user.groups.map { Self.noGroup($0) } + (user.directory == nil ? [] : [Self.noDirectory])
+        let missing = user.groups.map { Self.noGroup($0) } + (user.home?.directory == nil ? [] : [Self.noDirectory])
         let rows = try await change(unit, refusals: taken + missing + [taken[0]]) { rows in
             [event.about(user: try? rows[position].first?.integer(0))]
         }
@@ -169,16 +169,14 @@ extension Records {
         try await changeUser(Statement(.deleteUser, [.integer(user)]), user, event)
     }
 
-    /// - Parameter directory: nil: the password is kept here.
-    package func setDirectory(_ directory: Int64?, ofUser user: Int64, event: Event) async throws(StoreError) {
+    /// - Parameter home: nil: groups and clients say.
+    package func setHome(_ home: PasswordHome?, ofUser user: Int64, event: Event) async throws(StoreError) {
         let drop = Self.dropOpenHandles(ofUser: user, at: event.at)
-        var guards = [Unit.Guard(Statement(.userIsThere, [.integer(user)]))]
-        if let directory { guards.append(Unit.Guard(Statement(.directoryIsThere, [.integer(directory)]))) }
-        guards.append(Unit.Guard(Statement(.setUserDirectory, [.integer(user), .integer(directory)])))
+        let guards =
+            [Unit.Guard(Statement(.userIsThere, [.integer(user)]))] + Self.guards(of: home)
+            + [Unit.Guard(Statement(.setUserDirectory, [.integer(user), .integer(home?.stored)]))]
         let unit = Unit(guarded: guards, then: { _ in [drop, Statement(.raiseRevision)] })
-        try await change(unit, refusals: [Self.noUser] + (directory == nil ? [] : [Self.noDirectory]) + [Self.noUser]) { _ in
-            [event.about(user: user)]
-        }
+        try await change(unit, refusals: [Self.noUser] + Self.refusals(of: home) + [Self.noUser]) { _ in [event.about(user: user)] }
     }
 
     private func changeUser(
@@ -275,7 +273,7 @@ extension Records {
                         email: try row.textIfAny(5), phone: try row.textIfAny(6), timeZone: try row.textIfAny(7),
                         aliases: aliases[id] ?? [], created: Timestamp(microseconds: try row.integer(8)))
                 user.mustChangePassword = try row.flag(11)
-                user.directory = try row.integerIfAny(12)
+                user.home = try row.integerIfAny(12).map { PasswordHome(stored: $0) }
                 user.mostSessions = try row.integerIfAny(13).map { Int($0) }
                 if try row.flag(9) { user.keptSchemes.formUnion(.needNTHash) }
                 if try row.flag(10) { user.keptSchemes.formUnion(.needText) }

@@ -61,6 +61,10 @@ struct ClientFlags: ParsableArguments {
     @Option(
         help: ArgumentHelp("A name that is refused without a word in the trail: what the product asks about; or none.", valueName: "name"))
     var probeUser: String?
+    @Option(
+        help: ArgumentHelp(
+            "The directory where passwords live of which neither user nor group says it; local; or none.", valueName: "directory"))
+    var directory: String?
     @Option(help: ArgumentHelp("Its UDP port for Disconnect-Requests, as a rule 3799; 0 if it takes none.", valueName: "port"))
     var disconnectPort: Int?
     @Option(
@@ -101,6 +105,7 @@ struct ClientFlags: ParsableArguments {
         choices.automaticPush = automaticPush?.isOn
         choices.probeUser = probeUser
         choices.disconnectPort = disconnectPort
+        choices.directory = directory
         choices.protocols = protocols.isEmpty ? nil : protocols
         choices.certificates = certificates.isEmpty ? nil : certificates
         choices.pskIdentity = pskIdentity
@@ -336,6 +341,7 @@ extension ClientCommand {
         }
         if let probe = client.probeUser { sheet.add("Probe user", Span(probe)) }
         sheet.add("Protocols", output.list(client.protocols))
+        if let directory = client.directory { sheet.add("Passwords", directory == "local" ? "here" : Span("at directory \(directory)")) }
         sheet.add("Helpful messages", word(client.helpfulMessages))
         sheet.add("Strips from names", Span(client.nameStripping))
         if client.charset != "utf-8" { sheet.add("Character set", Span(client.charset)) }

@@ -11,7 +11,7 @@ struct DirectoryCommand: AsyncParsableCommand {
             Examples:
               sallyport directory add nps --server 192.0.2.10 --server 192.0.2.11 --secret-stdin
               sallyport directory test nps
-              sallyport user set alice --directory nps
+              sallyport group set staff --directory nps
             """,
         subcommands: [Add.self, List.self, Show.self, Set.self, Test.self, Remove.self])
 }
@@ -90,12 +90,13 @@ extension DirectoryCommand {
             try output.show(try await node.perform(ListDirectories())) { list in
                 guard !list.directories.isEmpty else { return output.line("No directories.") }
                 var table = Table([
-                    .init("NAME", isFlexible: true), .init("TYPE"), .init("USERS", isRight: true), .init("SERVERS", isFlexible: true),
-                    .init("STATE", isFlexible: true),
+                    .init("NAME", isFlexible: true), .init("TYPE"), .init("USERS", isRight: true), .init("GROUPS", isFlexible: true),
+                    .init("CLIENTS", isFlexible: true), .init("SERVERS", isFlexible: true), .init("STATE", isFlexible: true),
                 ])
                 for directory in list.directories {
                     table.rows.append([
                         Span(directory.name, .strong), Span(directory.type), Span("\(directory.users)"),
+                        output.list(directory.groups), output.list(directory.clients),
                         Span(directory.servers.map(\.address).joined(separator: ", ")), DirectoryCommand.state(directory),
                     ])
                 }
@@ -133,6 +134,8 @@ extension DirectoryCommand {
                 sheet.add("Sends name", Span(view.sends))
                 sheet.add("Takes over", view.takes.isEmpty ? .none : Span(view.takes.joined(separator: ", ")))
                 sheet.add("Users", Span("\(view.users)"))
+                if !view.groups.isEmpty { sheet.add("Groups", output.list(view.groups)) }
+                if !view.clients.isEmpty { sheet.add("Clients", output.list(view.clients)) }
                 sheet.add("State", view.isEnabled ? Span("enabled", .good) : Span("disabled", .warn))
                 output.lines(sheet.lines(output.terminal))
             }
@@ -206,7 +209,7 @@ extension DirectoryCommand {
 
     struct Remove: NodeCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Remove a directory that no user's password lives at.",
+            abstract: "Remove a directory where nobody's password lives.",
             discussion: """
                 Example:
                   sallyport directory remove nps --yes

@@ -29,6 +29,7 @@ extension GroupCommand {
         @Option(name: .customLong("group"), help: ArgumentHelp("A group whose users are members too; can be repeated.", valueName: "group"))
         var groups: [String] = []
         @Option(help: ArgumentHelp("How many sessions each member may have open, or any.", valueName: "count")) var sessions: SessionCount?
+        @Option(help: ArgumentHelp("The directory where its members' passwords live.", valueName: "directory")) var directory: String?
         @OptionGroup var reply: ReplyFlags
         @OptionGroup var options: GlobalOptions
 
@@ -36,7 +37,8 @@ extension GroupCommand {
             try output.show(
                 try await node.perform(
                     AddGroup(
-                        name: name, users: users, groups: groups, reply: try reply.settings ?? [], sessions: sessions?.most)))
+                        name: name, users: users, groups: groups, reply: try reply.settings ?? [], sessions: sessions?.most,
+                        directory: directory)))
         }
     }
 
@@ -80,6 +82,9 @@ extension GroupCommand {
                 sheet.add("Users", group.users.map { Span($0) })
                 sheet.add("Groups", group.groups.map { Span($0) })
                 if let most = group.sessions { sheet.add("Sessions", Span("\(most) at most, for each member")) }
+                if let directory = group.directory {
+                    sheet.add("Passwords", directory == "local" ? "here" : Span("at directory \(directory)"))
+                }
                 if !group.reply.isEmpty { sheet.add("Accept carries", ReplyFlags.spans(group.reply)) }
                 output.lines(sheet.lines(output.terminal))
             }
@@ -94,6 +99,7 @@ extension GroupCommand {
                   sallyport group set staff --add-user carol --remove-user bob
                   sallyport group set everybody --add-group contractors
                   sallyport group set staff --reply group=vpn-staff --sessions 2
+                  sallyport group set staff --directory nps
                 """)
 
         @Argument(help: "The group's name.") var group: String
@@ -103,6 +109,11 @@ extension GroupCommand {
         @Option(help: ArgumentHelp("A group that joins.", valueName: "group")) var addGroup: [String] = []
         @Option(help: ArgumentHelp("A group that leaves.", valueName: "group")) var removeGroup: [String] = []
         @Option(help: ArgumentHelp("How many sessions each member may have open, or any.", valueName: "count")) var sessions: SessionCount?
+        @Option(
+            help: ArgumentHelp(
+                "The directory where passwords of members live whose own is not set; local; or none: the client says.",
+                valueName: "directory"))
+        var directory: String?
         @OptionGroup var reply: ReplyFlags
         @Flag(help: "Take all reply attributes away.") var noReply = false
         @OptionGroup var options: GlobalOptions
@@ -115,6 +126,7 @@ extension GroupCommand {
             var request = SetGroup(group: group)
             request.reply = noReply ? [] : try reply.settings
             request.name = name
+            request.directory = directory
             request.addUsers = addUser
             request.removeUsers = removeUser
             request.addGroups = addGroup

@@ -130,7 +130,7 @@ extension UserCommand {
             sheet.add("Phone", user.phone.map { Span($0) })
             if let zone = user.timeZone { sheet.add("Time zone", Span(zone)) }
             sheet.add("Groups", output.list(user.groups))
-            sheet.add("Password", user.directory.map { Span("at directory \($0)") } ?? (user.hasPassword ? "set" : Span("not set", .warn)))
+            sheet.add("Password", password(user))
             if let sessions = user.sessions { sheet.add("Sessions", Span(Self.sessions(sessions))) }
             sheet.add("Last accepted", output.ago(user.lastAccept))
             sheet.add("Added", output.time(user.created))
@@ -149,6 +149,13 @@ extension UserCommand {
         private static func sessions(_ sessions: UserView.Sessions) -> String {
             let most = sessions.most.map { ", \($0) at most (\(sessions.by ?? "?"))" } ?? ""
             return "\(sessions.open) open\(most)"
+        }
+
+        private static func password(_ user: UserView) -> Span {
+            let by = user.directoryBy.map { $0 == "user" ? "" : ", as \($0) says" } ?? ""
+            if let directory = user.directory { return Span("at directory \(directory)\(by)") }
+            let local = user.directoryBy.map { $0 == "user" ? ", here wherever it is asked for" : by } ?? ""
+            return user.hasPassword ? Span("set\(local)") : Span("not set", .warn)
         }
 
         private static func lock(_ lock: LockView, _ output: Output) -> String {
@@ -182,7 +189,8 @@ extension UserCommand {
         @Option(name: .customLong("group"), help: ArgumentHelp("Join a group.", valueName: "group")) var groups: [String] = []
         @Option(name: .customLong("remove-group"), help: ArgumentHelp("Leave a group.", valueName: "group")) var removeGroups: [String] = []
         @Flag(help: "Read a new password, one line, from standard input.") var passwordStdin = false
-        @Option(help: ArgumentHelp("The directory where the password lives, or local.", valueName: "directory")) var directory: String?
+        @Option(help: ArgumentHelp("The directory where the password lives, local, or none: group and client say.", valueName: "directory"))
+        var directory: String?
         @Option(help: ArgumentHelp("How many sessions may be open at once; any: what groups and policies say.", valueName: "count"))
         var sessions: SessionCount?
         @Flag(help: "The password opens nothing until the user has changed it, by a device that speaks MS-CHAPv2.") var expirePassword =

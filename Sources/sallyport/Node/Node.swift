@@ -108,7 +108,10 @@ final class Node: Sendable {
                     switch change {
                     case .policies, .replies: try inForce.take(.rules)
                     case .clients: try inForce.take(.clients)
-                    case .directories: try inForce.take(.directories)
+                    case .directories:
+                        try inForce.take(.directories)
+                        // Their names stand in what logins are sent by.
+                        try inForce.take(.rules)
                     case .failures(let user): logins?.forgetFailures(ofUser: user)
                     case .erasure: logins?.flushTallies()
                     }
@@ -315,7 +318,8 @@ final class PolicyKeeper: Sendable {
     func reload() throws {
         try logins.withLock { logins in
             logins.rulebook = Rulebook(
-                policies: try records.policySet().table, replies: try records.replyTable(replies), limits: try records.sessionLimits())
+                policies: try records.policySet().table, replies: try records.replyTable(replies), limits: try records.sessionLimits(),
+                homes: try records.homeTable())
         }
     }
 }

@@ -79,7 +79,7 @@ struct ApplyFile {
     static let clientKeys = [
         "address", "secret", "profile", "tags", "message-authenticator", "require", "ask", "separator", "fixed-length-tail",
         "conceal-factor", "helpful-messages", "strip", "charset", "retry-timeout", "retry-tries", "rejoin", "automatic-push", "protocols",
-        "probe-user", "certificate", "psk", "psk-identity", "disconnect-port", "enabled", "reply",
+        "probe-user", "certificate", "psk", "psk-identity", "disconnect-port", "directory", "enabled", "reply",
     ]
 
     private func client(_ entry: YAMLReader.Entry) throws -> Blueprint.Client {
@@ -119,6 +119,7 @@ struct ApplyFile {
             choices.hasNoPSK = true
         }
         choices.disconnectPort = try number("disconnect-port")
+        choices.directory = try text("directory")
         choices.isEnabled = try isOn("enabled")
         choices.reply = try keys["reply"].map { try reply($0.value) } ?? []
         return Blueprint.Client(name: entry.key, place: reader.place(entry.keyNode), choices: choices)
@@ -153,7 +154,8 @@ struct ApplyFile {
     // MARK: Groups
 
     private func group(_ entry: YAMLReader.Entry) throws -> Blueprint.Group {
-        let keys = try reader.entries(entry.value, "Group \(SafeText.line(entry.key))", keys: ["members", "groups", "reply", "sessions"])
+        let keys = try reader.entries(
+            entry.value, "Group \(SafeText.line(entry.key))", keys: ["members", "groups", "directory", "reply", "sessions"])
         func members(_ key: String) throws -> [Blueprint.Member]? {
             guard let value = keys[key]?.value else { return nil }
             guard value.sequence != nil else { throw reader.refusal(value, "\(key) must be a list.") }
@@ -161,6 +163,7 @@ struct ApplyFile {
         }
         var group = Blueprint.Group(
             name: entry.key, place: reader.place(entry.keyNode), users: try members("members"), groups: try members("groups"))
+        group.directory = try keys["directory"].map { try reader.text($0.value, "directory") }
         group.reply = try keys["reply"].map { try reply($0.value) } ?? []
         group.sessions = try keys["sessions"].map { try sessions($0.value) }
         return group

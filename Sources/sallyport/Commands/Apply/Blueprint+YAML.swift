@@ -83,12 +83,15 @@ extension Blueprint {
         if let protocols = choices.protocols, protocols != standard.schemes.schemes.map(\.rawValue) {
             lines.append("    protocols: \(list(protocols))")
         }
+        if let directory = choices.directory { lines.append("    directory: \(scalar(directory))") }
         add("enabled", choices.isEnabled, standard.isEnabled)
         return lines + reply(choices.reply ?? [])
     }
 
     private static func lines(_ group: Group) -> [String] {
-        guard group.users != nil || group.groups != nil || group.sessions != nil || !group.reply.isEmpty else {
+        guard
+            group.users != nil || group.groups != nil || group.directory != nil || group.sessions != nil || !group.reply.isEmpty
+        else {
             return ["  \(scalar(group.name)): {}"]
         }
         var lines = ["  \(scalar(group.name)):"]
@@ -98,6 +101,7 @@ extension Blueprint {
         }
         if let groups = group.groups { lines.append("    groups: \(list(groups.map(\.name)))") }
         if let most = group.sessions { lines.append("    sessions: \(most)") }
+        if let directory = group.directory { lines.append("    directory: \(scalar(directory))") }
         return lines + reply(group.reply)
     }
 
