@@ -21,9 +21,7 @@ extension Records: LoginRecords {
         var facts = [LoginFacts](repeating: LoginFacts(), count: lookups.count)
         var missing: [Int] = []
         for (index, lookup) in lookups.enumerated() {
-            // Groups and grace change without the user's version, so whoever needs them looks.
-            guard lookup.handle == nil, !lookup.wantsGroups, !lookup.wantsGrace, let key = lookup.nameKey,
-                let known = cache.entry(key, version: version)
+            guard lookup.isOfUserAlone, let key = lookup.nameKey, let known = cache.entry(key, version: version)
             else {
                 missing.append(index)
                 continue
@@ -66,7 +64,9 @@ extension Records: LoginRecords {
             var fact = LoginFacts()
             fact.version = version
             if lookup.nameKey != nil {
-                if try fill(&fact, from: results[next]) { failing.append(facts.count) }
+                // Whoever is going to be kept as a whole need not be kept in parts too.
+                let isKeptWhole = version != nil && lookup.isOfUserAlone
+                if try fill(&fact, from: results[next], remembering: !isKeptWhole) { failing.append(facts.count) }
                 next += 1
                 if lookup.wantsGroups {
                     for row in results[next] { fact.groups.append(try row.integer(0)) }
@@ -99,15 +99,18 @@ extension Records: LoginRecords {
         return login.renewal == nil ? nil : login
     }
 
+    /// - Parameter remembering: whether opened secrets are kept for the next look.
     /// - Returns: whether the user has failures.
-    private func fill(_ fact: inout LoginFacts, from rows: Rows) throws(DatabaseError) -> Bool {
+    private func fill(_ fact: inout LoginFacts, from rows: Rows, remembering: Bool) throws(DatabaseError) -> Bool {
         guard let first = rows.first else { return false }
         let id = try first.integer(0)
         guard let status = UserStatus(rawValue: try first.text(2)) else { throw .unexpectedValue(2) }
         fact.user = User(
             id: id, name: try first.text(1), status: status,
             passwordHash: try first.blobIfAny(3).flatMap { sealed in
-                login { () throws(SealingError) in try opened.passwordHash(sealed, ofUser: id) }
+                login { () throws(SealingError) in
+                    try remembering ? opened.passwordHash(sealed, ofUser: id) : sealing.open(sealed, at: .passwordHash(id))
+                }
             })
         if try first.flag(21) { fact.user?.mustChangePassword = true }
         fact.user?.passwordRevision = try first.integer(22)
@@ -125,7 +128,7 @@ extension Records: LoginRecords {
                 text: text.flatMap { sealed in login { () throws(SealingError) in try opened.clearPassword(sealed, ofUser: id) } })
         }
         for row in rows where !row.isNull(5) {
-            if let factor = try factor(row, ofUser: id) { fact.factors.append(factor) }
+            if let factor = try factor(row, ofUser: id, remembering: remembering) { fact.factors.append(factor) }
         }
         return try first.flag(4)
     }
@@ -140,10 +143,15 @@ extension Records: LoginRecords {
         }
     }
 
-    private func factor(_ row: Row, ofUser user: Int64) throws(DatabaseError) -> Factor? {
+    private func factor(_ row: Row, ofUser user: Int64, remembering: Bool) throws(DatabaseError) -> Factor? {
         let id = try row.integer(5)
         let sealed = try row.blobIfAny(8)
-        let secret = sealed.flatMap { sealed in login { () throws(SealingError) in try opened.factorSecret(sealed, of: id, ofUser: user) } }
+        let secret = sealed.flatMap { sealed in
+            login { () throws(SealingError) in
+                try remembering
+                    ? opened.factorSecret(sealed, of: id, ofUser: user) : sealing.open(sealed, at: .factorSecret(id, ofUser: user))
+            }
+        }
         if sealed != nil, secret == nil { return nil }
         guard let kind = FactorKind(rawValue: try row.text(6)) else { throw .unexpectedValue(6) }
         guard let algorithm = CodeAlgorithm(rawValue: try row.text(9)) else { throw .unexpectedValue(9) }
@@ -280,6 +288,11 @@ extension Records: LoginRecords {
         let isChange = if case .resynchronisation = afterthought { true } else { false }
         writer.remember(GroupCommit.Submission(Unit(statements), isChange: isChange, trail: trail), counter: counter)
     }
+}
+
+extension LoginLookup {
+    /// Answered by `FactsCache` alone, where it knows the user: groups and grace change without the user's version.
+    fileprivate var isOfUserAlone: Bool { handle == nil && !wantsGroups && !wantsGrace }
 }
 
 extension Factor {
