@@ -53,7 +53,7 @@ package enum Verbs {
         AddPolicy.self, ListPolicies.self, ShowPolicy.self, SetPolicy.self, RemovePolicy.self, MovePolicy.self, DiffPolicy.self,
         ExplainPolicy.self, ApplyBlueprint.self, ExportBlueprint.self,
         ListEvents.self, ExportTrail.self, VerifyTrail.self, AnchorTrail.self, ShowTrailKey.self, TraceLogin.self,
-        ListSessions.self, ShowSession.self, SumTraffic.self, DisconnectSessions.self, EndSession.self,
+        ListSessions.self, ShowSession.self, SumTraffic.self, DisconnectSessions.self, UpdateSessions.self, EndSession.self,
         ShowKey.self, RotateKey.self, ConfirmKeyCopy.self, BeginBackup.self, NoteBackup.self,
         ExamineNode.self,
     ]

@@ -40,7 +40,7 @@ package final class Operations: Sendable {
         /// The attributes that can be set.
         package var replies = ReplyDictionary()
         /// Asks a gateway by its connection over TLS; nobody is connected where no node runs.
-        package var askByTLS: @Sendable (TLSDisconnect) async -> TLSDisconnect.Answer = { _ in .notConnected }
+        package var askByTLS: @Sendable (TLSQuestion) async -> TLSQuestion.Answer = { _ in .notConnected }
         /// What the traffic of a client shows; nil where no node runs, or the client is not served.
         package var habits: @Sendable (Int64) -> GatewayHabits? = { _ in nil }
         /// Which servers of directories answer; nothing where no node runs.

@@ -42,6 +42,8 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case sessionDisconnect = 80
     /// A session was taken for lost by an administrator, or because its gateway knows it no more.
     case sessionEnded = 81
+    /// A gateway was sent what an accept would carry now; with what it answered.
+    case sessionUpdate = 82
     case nodeStarted = 90
     case nodeStopped = 91
     case keyRotationBegun = 100

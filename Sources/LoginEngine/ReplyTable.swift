@@ -140,6 +140,8 @@ package struct ReplyTable: Sendable {
 }
 
 extension ReplyTable.Part {
+    fileprivate var isTimeout: Bool { setting.name.lowercased() == "session-timeout" }
+
     fileprivate init(_ setting: ReplySetting, _ origin: ReplyOrigin, profile: String, _ encoder: any ReplyEncoder) {
         self.origin = origin
         var setting = setting
@@ -185,11 +187,17 @@ package final class ReplyPlan: Sendable {
         /// The text is no value of this attribute, or too long for it.
         case unfit
         case tooLong
+        /// The session has lasted longer than its Session-Timeout.
+        case elapsed
     }
 
     /// Every attribute, for people to look at.
-    package func lines(user: String) -> [Line] {
-        let timeout = parts.first { $0.setting.name.lowercased() == "session-timeout" }?.text?.fixed
+    /// - Parameter elapsed: seconds that the session has lasted: Session-Timeout is what remains of it.
+    package func lines(user: String, elapsed: Int64 = 0) -> [Line] {
+        var timeout = parts.first(where: \.isTimeout)?.text?.fixed
+        if elapsed > 0, let full = parts.lazy.compactMap({ $0.fixed.flatMap(SessionTimeout.init) }).first {
+            timeout = "\(max(0, full.seconds - elapsed))"
+        }
         return parts.map { part in
             var line = Line(name: part.setting.name, origin: part.origin, value: .failure(.unknownAttribute))
             guard part.identity != nil else { return line }
@@ -205,6 +213,7 @@ package final class ReplyPlan: Sendable {
                 }
                 line.value = .success(value)
                 line.bytes = bytes
+                if elapsed > 0, let full = SessionTimeout(bytes) { full.shorten(&line, by: elapsed) }
             } catch {
                 line.value = .failure(.missing(error.place))
             }
@@ -258,6 +267,25 @@ package final class ReplyPlan: Sendable {
         return type == 26 ? [type] + attribute.dropFirst(2).prefix(5) : [type]
     }
 
+    /// Session-Timeout (RFC 2865 §5.27) as it stands in a packet, however its value was written.
+    private struct SessionTimeout {
+        var seconds: Int64
+
+        init?(_ bytes: [UInt8]) {
+            guard bytes.count == 6, bytes[0] == 27, bytes[1] == 6 else { return nil }
+            seconds = bytes[2...].reduce(0) { $0 << 8 | Int64($1) }
+        }
+
+        func shorten(_ line: inout Line, by elapsed: Int64) {
+            let remains = seconds - elapsed
+            line.bytes = []
+            line.value = .failure(.elapsed)
+            guard remains > 0 else { return }
+            line.value = .success("\(remains)")
+            line.bytes = [27, 6] + stride(from: Int64(24), through: 0, by: -8).map { UInt8(truncatingIfNeeded: remains >> $0) }
+        }
+    }
+
     struct Unmade: Error {
         var name: String
         var problem: Problem
@@ -282,6 +310,7 @@ extension ReplyPlan.Problem {
         case .missing(let place): "no-\(place.rawValue)"
         case .unfit: "value-unfit"
         case .tooLong: "too-long"
+        case .elapsed: "elapsed"
         }
     }
 }

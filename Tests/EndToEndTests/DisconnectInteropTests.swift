@@ -46,7 +46,13 @@ struct DisconnectInteropTests {
                 port = \(port)
             }
             recv-coa {
-                if (&Acct-Session-Id == "4f2a" && &User-Name == "alice" && &NAS-Identifier == "vpn1" && &Event-Timestamp) {
+                if (&Packet-Type == CoA-Request && !(&Filter-Id == "staff" && &Session-Timeout <= 3600)) {
+                    update reply {
+                        Error-Cause := Unsupported-Attribute
+                    }
+                    reject
+                }
+                elsif (&Acct-Session-Id == "4f2a" && &User-Name == "alice" && &NAS-Identifier == "vpn1" && &Event-Timestamp) {
                     ok
                 }
                 else {
@@ -63,7 +69,7 @@ struct DisconnectInteropTests {
         """
     }
 
-    @Test func freeRADIUSEndsTheSessionItKnows() async throws {
+    @Test func freeRADIUSUpdatesAndEndsTheSessionItKnows() async throws {
         let folder = try TemporaryFolder()
         let port = try Self.freePort()
         _ = try folder.file("dictionary", "")
@@ -76,6 +82,7 @@ struct DisconnectInteropTests {
         try #require(!running.hasEnded, "\(running.output)")
         try await withNode { node in
             try await node.addClient { $0.disconnectPort = Int(port) }
+            try await node.addUser()
             let radclient = try #require(Program(installed: "radclient"), "radclient is required and not installed")
             let accounting = try #require(node.node.radius.boundAccounting.first)
             for session in ["4f2a", "gone"] {
@@ -88,6 +95,13 @@ struct DisconnectInteropTests {
                 #expect(end.status == 0, "\(end.everything)")
             }
             let sessions = try await node.perform(ListSessions(isOpen: true)).sessions
+            func updated(_ group: String) async throws -> [String] {
+                try await node.setClient { $0.reply = [ReplySetting("Filter-Id", group), ReplySetting("Session-Timeout", "3600")] }
+                let known = try #require(sessions.first { $0.sessionID == "4f2a" })
+                return try await node.perform(UpdateSessions(id: known.id)).results.map(\.answer)
+            }
+            #expect(try await updated("staff") == ["acknowledged"], "\(running.output)")
+            #expect(try await updated("guests") == ["Unsupported-Attribute"], "\(running.output)")
             let results = try await node.perform(DisconnectSessions(user: "alice")).results
             let answers = Dictionary(
                 uniqueKeysWithValues: results.map { result in (sessions.first { $0.id == result.session }?.sessionID ?? "", result.answer) }

@@ -229,7 +229,7 @@ struct StrongSwanInteropTests {
             environment: ["STRONGSWAN_CONF": try folder.file("nothing.conf", "swanctl {\n}\n")])
     }
 
-    @Test func strongSwanLogsInByXAuthAndEndsTheSession() async throws {
+    @Test func strongSwanLogsInByXAuthAndUpdatesAndEndsTheSession() async throws {
         try await withNode { node in
             let dynamicPort = try freePort(SOCK_DGRAM)
             try await node.addClient {
@@ -297,6 +297,10 @@ struct StrongSwanInteropTests {
                     #expect(up.output.contains("XAuth authentication of 'alice' (myself) successful"), "\(up.everything)")
                     #expect(try await node.logins("login-accepted").first?.user == "alice")
                     _ = try await eventually { folder.text(of: "gateway.log").contains("received RADIUS Accounting-Response") }
+                    try await node.setClient { $0.reply = [ReplySetting("Session-Timeout", "7200")] }
+                    let updated = try await node.perform(UpdateSessions(user: "alice"))
+                    #expect(updated.results.map(\.answer) == ["acknowledged"], "\(updated) \(folder.text(of: "gateway.log"))")
+                    #expect(folder.text(of: "gateway.log").contains("received RADIUS DAE"), "\(folder.text(of: "gateway.log"))")
                     let ended = try await node.perform(DisconnectSessions(user: "alice"))
                     #expect(ended.results.map(\.answer) == ["acknowledged"], "\(ended) \(folder.text(of: "gateway.log"))")
                 }

@@ -73,13 +73,14 @@ extension TLSGateway {
         return try await exchange(try writer.sign(with: secret), requiringMessageAuthenticator: true)
     }
 
-    /// Waits for a Disconnect-Request, and acknowledges it where there is no cause not to.
+    /// Waits for a Disconnect-Request or CoA-Request, and acknowledges it where there is no cause not to.
     func answerDisconnect(_ cause: UInt32?) async throws -> Packet {
         let secret = try #require(Self.secret)
         let bytes = try await onThread { try self.receive() }
         let asked = try Packet(decoding: try #require(bytes, "nothing was asked"))
         #expect(asked.hasValidRequestAuthenticator(secret: secret))
-        var writer = PacketWriter(reply: cause == nil ? .disconnectACK : .disconnectNAK, to: asked)
+        let (yes, no): (Code, Code) = asked.code == .coaRequest ? (.coaACK, .coaNAK) : (.disconnectACK, .disconnectNAK)
+        var writer = PacketWriter(reply: cause == nil ? yes : no, to: asked)
         if let cause { writer.addInteger(.errorCause, cause) }
         let reply = try writer.sign(with: secret)
         try await onThread { try self.send(reply) }
@@ -168,6 +169,11 @@ struct RadSecTests {
             #expect(try await gateway.report(1, of: "4f2a", "alice", identifier: 2)?.code == .accountingResponse)
             let session = try #require(try await radsec.node.perform(ListSessions(isOpen: true)).sessions.first)
             let (node, id) = (radsec.node, session.id)
+            try await node.setClient("branch") { $0.reply = [ReplySetting("Filter-Id", "staff")] }
+            let update = Task { try await node.perform(UpdateSessions(id: id)) }
+            let told = try await gateway.answerDisconnect(nil)
+            #expect(told.code == .coaRequest && told.octets(.filterID) == Array("staff".utf8))
+            #expect(try await update.value.results.map(\.answer) == ["acknowledged"])
             for (cause, word) in [(nil, "acknowledged"), (503, "Session-Context-Not-Found")] as [(UInt32?, String)] {
                 let command = Task { try await node.perform(DisconnectSessions(id: id)) }
                 let asked = try await gateway.answerDisconnect(cause)

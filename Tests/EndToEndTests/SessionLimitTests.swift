@@ -74,6 +74,46 @@ import Testing
         }
     }
 
+    /// From eight places at the same moment, before any gateway has reported anything.
+    @Test func ofManyLoginsAtOnceOneGetsIn() async throws {
+        try await withGateway { node, _ in
+            try await node.setUser("alice") { $0.sessions = 1 }
+            let codes = try await withThrowingTaskGroup(of: Code?.self) { group in
+                for place in 1...8 {
+                    let gateway = try Gateway(node)
+                    group.addTask { try await gateway.login("198.51.100.\(place)") }
+                }
+                var codes: [Code?] = []
+                for try await code in group { codes.append(code) }
+                return codes
+            }
+            #expect(codes.count { $0 == .accessAccept } == 1 && codes.count { $0 == .accessReject } == 7, "\(codes)")
+        }
+    }
+
+    @Test func commandsSetAndShowTheNumber() async throws {
+        try await withGateway { node, gateway in
+            let folder = node.folder.path
+            func command(_ arguments: String...) async throws -> Finished {
+                try await Program.sallyport.run(arguments + ["--data-dir", folder])
+            }
+            try await gateway.report(1, "a", "198.51.100.7", identifier: 1)
+            #expect(try await command("user", "set", "alice", "--sessions", "2").output.contains("sessions: any → 2"))
+            let show = try await command("user", "show", "alice")
+            #expect(show.output.contains("1 open, 2 at most (user)"), "\(show.everything)")
+            #expect(try await command("user", "set", "alice", "--sessions", "0").status == 64)
+            #expect(try await command("user", "set", "alice", "--sessions", "1001").status != 0)
+            #expect(try await command("user", "set", "alice", "--sessions", "any").output.contains("sessions: 2 → any"))
+            #expect(try await command("group", "add", "staff", "--user", "alice", "--sessions", "3").status == 0)
+            #expect(try await command("group", "show", "staff").output.contains("3 at most, for each member"))
+            #expect(try await command("policy", "add", "all", "--require", "password", "--sessions", "5").status == 0)
+            #expect(try await command("policy", "show", "all").output.contains("5 at most"))
+            let exported = try await command("export")
+            #expect(
+                exported.output.contains("    sessions: 3\n") && exported.output.contains("    sessions: 5\n"), "\(exported.everything)")
+        }
+    }
+
     @Test func groupsAndPoliciesSayHowManyToo() async throws {
         try await withGateway { node, gateway in
             try await node.addUser("bob")

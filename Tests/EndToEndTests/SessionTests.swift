@@ -157,6 +157,81 @@ private final class ReportingGateway: Sendable {
         }
     }
 
+    // MARK: CoA (RFC 5176 §2.2)
+
+    private func update(_ node: TestNode, _ request: UpdateSessions) async throws -> UpdateSessions.Result {
+        try #require(try await node.perform(request).results.first)
+    }
+
+    @Test func aSessionIsSentWhatItsAcceptWouldCarryNow() async throws {
+        try await withGateway({ _ in (.coaACK, nil) }) { node, gateway in
+            // It began ten minutes ago.
+            try await gateway.report(1, "4f2a", "alice", identifier: 1) { $0.addInteger(.acctDelayTime, 600) }
+            let nothing = try await update(node, UpdateSessions(user: "alice"))
+            #expect(nothing.isDone && nothing.answer == "nothing" && gateway.seen.isEmpty)
+            try await node.perform(AddGroup(name: "staff", users: ["alice"]))
+            try await node.setClient {
+                $0.reply = [ReplySetting("Session-Timeout", "3600"), ReplySetting("Framed-IP-Address", "10.0.0.7")]
+            }
+            var set = SetGroup(group: "staff")
+            set.reply = [ReplySetting("Filter-Id", "{group}")]
+            let done = try await node.perform(set)
+            #expect(done.warnings.contains { $0.contains("session update --group staff") }, "\(done.warnings)")
+            let dry = try await update(node, UpdateSessions(group: "staff", isDryRun: true))
+            #expect(dry.answer == "would-update" && gateway.seen.isEmpty)
+            let result = try await update(node, UpdateSessions(group: "staff"))
+            #expect(result.isDone && result.answer == "acknowledged" && result.attributes.contains("Filter-Id = staff"), "\(result)")
+            #expect(result.message.contains("Framed-IP-Address cannot be changed"))
+            let request = try #require(gateway.seen.first)
+            #expect(request.code == .coaRequest && request.hasValidRequestAuthenticator(secret: gateway.accounting.secret))
+            #expect(request.hasValidMessageAuthenticator(secret: gateway.accounting.secret))
+            #expect(try request.text(.userName) == "alice" && request.text(.acctSessionID) == "4f2a" && request.text(.filterID) == "staff")
+            #expect((2_900...3_000).contains(try #require(request.integer(.sessionTimeout))) && !request.contains(.framedIPAddress))
+            let event = try #require(try await node.logins("session-update").first)
+            #expect(event.user == "alice" && event.text.contains("acknowledged"), "\(event)")
+            #expect(event.details.contains { $0.name == "attributes" && $0.value == "Filter-Id, Session-Timeout" }, "\(event.details)")
+            #expect(try await node.perform(UpdateSessions(client: "vpn")).results.count == 1)
+            await #expect(throws: Refusal.self) { try await node.perform(UpdateSessions(group: "nobody")) }
+        }
+    }
+
+    @Test func whoWouldBeLetInNoMoreIsToldAndEndsWhereThatIsWanted() async throws {
+        try await withGateway({ $0.code == .disconnectRequest ? (.disconnectACK, nil) : (.coaNAK, 401) }) { node, gateway in
+            try await node.setClient { $0.reply = [ReplySetting("Session-Timeout", "3600")] }
+            try await gateway.report(1, "1", "alice", identifier: 1)
+            let refused = try await update(node, UpdateSessions(user: "alice"))
+            #expect(!refused.isDone && refused.answer == "Unsupported-Attribute" && refused.message.contains("cannot change it"))
+            try await gateway.report(3, "1", "alice", identifier: 2) { $0.addInteger(.acctSessionTime, 3_601) }
+            let over = try await update(node, UpdateSessions())
+            #expect(!over.isDone && over.answer == "over" && over.message.contains("Session-Timeout is over"), "\(over)")
+            var choices = PolicyChoices()
+            choices.require = "deny"
+            try await node.perform(AddPolicy(name: "closed", choices: choices))
+            #expect(try await update(node, UpdateSessions()).message.contains("policy closed lets alice in no more"))
+            let ended = try await update(node, UpdateSessions(endsDenied: true))
+            #expect(ended.isDone && ended.answer == "acknowledged" && gateway.seen.last?.code == .disconnectRequest, "\(ended)")
+        }
+    }
+
+    /// A gateway may show another name than the user's: such a session is not ended for it.
+    @Test func whomNobodyKnowsIsLeftAlone() async throws {
+        try await withGateway({ _ in (.disconnectACK, nil) }) { node, gateway in
+            try await gateway.report(1, "1", "anonymous", identifier: 1)
+            let result = try await update(node, UpdateSessions(endsDenied: true))
+            #expect(!result.isDone && result.answer == "unknown-user" && gateway.seen.isEmpty)
+        }
+    }
+
+    @Test func whatTheGatewayDoesNotKnowIsLostByAnUpdateToo() async throws {
+        try await withGateway({ _ in (.coaNAK, 503) }) { node, gateway in
+            try await node.setClient { $0.reply = [ReplySetting("Idle-Timeout", "60")] }
+            try await gateway.report(1, "1", "alice", identifier: 1)
+            let result = try await update(node, UpdateSessions())
+            #expect(!result.isDone && result.answer == "Session-Context-Not-Found")
+            #expect(try await node.perform(ShowSession(id: result.session)).ending == "lost")
+        }
+    }
+
     @Test func trafficIsSummedAndTheLoginTellsOfItsSession() async throws {
         try await withGateway({ _ in nil }) { node, gateway in
             try await node.setClient { $0.requirement = "password" }
@@ -202,6 +277,8 @@ private final class ReportingGateway: Sendable {
             let disconnect = try await command("disconnect", "1")
             #expect(disconnect.status == 1 && disconnect.output.contains("--disconnect-port"), "\(disconnect.everything)")
             #expect(try await command("show", "17").status == 1)
+            #expect(try await command("update", "--all").output.contains("nobody has this name here"))
+            #expect(try await command("update", "--all", "--user", "alice").status == 64)
             #expect(try await command("disconnect").status == 64)
         }
         #expect(try await command("end", "1", "--yes").status == 0)

@@ -30,7 +30,7 @@ import Testing
         }
     }
 
-    @Test func replyAttributesAreReadAndWrittenAlike() throws {
+    @Test func replyAttributesAndSessionsAreReadAndWrittenAlike() throws {
         let text = """
             version: 1
             clients:
@@ -45,11 +45,13 @@ import Testing
                   "Tunnel-Type:1": VLAN
             groups:
               staff:
+                sessions: 2
                 reply:
                   group: staff
             policies:
               - name: rest
                 require: deny
+                sessions: 5
                 reply:
                   Class: "{user.name}"
 
@@ -59,6 +61,9 @@ import Testing
         #expect(names == ["Session-Timeout", "Framed-Route", "Framed-Route", "Tunnel-Type:1"])
         #expect(blueprint.clients?.first?.choices.reply?[2].value == "off")
         #expect(blueprint.yaml == text)
+        #expect(blueprint.groups?.first?.sessions == 2 && blueprint.policies?.first?.choices.sessions == 5)
+        #expect(try read("version: 1\ngroups: { staff: { sessions: any } }").groups?.first?.sessions == 0)
+        #expect(refusal("version: 1\ngroups: { staff: { sessions: few } }").contains("whole number"))
         #expect(refusal("version: 1\ngroups: { staff: { reply: [a] } }").contains("reply must hold keys"))
     }
 

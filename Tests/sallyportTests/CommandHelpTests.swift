@@ -16,7 +16,7 @@ import Testing
         [([], Sallyport.self)]
         + ([
             UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, PolicyCommand.self, TraceCommand.self,
-            AuditCommand.self, KeyCommand.self, ApplyCommand.self, ExportCommand.self, DoctorCommand.self,
+            SessionCommand.self, AuditCommand.self, KeyCommand.self, ApplyCommand.self, ExportCommand.self, DoctorCommand.self,
             BackupCommand.self, RestoreCommand.self,
         ]
         as [any ParsableCommand.Type]).flatMap { command in

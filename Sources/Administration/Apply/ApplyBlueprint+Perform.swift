@@ -12,7 +12,7 @@ extension ApplyBlueprint {
             // Whatever is written meanwhile raises the revision, and the plan is made anew.
             var plan = BlueprintPlan(self, operations, actor, revision: try operations.records.revision())
             try plan.make()
-            let answer = Answer(isDryRun: isDryRun, differences: plan.differences, warnings: plan.warnings)
+            var answer = Answer(isDryRun: isDryRun, differences: plan.differences, warnings: plan.warnings)
             guard !isDryRun, answer.changes else { return answer }
             let (rollout, records, now) = (plan.rollout, operations.records, operations.now())
             let isWritten = try await operations.isWritten(mayLookAgain: attempt < Self.mostTries) { () throws(StoreError) in
@@ -23,6 +23,8 @@ extension ApplyBlueprint {
             if rollout.policies != nil { try await operations.ports.changed(.policies) }
             if plan.changesClients { try await operations.ports.changed(.clients) }
             if plan.changesReplies { try await operations.ports.changed(.replies) }
+            let changesAccepts = plan.changesReplies || plan.changesClients || rollout.policies != nil || !rollout.members.isEmpty
+            if changesAccepts, try !operations.replyTable().isEmpty { answer.warnings += try operations.updateHint() }
             return answer
         }
         preconditionFailure("the loop ends with an answer or an error")
@@ -47,6 +49,8 @@ struct BlueprintPlan {
     var changesDirectories: Bool {
         !(rollout.newDirectories.isEmpty && rollout.changedDirectories.isEmpty && rollout.removedDirectories.isEmpty)
     }
+    /// Somebody is held to a number of sessions who was not before.
+    var setsSessions = false
     /// As they will be.
     var directories: [LoginEngine.Directory] = []
     /// Groups and clients that will say that passwords live at a directory, by its row.
@@ -74,6 +78,7 @@ struct BlueprintPlan {
                 "The passwords of \(Words.list(names)) live at directory `\(event["directory"] ?? "?")`, which is not in the file.",
                 remedy: "Write it down, or say there where else they live.")
         }
+        if setsSessions { warnings += try operations.unaccountedWarnings() }
     }
 
     /// Whether anything but clients' own rules will decide: then a client that says nothing lets in by policies alone.
@@ -256,6 +261,8 @@ extension BlueprintPlan {
         try refuseMissing(in: policies)
         compare(set, policies)
         guard policies != set.records.map(\.policy) else { return }
+        let counted = Set(set.records.filter { $0.policy.rule.mostSessions != nil }.map(\.policy.id))
+        if policies.contains(where: { $0.rule.mostSessions != nil && !counted.contains($0.id) }) { setsSessions = true }
         try warnOfLockout(set.records.map(\.policy), policies)
         rollout.policies = Rollout.Policies(set: set, policies: policies, names: rows.names)
         rollout.events += operations.policyEvents(from: set, to: policies, rows, by: actor, move: nil) + orderEvents(set, policies)

@@ -114,6 +114,7 @@ extension BlueprintPlan {
         if most != known?.mostSessions {
             let (old, new) = (Words.sessions(known?.mostSessions), Words.sessions(most))
             rollout.groupSessions.append((id, most))
+            if most != nil { setsSessions = true }
             rollout.events.append(
                 operations.event(.groupChanged, by: actor, ["group": entry.name, "change": "sessions: \(old) → \(new)"]))
             fields.append(ApplyBlueprint.Field(name: "sessions", before: old, after: new))

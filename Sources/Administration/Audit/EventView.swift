@@ -113,6 +113,7 @@ extension EventKind {
         case .diskRecovered: "disk-recovered"
         case .sessionDisconnect: "session-disconnect"
         case .sessionEnded: "session-ended"
+        case .sessionUpdate: "session-update"
         case .nodeStarted: "node-started"
         case .nodeStopped: "node-stopped"
         case .keyRotationBegun: "key-rotation-begun"
@@ -167,6 +168,8 @@ extension Event {
         case .diskLow: return "little disk space: refusals are counted, not written"
         case .diskRecovered: return "disk space again" + detail("rejects", "; refusals that were not written: ")
         case .sessionDisconnect: return "session" + detail("session", " ") + " to be disconnected: " + detail("answer")
+        case .sessionUpdate:
+            return "session" + detail("session", " ") + " to be updated with " + detail("attributes") + ": " + detail("answer")
         case .sessionEnded: return "session" + detail("session", " ") + " counts as lost"
         case .nodeStarted: return "node started" + detail("release", ": ")
         case .nodeStopped: return "node stopped"

@@ -178,6 +178,9 @@ extension SetClient {
                 settings.secretWarnings(among: others) + ["Enter the new secret at the gateway now: the old one is no longer taken."]
                 + warnings
         }
+        if settings.reply != old.settings.reply {
+            warnings += try operations.updateHint("--client \(Words.argument(settings.name))")
+        }
         return Answer(
             message: "Changed client \(settings.name): \(changes.joined(separator: "; ")).", warnings: warnings, generatedSecret: generated,
             generatedPSK: generatedKey)

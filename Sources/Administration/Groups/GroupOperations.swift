@@ -177,11 +177,12 @@ package struct SetGroup: AdminOperation {
         if let newReply, newReply != old.reply {
             try await operations.set(newReply, ofGroup: old.id, shownName, before: old.reply, by: actor)
             done.append("reply: \(old.reply.words) → \(newReply.words)")
+            warnings += try operations.updateHint("--group \(Words.argument(shownName))")
         }
         if let most, most != old.mostSessions {
             try await operations.set(most, ofGroup: old.id, shownName, before: old.mostSessions, by: actor)
             done.append("sessions: \(Words.sessions(old.mostSessions)) → \(Words.sessions(most))")
-            if most != nil { warnings = try operations.unaccountedWarnings() }
+            if most != nil { warnings += try operations.unaccountedWarnings() }
         }
         if let newHome, newHome != old.home {
             done.append(try await operations.set(newHome, ofGroup: old.id, shownName, before: old.home, by: actor))
@@ -204,6 +205,9 @@ package struct SetGroup: AdminOperation {
             let event = operations.event(.groupChanged, by: actor, ["group": shownName, "change": "removed group \(group.name)"])
             try await records.removeMember(.group(group.id), fromGroup: old.id, event: event)
             done.append("group \(group.name) left")
+        }
+        if !joining.isEmpty || !leaving.isEmpty || !adding.isEmpty || !dropping.isEmpty, try !operations.replyTable().isEmpty {
+            warnings += try operations.updateHint()
         }
         guard !done.isEmpty else { return Done("Nothing to change: group \(old.name) is like that already.") }
         return Done("Changed group \(shownName): \(done.joined(separator: ", ")).", warnings: warnings)

@@ -221,7 +221,8 @@ extension Operations {
         if isDryRun, !isSame { message += " Nothing was written." }
         let answer = AddPolicy.Answer(
             message: message, isDryRun: isDryRun, policy: view, concerned: impact.concerned, lockedOut: impact.lockedOut,
-            warnings: impact.sentences(view) + warnings(about: position, in: planned, rows))
+            warnings: impact.sentences(view) + warnings(about: position, in: planned, rows)
+                + (isDryRun || old?.policy.rule.reply ?? [] == policy.rule.reply ? [] : try updateHint()))
         return PolicyChange(drafts: isDryRun || isSame ? nil : drafts, answer: { _ in answer })
     }
 }

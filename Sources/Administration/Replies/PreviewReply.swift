@@ -90,6 +90,7 @@ extension ReplyPlan.Problem {
         case .missing(let place): "nothing is known for {\(place.rawValue)}"
         case .unfit: "the value does not fit the attribute"
         case .tooLong: "all attributes together are too long"
+        case .elapsed: "the session has lasted longer already"
         }
     }
 }

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Having gateways end sessions (RFC 5176): by an administrator, or because their user may no longer be in.
 
-internal import Directories
-internal import Foundation
 internal import LoginEngine
-internal import RADIUS
 internal import Store
 
 package struct DisconnectSessions: AdminOperation {
@@ -87,86 +84,7 @@ extension Operations {
     }
 
     private func disconnect(_ session: GatewaySession, by actor: Actor) async -> DisconnectSessions.Result {
-        let outcome: DisconnectOutcome
-        var name = "its gateway"
-        if let client = try? records.client(id: session.client) {
-            name = client.name
-            outcome = await ask(client, session)
-        } else {
-            outcome = .notSent("Its client was removed.")
-        }
-        var result = DisconnectSessions.Result(
-            session: session.id, isDone: outcome.isGone, answer: outcome.word,
-            message: "session \(session.id)\(session.name.isEmpty ? "" : " of \(session.name)") at \(name): \(outcome.sentence)")
-        do {
-            try await records.append(event(of: session, .sessionDisconnect, by: actor, ["answer": outcome.word]))
-            if outcome.isForgotten {
-                try await records.endLost(session: session.id, at: now(), event: event(of: session, .sessionEnded, by: actor))
-            }
-        } catch {
-            result.message += " The trail could not be written: \(error)"
-        }
-        return result
-    }
-
-    private func ask(_ client: Client, _ session: GatewaySession) async -> DisconnectOutcome {
-        let settings = client.settings
-        guard settings.disconnectPort != 0 else {
-            return .notSent("It takes no Disconnect-Requests (`client set \(client.name) --disconnect-port`).")
-        }
-        if settings.isKnownByTLS, let outcome = await askByTLS(client, session) { return outcome }
-        guard let secret = settings.secret.reveal({ SharedSecret($0) }) else {
-            return .notSent("It is not connected by TLS from \(session.source), and has no shared secret for UDP.")
-        }
-        var exchange = RADIUSExchange(to: ServerAddress(session.source, port: settings.disconnectPort), secret: secret)
-        exchange.timeout = DisconnectRequest.timeout
-        exchange.tries = DisconnectRequest.tries
-        exchange.requiresMessageAuthenticator = false
-        let identifier = UInt8.random(in: 0...255)
-        let seconds = now().seconds
-        return await onQueue { [exchange] in
-            var outcome = DisconnectOutcome.notSent("")
-            // Some gateways refuse what names them otherwise than they do themselves.
-            for namesGateway in [true, false] {
-                let request = DisconnectRequest(session: session, namesGateway: namesGateway, at: seconds)
-                outcome = request.perform(exchange, identifier: identifier &+ (namesGateway ? 0 : 1), secret: secret)
-                guard case .refused(let cause) = outcome, DisconnectRequest.mayBeAboutNames(cause) else { break }
-            }
-            return outcome
-        }
-    }
-
-    /// - Returns: nil where it is not connected.
-    private func askByTLS(_ client: Client, _ session: GatewaySession) async -> DisconnectOutcome? {
-        var outcome: DisconnectOutcome?
-        // Some gateways refuse what names them otherwise than they do themselves.
-        for namesGateway in [true, false] {
-            let request = DisconnectRequest(session: session, namesGateway: namesGateway, at: now().seconds)
-            switch await ports.askByTLS(TLSDisconnect(client: client.id, source: session.source) { request.write(to: &$0) }) {
-            case .notConnected: return outcome
-            case .acknowledged: return .acknowledged
-            case .noAnswer: return .noAnswerByTLS("No answer by its TLS connection in \(DisconnectRequest.tries * 3) s.")
-            case .disconnected: return .noAnswerByTLS("Its TLS connection ended before an answer came.")
-            case .notWritable(let words): return .notSent("The request cannot be written: \(words)")
-            case .refused(let cause):
-                outcome = .refused(cause)
-                guard DisconnectRequest.mayBeAboutNames(cause) else { return outcome }
-            }
-        }
-        return outcome
-    }
-
-    /// A silent gateway holds a thread for ten seconds, and so only one of a few.
-    private static let queue: OperationQueue = {
-        let queue = OperationQueue()
-        queue.name = "sallyport.disconnect"
-        queue.maxConcurrentOperationCount = 16
-        return queue
-    }()
-
-    private func onQueue(_ body: @escaping @Sendable () -> DisconnectOutcome) async -> DisconnectOutcome {
-        await withCheckedContinuation { continuation in
-            Self.queue.addOperation { continuation.resume(returning: body()) }
-        }
+        let (outcome, message) = await ask(.end, session, by: actor)
+        return DisconnectSessions.Result(session: session.id, isDone: outcome.isGone, answer: outcome.word, message: message)
     }
 }

@@ -17,14 +17,14 @@ extension AddUser {
             warnings.append(
                 "\(user.name) has no password yet; set one with `sallyport user set \(Words.argument(user.name)) --password-stdin`.")
         }
-        _ = try await operations.records.addUser(
-            user,
-            event: operations.event(
-                .userAdded, by: actor, subject: plan.subject,
-                [
-                    "groups": plan.groups.joined(separator: ", "),
-                    "password": plan.home.directory.map { "at \($0)" } ?? (password == nil ? "not set" : "set"),
-                ]))
+        var event = operations.event(
+            .userAdded, by: actor, subject: plan.subject,
+            [
+                "groups": plan.groups.joined(separator: ", "),
+                "password": plan.home.directory.map { "at \($0)" } ?? (password == nil ? "not set" : "set"),
+            ])
+        if let most = user.mostSessions { event.details.append(Event.Detail("sessions", "\(most)")) }
+        _ = try await operations.records.addUser(user, event: event)
         if user.mostSessions != nil { warnings += try operations.unaccountedWarnings() }
         return Done("Added user \(user.name).", warnings: warnings)
     }

@@ -63,6 +63,9 @@ extension SetUser {
         if draft.record.mostSessions != nil, draft.record.mostSessions != old.mostSessions {
             warnings += try operations.unaccountedWarnings()
         }
+        if !draft.joined.isEmpty || !draft.left.isEmpty, try !operations.replyTable().isEmpty {
+            warnings += try operations.updateHint("--user \(Words.argument(draft.record.name))", ofUser: old.id)
+        }
         if isLeaving, let ended = await operations.endAccess(try operations.openSessions(ofUser: old.id), by: actor) {
             warnings.append(ended)
         }

@@ -13,8 +13,9 @@ struct SessionCommand: AsyncParsableCommand {
             Examples:
               sallyport session list --open
               sallyport session disconnect 17
+              sallyport session update --group staff
             """,
-        subcommands: [List.self, Show.self, Traffic.self, Disconnect.self, End.self])
+        subcommands: [List.self, Show.self, Traffic.self, Disconnect.self, Update.self, End.self])
 
     static func time(_ text: String?) throws -> Instant? {
         guard let text else { return nil }

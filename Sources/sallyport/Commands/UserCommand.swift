@@ -219,7 +219,7 @@ extension UserCommand {
         static let configuration = CommandConfiguration(
             abstract: "Refuse every login of a user.",
             discussion: """
-                Factors and password are kept. Connections that stand are not cut.
+                Factors and password are kept. Gateways are asked to end the user's open sessions (RFC 5176).
 
                 Example:
                   sallyport user disable alice

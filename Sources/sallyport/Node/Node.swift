@@ -131,9 +131,10 @@ final class Node: Sendable {
         ports.askByTLS = { [weak radius] request in
             guard let radius else { return .notConnected }
             let question = GatewayQuestion(
-                .disconnectRequest, client: request.client, source: request.source, attributes: request.attributes)
+                request.code, client: request.client, source: request.source, attributes: request.attributes)
             return switch await radius.ask(question) {
-            case .reply(let packet): packet.code == .disconnectACK ? .acknowledged : .refused(packet.integer(.errorCause))
+            case .reply(let packet):
+                packet.code == .disconnectACK || packet.code == .coaACK ? .acknowledged : .refused(packet.integer(.errorCause))
             case .notConnected: .notConnected
             case .noAnswer: .noAnswer
             case .disconnected: .disconnected
