@@ -147,6 +147,7 @@ if fuzz {
     package.targets += [
         .executableTarget(name: "FuzzRADIUS", dependencies: ["RADIUS"], path: "Fuzz/FuzzRADIUS"),
         .executableTarget(name: "FuzzAttributes", dependencies: ["RADIUS"], path: "Fuzz/FuzzAttributes"),
+        .executableTarget(name: "FuzzFraming", dependencies: ["RADIUS", "RADIUSDoor"], path: "Fuzz/FuzzFraming"),
         .executableTarget(name: "FuzzDictionary", dependencies: ["RADIUS"], path: "Fuzz/FuzzDictionary"),
         .executableTarget(name: "FuzzPasswordField", dependencies: ["LoginEngine"], path: "Fuzz/FuzzPasswordField"),
         .executableTarget(name: "FuzzPasswordProof", dependencies: ["RADIUS"], path: "Fuzz/FuzzPasswordProof"),

@@ -124,6 +124,12 @@ import Testing
                 $0.challenges = 50
                 $0.answers = 1
             }.map(\.kind) == [.gatewaysRight])
+        let either = self.findings(
+            settings: {
+                $0.asking = .appendOrChallenge
+                $0.separator = "+"
+            }, learn: learn)
+        #expect(either[0].remedy?.hasSuffix("--ask append, and users type password+123456") == true)
         // Strangers get challenges there too, and do not answer them.
         #expect(self.findings(settings: { $0.concealFactor = true }, learn: learn).map(\.kind) == [.gatewaysRight])
     }

@@ -103,6 +103,10 @@ struct GatewayDoctorTests {
             #expect(found[0].remedy?.hasPrefix("At the gateway: set auth-type pap under config user radius") == true)
             #expect(found[3].remedy?.contains("config accounting-server") == true)
             let seen = try #require(try await node.perform(ShowClient(name: "vpn")).seen)
+            let shown = try await Program.sallyport.run(["client", "show", "vpn", "--data-dir", node.folder.path])
+            #expect(shown.status == 0 && shown.output.contains("20 requests since"), "\(shown.everything)")
+            #expect(shown.output.contains("from 127.0.0.1") && shown.output.contains("20 without Calling-Station-Id"), "\(shown.output)")
+            #expect(shown.output.contains("beyond ASCII: 0 in UTF-8, 3 not") && shown.output.contains("no accounting"), "\(shown.output)")
             #expect(seen.requests == 20 && seen.accepts == 14 && seen.protocols == ["pap", "chap"] && seen.sources == ["127.0.0.1"])
         }
     }

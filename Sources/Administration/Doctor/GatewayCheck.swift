@@ -138,11 +138,13 @@ struct GatewayCheck {
     private var ofChallenges: [Finding] {
         // A client that conceals is sent a challenge whatever was typed, so strangers' guesses are among them.
         guard habits.challenges >= Self.enoughChallenges, habits.answers == 0, !settings.concealFactor else { return [] }
+        let joint = "password\(settings.separator.map(String.init) ?? "")123456"
+        let ask = settings.asking == .challenge ? "append+challenge" : "append"
         return [
             finding(
                 .gatewayShowsNoChallenge,
                 "Client \(client.name) was sent \(habits.challenges) challenges, and not one was answered: its gateway seems to show none.",
-                gateway: words.challenge, here: "--ask append+challenge, and users type password,123456")
+                gateway: words.challenge, here: "--ask \(ask), and users type \(joint)")
         ]
     }
 
