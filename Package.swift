@@ -137,7 +137,7 @@ if !core {
             name: "EndToEndTests",
             dependencies: [
                 "sallyport", "RADIUS", "OTP", "LoginEngine", "Administration", "Store", "Directories", "RADIUSDoor", "ControlDoor",
-                "TLS", "TestSupport", logging, "WebDoor", grdb,
+                "TLS", "TestSupport", argumentParser, logging, "WebDoor", grdb,
             ],
             exclude: ["DataDirectories", "Golden"], swiftSettings: settings),
     ]

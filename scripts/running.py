@@ -90,18 +90,26 @@ def place(name):
 class Node:
     """A server on a data directory, with ports that stay the same from start to start."""
 
-    def __init__(self, program, folder, environment=None):
+    def __init__(self, program, folder, environment=None, certificates=None, accounting=False):
         self.program, self.folder, self.environment = program, folder, environment
         self.port, self.health, self.metrics = free_port(), free_port(socket.SOCK_STREAM), free_port(socket.SOCK_STREAM)
+        self.accounting = free_port() if accounting else None
+        # A folder with what a server needs for RADIUS over TLS.
+        self.certificates, self.radsec = certificates, free_port(socket.SOCK_STREAM) if certificates else None
         self.log_path = folder.parent / f"{folder.name}.log"
         self.process = None
 
     def launch(self):
         self.log = open(self.log_path, "a")
+        more = [
+            "--radsec-listen", f"127.0.0.1:{self.radsec}", "--radsec-certificate", self.certificates / "server.pem", "--radsec-key",
+            self.certificates / "server.key", "--radsec-client-ca", self.certificates / "authority.pem",
+        ] if self.certificates else []
         self.process = start(
             [
-                self.program, "serve", "--data-dir", self.folder, "--radius-listen", f"127.0.0.1:{self.port}", "--radius-accounting", "",
-                "--web-health", f"127.0.0.1:{self.health}", "--web-metrics", f"127.0.0.1:{self.metrics}", "--log-level", "warning",
+                self.program, "serve", "--data-dir", self.folder, "--radius-listen", f"127.0.0.1:{self.port}",
+                "--radius-accounting", f"127.0.0.1:{self.accounting}" if self.accounting else "",
+                "--web-health", f"127.0.0.1:{self.health}", "--web-metrics", f"127.0.0.1:{self.metrics}", "--log-level", "warning", *more,
             ],
             self.log, env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **(self.environment or {})},
         )
@@ -159,6 +167,12 @@ def kilobytes(process):
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
     return 0
+
+
+def overflowed(port):
+    """Datagrams that a full receive buffer of this port's sockets has cost so far (proc_net_udp's last column)."""
+    lines = pathlib.Path("/proc/net/udp").read_text().splitlines()[1:]
+    return sum(int(line.split()[-1]) for line in lines if int(line.split()[1].rsplit(":", 1)[1], 16) == port)
 
 
 def prepare(program, folder, users, mode, *more):

@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 enum { WAITING_TO_BE_ACCEPTED = 512, EVENTS_AT_ONCE = 64 };
@@ -31,6 +32,21 @@ int streams_listen(datagram_address address, bool is_v6, uint16_t *port) {
         return -error;
     }
     *port = port_of(&name);
+    return opened;
+}
+
+int streams_connect(datagram_address address, bool is_v6, uint16_t port) {
+    int opened = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (opened < 0) return -errno;
+    const int on = 1;
+    const struct timeval patience = {.tv_sec = 5};
+    socket_name name = name_of(address, is_v6, port);
+    if (setsockopt(opened, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on)
+        || setsockopt(opened, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) || connect(opened, &name.any, name.length)) {
+        int error = errno;
+        close(opened);
+        return -error;
+    }
     return opened;
 }
 

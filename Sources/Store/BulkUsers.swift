@@ -7,6 +7,9 @@ package struct BulkUser: Sendable {
     package var name: String
     package var key: String
     package var passwordHash: Secret?
+    package var kept: KeptPassword?
+    /// Where the password lives instead; nobody looks whether there is such a directory.
+    package var directory: Int64?
     /// `user` is filled in.
     package var factor: NewFactor?
 
@@ -50,7 +53,14 @@ extension Records {
     private func statements(adding user: BulkUser, row: Int64, _ created: Timestamp) -> [Statement] {
         let hash = user.passwordHash.map { sealing.seal($0, at: .passwordHash(row)) }
         var statements = [
-            Statement(.insertBulkUser, [.integer(row), .text(user.name), .text(user.key), .blob(hash), .integer(created.microseconds)]),
+            Statement(
+                .insertBulkUser,
+                [
+                    .integer(row), .text(user.name), .text(user.key), .blob(hash),
+                    .blob(user.kept?.ntHash.map { sealing.seal($0, at: .ntHash(row)) }),
+                    .blob(user.kept?.text.map { sealing.seal($0, at: .clearPassword(row)) }), .integer(user.directory),
+                    .integer(created.microseconds),
+                ]),
             Statement(.insertBulkName, [.text(user.key), .integer(row), .text(user.name)]),
         ]
         guard let factor = user.factor else { return statements }
@@ -71,7 +81,10 @@ extension SQL {
     fileprivate static let countOnUsers = SQL("SELECT setval(pg_get_serial_sequence('\"user\"', 'id'), max(id)) FROM \"user\"")
     fileprivate static let countOnFactors = SQL("SELECT setval(pg_get_serial_sequence('factor', 'id'), max(id)) FROM factor")
     fileprivate static let insertBulkUser = SQL(
-        "INSERT INTO \"user\" (id, name, name_key, status, password_hash, created) VALUES (?1, ?2, ?3, 'active', ?4, ?5)")
+        """
+        INSERT INTO "user" (id, name, name_key, status, password_hash, nt_hash, clear_password, directory, created)
+        VALUES (?1, ?2, ?3, 'active', ?4, ?5, ?6, ?7, ?8)
+        """)
     fileprivate static let insertBulkName = SQL("INSERT INTO user_name (name_key, \"user\", name, is_alias) VALUES (?1, ?2, ?3, 0)")
     fileprivate static let insertBulkFactor = SQL(
         """

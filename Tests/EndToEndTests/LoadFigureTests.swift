@@ -116,7 +116,7 @@ import Testing
         for isForged in [false, true] {
             var bytes: [UInt8] = [9, 9]
             forge.write(
-                identifier: 7, authenticator: authenticator, name: Array("u1".utf8), password: Array("a longer proof than 16".utf8),
+                identifier: 7, authenticator: authenticator, name: Array("u1".utf8), proof: .password(Array("a longer proof than 16".utf8)),
                 state: [1, 2, 3], proxyState: [4, 5], isForged: isForged, to: &bytes)
             let packet = try Packet(decoding: Array(bytes.dropFirst(2)).span)
             #expect(packet.identifier == 7)
@@ -125,13 +125,95 @@ import Testing
         }
     }
 
+    @Test func passwordsAreProvenByCHAPAndMSCHAPv2() throws {
+        let secret = try #require(SharedSecret(Array("a shared secret".utf8)))
+        let forge = RequestForge(secret)
+        let authenticator = Authenticator(high: 3, low: 4)
+        let password = Array("a password".utf8)
+        let hash = try #require(NTHash(password: password))
+        let response = MSCHAPv2Response(
+            identifier: 1, challenge: Authenticator(high: 5, low: 6), peerChallenge: Authenticator(high: 7, low: 8),
+            userName: Array("u1".utf8), hash: hash)
+        for proof in [RequestForge.Proof.chap(password), .msCHAPv2(response)] {
+            var bytes: [UInt8] = []
+            forge.write(
+                identifier: 7, authenticator: authenticator, name: Array("u1".utf8), proof: proof, state: nil, to: &bytes)
+            let packet = try Packet(decoding: bytes)
+            #expect(packet.hasValidMessageAuthenticator(secret: secret))
+            switch try packet.hashedPassword() {
+            case .chap(let chap): #expect(chap.matches(password: password) && !chap.matches(password: [1]))
+            case .msCHAPv2(let read): #expect(read == response && read.matches(hash))
+            default: Issue.record("no proof of a password can be read")
+            }
+        }
+    }
+
+    @Test func theServersOwnProofIsToldFromAnother() throws {
+        let secret = try #require(SharedSecret(Array("a shared secret".utf8)))
+        let hash = try #require(NTHash(password: Array("a password".utf8)))
+        let response = MSCHAPv2Response(
+            identifier: 1, challenge: Authenticator(high: 5, low: 6), peerChallenge: Authenticator(high: 7, low: 8),
+            userName: Array("u1".utf8), hash: hash)
+        let signed = try PacketWriter(request: .accessRequest, identifier: 1, authenticator: Authenticator(high: 1, low: 2))
+            .sign(with: secret)
+        let request = try Packet(decoding: signed)
+        func isProof(_ value: [UInt8]?) throws -> Bool {
+            var writer = PacketWriter(reply: .accessAccept, to: request)
+            if let value { writer.addVendor(MicrosoftAttribute.vendor, type: MicrosoftAttribute.chap2Success, value) }
+            let reply = try writer.sign(with: secret)
+            return reply.withUnsafeBufferPointer { RequestForge.isProof($0, of: response, hash) }
+        }
+        let right = response.successValue(hash)
+        var wrong = right
+        wrong[wrong.count - 1] ^= 1
+        #expect(try isProof(right))
+        #expect(try !isProof(wrong))
+        #expect(try !isProof(nil))
+    }
+
+    // MARK: Accounting
+
+    @Test func everySessionBeginsReportsAndEndsInThatOrder() {
+        let records = (0..<12).map { BenchRecord(place: $0, users: 2, run: 9) }
+        #expect(records.map(\.user) == [0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1])
+        #expect(records.map(\.round) == [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
+        let kinds = records.filter { $0.user == 1 }.map(\.kind)
+        #expect(kinds == [.start, .interimUpdate, .stop, .start, .interimUpdate, .stop])
+    }
+
+    @Test(arguments: BenchRecord.Kind.allCases) func recordsAreWhole(_ kind: BenchRecord.Kind) throws {
+        let secret = try #require(SharedSecret(Array("a shared secret".utf8)))
+        var record = BenchRecord(place: 7, users: 5, run: 0xAB)
+        record.kind = kind
+        // Behind another one.
+        var bytes: [UInt8] = [9]
+        let authenticator = RequestForge(secret).write(record, identifier: 3, name: Array("u2".utf8), to: &bytes)
+        let packet = try Packet(decoding: Array(bytes.dropFirst()))
+        #expect(packet.code == .accountingRequest && packet.authenticator == authenticator)
+        #expect(packet.hasValidRequestAuthenticator(secret: secret))
+        #expect(packet.integer(.acctStatusType) == kind.rawValue)
+        #expect(packet.octets(.acctSessionID) == Array("ab-2-0".utf8))
+        #expect(packet.contains(.acctSessionTime) == (kind != .start) && packet.contains(.acctTerminateCause) == (kind == .stop))
+    }
+
+    @Test func anIntervalHoldsWhatCameSinceTheLast() {
+        var tally = LoadTally()
+        (tally.accepted, tally.lost) = (10, 1)
+        var interval = LoadInterval(began: 1_000_000_000, tally)
+        (tally.accepted, tally.lost, tally.rejected) = (25, 3, 1)
+        interval.latency.add(nanoseconds: 1_000)
+        interval.end(3_000_000_000, tally, kilobytes: 7)
+        #expect(interval.seconds == 2 && interval.accepted == 15 && interval.lost == 2 && interval.rejected == 1)
+        #expect(interval.serverKilobytes == 7 && interval.p99 != nil)
+    }
+
     @Test func repliesAreToldFromForgedOnes() throws {
         let secret = try #require(SharedSecret(Array("a shared secret".utf8)))
         var forge = RequestForge(secret)
         var bytes: [UInt8] = []
         let authenticator = Authenticator(high: 3, low: 4)
         forge.write(
-            identifier: 7, authenticator: authenticator, name: Array("u1".utf8), password: Array("123456".utf8), state: nil,
+            identifier: 7, authenticator: authenticator, name: Array("u1".utf8), proof: .password(Array("123456".utf8)), state: nil,
             proxyState: [4, 5, 6], to: &bytes)
         let request = try Packet(decoding: bytes.span)
         var writer = PacketWriter(reply: .accessAccept, to: request)
@@ -180,6 +262,8 @@ import Testing
         // An answer that differs from the one before is as bad as one that is not genuine.
         tally.changed = 1
         #expect(LoadReport(tally, plan).badReplies == 1)
+        tally.wrongProof = 2
+        #expect(LoadReport(tally, plan).badReplies == 3)
     }
 }
 

@@ -70,6 +70,8 @@ bool datagrams_wait_readable(const int *_Nonnull sockets, size_t count, uint64_t
 
 /// Listens for connections. Returns the socket; `*port` is the bound port afterwards.
 int streams_listen(datagram_address address, bool is_v6, uint16_t *_Nonnull port);
+/// Connects, which waits five seconds at most. Returns the socket.
+int streams_connect(datagram_address address, bool is_v6, uint16_t port);
 /// Takes one connection; `*route` says from whom.
 int streams_accept(int listener, datagram_route *_Nonnull route);
 /// Returns how many bytes; 0 at the end.

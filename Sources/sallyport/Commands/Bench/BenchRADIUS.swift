@@ -16,17 +16,19 @@ struct BenchRADIUS: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "radius", abstract: "Log users in as fast as a RADIUS server answers.",
         discussion: """
-            Every reply's Response Authenticator and Message-Authenticator is verified. A request without an answer after 3 s is lost.
-            Latencies are those of whole logins; the generator's own cost is for each request. duplicate, unknown, wrong-code and
-            bad-signature are played on data prepared for code.
+            Every reply's Response Authenticator and Message-Authenticator is verified, and with mschapv2 the server's own proof in one
+            accept of 16. A request without an answer after 3 s is lost. Latencies are those of whole logins, or of accounting records;
+            the generator's own cost is for each request. duplicate, unknown, wrong-code, bad-signature and accounting are played on
+            data prepared for code. By TLS the shared secret is `radsec`.
 
             Example:
               sallyport bench radius --server 127.0.0.1:1812 --secret-file bench.secret --users 1000 --mode code --window 64 --seconds 10
             """)
 
     @Option(help: ArgumentHelp("Where the server is.", valueName: "host:port")) var server = "127.0.0.1:1812"
-    @Option(help: ArgumentHelp("A file with the shared secret.", valueName: "file"), completion: .file()) var secretFile: String
+    @Option(help: ArgumentHelp("A file with the shared secret.", valueName: "file"), completion: .file()) var secretFile: String?
     @OptionGroup var flags: BenchUserFlags
+    @OptionGroup var tls: BenchTLSFlags
     @Option(help: ArgumentHelp("Logins that are open at a time; with --rate, at most.", valueName: "count")) var window: Int?
     @Option(
         help: ArgumentHelp(
@@ -43,14 +45,17 @@ struct BenchRADIUS: ParsableCommand {
     @Option(help: ArgumentHelp("HOTP: codes computed before the load begins.", valueName: "count")) var ahead: Int?
     @Option(help: ArgumentHelp("duplicate: how often each request is sent again.", valueName: "count")) var repetitions = 200
     @Option(help: ArgumentHelp("Where the server's allocations are counted (scripts/bench).", valueName: "file")) var allocations: String?
+    @Option(help: ArgumentHelp("Tell how things stand so often, on standard error.", valueName: "seconds")) var every: Double?
     @Option(help: ArgumentHelp("The server's process, to tell what it costs.", valueName: "pid")) var serverPid: Int32?
     @Flag(name: .customLong("json"), help: "Print JSON.") var isJSON = false
 
     func validate() throws {
         guard (1...64).contains(sockets) else { throw ValidationError("--sockets is 1 to 64.") }
-        guard (1...(128 * sockets)).contains(openAtMost) else {
-            throw ValidationError("--window is 1 to \(128 * sockets) with \(sockets) sockets.")
+        guard (1...(128 * ways)).contains(openAtMost) else {
+            throw ValidationError("--window is 1 to \(128 * ways) with \(ways) \(tls.isWanted ? "connections" : "sockets").")
         }
+        guard secretFile != nil || tls.isWanted else { throw ValidationError("Give the shared secret by --secret-file.") }
+        guard every.map({ (0.1...3_600).contains($0) }) ?? true else { throw ValidationError("--every is 0.1 to 3600 seconds.") }
         guard rate.map({ (1...1_000_000).contains($0) }) ?? true else { throw ValidationError("--rate is 1 to 1000000.") }
         guard (1...1_000_000).contains(repetitions) else { throw ValidationError("--repetitions is 1 to 1000000.") }
         guard source.map({ NetworkAddress($0) != nil }) ?? true else { throw ValidationError("--source is an IP address.") }
@@ -61,9 +66,12 @@ struct BenchRADIUS: ParsableCommand {
             throw ValidationError("--seconds and --warmup are seconds.")
         }
         guard (0...100).contains(wrong) else { throw ValidationError("--wrong is 0 to 100 percent.") }
+        guard wrong == 0 || flags.mode.canBeWrong else { throw ValidationError("--wrong is not for \(flags.mode.rawValue).") }
     }
 
-    private var openAtMost: Int { window ?? (rate == nil ? 64 : min(128 * sockets, flags.users)) }
+    /// Source ports or connections.
+    private var ways: Int { tls.isWanted ? tls.connections : sockets }
+    private var openAtMost: Int { window ?? (rate == nil ? 64 : min(128 * ways, flags.users)) }
 
     func run() throws {
         let address: ServerAddress
@@ -72,8 +80,10 @@ struct BenchRADIUS: ParsableCommand {
         } catch {
             throw Refusal(.invalid, error.description, place: "--server")
         }
-        var plan = LoadPlan(
-            server: address, secret: try ClientSecretSource.read(secretFile), users: flags.made, mode: flags.mode)
+        guard let secret = try secretFile.map({ try ClientSecretSource.read($0) }) ?? SharedSecret(LoadTLS.secret) else { return }
+        var plan = LoadPlan(server: address, secret: secret, users: flags.made, mode: flags.mode)
+        plan.tls = try tls.made()
+        plan.interval = every
         plan.window = openAtMost
         plan.rate = rate
         plan.source = source.flatMap { NetworkAddress($0) }
@@ -82,19 +92,53 @@ struct BenchRADIUS: ParsableCommand {
         plan.sockets = sockets
         plan.seconds = seconds
         plan.warmup = warmup
-        plan.requiresMessageAuthenticator = replyMa == .require
+        // RFC 2866 knows no Message-Authenticator.
+        plan.requiresMessageAuthenticator = replyMa == .require && flags.mode != .accounting
         plan.wrongPercent = wrong
         plan.firstCounter = firstCounter
         plan.ahead = ahead ?? min(4_000_000, Int((seconds + warmup) * 100_000))
         plan.process = serverPid
-        let tally = try LoadGenerator(plan).run()
-        let report = LoadReport(tally, plan)
         let output = Output(terminal: .current(), isJSON: isJSON)
+        let generator = try LoadGenerator(plan)
+        generator.told = { [isJSON] interval in Output.write(Self.line(interval, isJSON: isJSON) + "\n", STDERR_FILENO) }
+        let tally = try generator.run()
+        let report = LoadReport(tally, plan)
         if isJSON { try output.json(report) } else { report.show(output) }
         guard tally.replies > 0 || !flags.mode.isAnswered else {
             throw Refusal(
                 .unavailable, tally.bad > 0 ? "No reply of \(address) was genuine." : "No answer from \(address).",
                 remedy: "Check address, port and shared secret; the server's log tells what it drops.")
         }
+    }
+
+    private static func line(_ interval: LoadInterval, isJSON: Bool) -> String {
+        if isJSON, let bytes = try? JSONEncoder().encode(interval) { return String(decoding: bytes, as: UTF8.self) }
+        let rate = Int((Double(interval.accepted) / max(0.001, interval.seconds)).rounded())
+        return "\(rate) accepted/s, \(interval.rejected) rejected, \(interval.lost) lost, \(interval.late) late, "
+            + "p99 \(Int(interval.p99 ?? 0)) us, server \((interval.serverKilobytes ?? 0) / 1_024) MB"
+    }
+}
+
+/// Connections instead of datagrams.
+struct BenchTLSFlags: ParsableArguments {
+    @Option(help: ArgumentHelp("TLS: the certificate to show.", valueName: "file"), completion: .file()) var tlsCertificate: String?
+    @Option(help: ArgumentHelp("TLS: its key.", valueName: "file"), completion: .file()) var tlsKey: String?
+    @Option(help: ArgumentHelp("TLS: who signed the server's certificate.", valueName: "file"), completion: .file())
+    var tlsAuthority: String?
+    @Option(help: ArgumentHelp("TLS: connections, each with 256 identifiers.", valueName: "count")) var connections = 1
+
+    var isWanted: Bool { tlsCertificate != nil }
+
+    func validate() throws {
+        guard (tlsCertificate == nil) == (tlsKey == nil), (tlsCertificate == nil) == (tlsAuthority == nil) else {
+            throw ValidationError("--tls-certificate, --tls-key and --tls-authority belong together.")
+        }
+        guard (1...10_000).contains(connections) else { throw ValidationError("--connections is 1 to 10000.") }
+        guard connections == 1 || isWanted else { throw ValidationError("--connections is for TLS.") }
+    }
+
+    func made() throws -> LoadTLS? {
+        guard let tlsCertificate, let tlsKey, let tlsAuthority else { return nil }
+        return try LoadTLS(certificate: tlsCertificate, key: tlsKey, authority: tlsAuthority, connections: connections)
     }
 }

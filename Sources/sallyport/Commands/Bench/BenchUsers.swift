@@ -6,6 +6,8 @@ import Crypto
 import Foundation
 import LoginEngine
 import OTP
+import RADIUS
+import Store
 
 enum BenchMode: String, ExpressibleByArgument, CaseIterable, Codable {
     /// HOTP code alone; every login uses the next counter.
@@ -13,6 +15,10 @@ enum BenchMode: String, ExpressibleByArgument, CaseIterable, Codable {
     case password
     /// Password, then a challenge for the HOTP code.
     case passwordAndCode = "password+code"
+    /// The password, shown by CHAP; the server keeps it sealed.
+    case chap
+    /// The password, shown by MS-CHAPv2; the server keeps its NT hash.
+    case mschapv2
     /// The TOTP code of this moment, again and again: for servers that take one twice, such as FreeRADIUS with rlm_totp.
     case totp
     /// A login whose request is sent again, byte by byte, so often after its answer that the repetitions are what is measured.
@@ -23,10 +29,12 @@ enum BenchMode: String, ExpressibleByArgument, CaseIterable, Codable {
     case wrongCode = "wrong-code"
     /// Whole packets but for a wrong Message-Authenticator; nobody answers them.
     case badSignature = "bad-signature"
+    /// Records of sessions, one of each user at a time: all begin, all report, all end.
+    case accounting
 
     var requirement: Requirement {
         switch self {
-        case .password: .password
+        case .password, .chap, .mschapv2: .password
         case .passwordAndCode: .passwordAndFactor
         default: .factor
         }
@@ -34,8 +42,24 @@ enum BenchMode: String, ExpressibleByArgument, CaseIterable, Codable {
 
     var usesCounters: Bool { self == .code || self == .passwordAndCode || self == .duplicate }
     /// What a data directory is prepared for; the others are played on one of `code`.
-    var hasOwnDirectory: Bool { self == .code || self == .password || self == .passwordAndCode }
+    var hasOwnDirectory: Bool {
+        switch self {
+        case .code, .password, .passwordAndCode, .chap, .mschapv2: true
+        case .totp, .duplicate, .unknown, .wrongCode, .badSignature, .accounting: false
+        }
+    }
     var isAnswered: Bool { self != .badSignature }
+    /// Whether a proof can be made wrong on purpose.
+    var canBeWrong: Bool { self != .mschapv2 && self != .accounting }
+
+    /// What a server has to keep of the password for it.
+    var kept: PasswordKeeping.Part? {
+        switch self {
+        case .chap: .clearPassword
+        case .mschapv2: .ntHash
+        default: nil
+        }
+    }
 }
 
 struct BenchUsers: Sendable {
@@ -45,6 +69,7 @@ struct BenchUsers: Sendable {
 
     /// Everybody's; it protects nothing.
     static let password = Secret(utf8: "correct horse battery staple")
+    static var ntHash: NTHash? { password.reveal { NTHash(password: $0) } }
 
     func name(_ number: Int) -> String { "\(prefix)\(number)" }
     /// A name that nobody has.
@@ -72,6 +97,8 @@ struct BenchUserFlags: ParsableArguments {
         .code
 
     var made: BenchUsers { BenchUsers(prefix: userPrefix, count: users, seed: seed) }
+    /// Those who wait, by the name of `bench hold --user-prefix`.
+    func waiting(_ count: Int) -> BenchUsers { BenchUsers(prefix: "w" + userPrefix, count: count, seed: seed) }
 
     func validate() throws {
         guard (1...10_000_000).contains(users) else { throw ValidationError("--users is 1 to 10000000.") }
@@ -86,11 +113,23 @@ struct BenchFreeRADIUSUsers: ParsableCommand {
 
     @OptionGroup var flags: BenchUserFlags
 
+    /// Without chap and mschapv2 it is rlm_totp that checks.
+    private func line(_ users: BenchUsers, _ number: Int) -> String {
+        let name = users.name(number)
+        switch flags.mode {
+        case .chap: return "\(name) Cleartext-Password := \"\(BenchUsers.password.reveal { String(decoding: $0, as: UTF8.self) })\"\n\n"
+        case .mschapv2:
+            let hash = BenchUsers.ntHash?.bytes ?? []
+            return "\(name) NT-Password := 0x\(hash.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())\n\n"
+        default: return "\(name) TOTP-Secret := \"\(Base32.encode(users.key(number)))\", Auth-Type := totp\n\n"
+        }
+    }
+
     func run() throws {
         let users = flags.made
         var text = ""
         for number in 0..<users.count {
-            text += "\(users.name(number)) TOTP-Secret := \"\(Base32.encode(users.key(number)))\", Auth-Type := totp\n\n"
+            text += line(users, number)
             if text.utf8.count > 65_536 {
                 Output.write(text, STDOUT_FILENO)
                 text = ""

@@ -2,12 +2,14 @@
 // A closed loop, where each login that ends starts the next, or an open one at a given rate. Nothing is lost silently, and nothing
 // is sent twice but where that is what is measured.
 
+import Administration
 import CSockets
 import Directories
 import Dispatch
 import Foundation
 import LoginEngine
 import RADIUS
+import TLS
 
 final class LoadGenerator {
     private let plan: LoadPlan
@@ -21,13 +23,46 @@ final class LoadGenerator {
     private var seconds: Int64 = 0
     private var tally = LoadTally()
     private var pace: Pace?
+    /// Watches the connections, which may be thousands.
+    private var poller: Int32?
+    /// Where the search for a free identifier goes on: each connection has its turn.
+    private var turn = 0
+    /// What MS-CHAPv2 users answer to a challenge of theirs; computed before, like codes.
+    private var responses: [MSCHAPv2Response] = []
+    /// In the sessions' names, so that they are new ones in each run.
+    private let runNumber = UInt32.random(in: 1 ... .max)
+    private var interval = LoadInterval()
+    /// Told while it measures (`LoadPlan.interval`).
+    var told: (LoadInterval) -> Void = { _ in }
     private var cost = (start: ProcessCost(), server: ProcessCost?.none, allocations: UInt64?.none)
 
     init(_ plan: LoadPlan) throws {
         self.plan = plan
         book = try CodeBook(plan.users, plan.mode, firstCounter: plan.firstCounter, ahead: plan.ahead)
         forge = RequestForge(plan.secret)
-        for _ in 0..<plan.sockets { sockets.append(try LoadSocket(to: plan.server, from: plan.source)) }
+        if let hash = BenchUsers.ntHash, plan.mode == .mschapv2 {
+            responses = (0..<plan.users.count).map { user in
+                MSCHAPv2Response(
+                    identifier: 0, challenge: Authenticator(using: &random), peerChallenge: Authenticator(using: &random),
+                    userName: book.name(of: user), hash: hash)
+            }
+        }
+        guard let tls = plan.tls else {
+            for _ in 0..<plan.sockets { sockets.append(try LoadSocket(to: plan.server, from: plan.source)) }
+            return
+        }
+        let poller = poller_create()
+        guard poller >= 0 else { throw Refusal(.unavailable, "No poller: \(String(cString: strerror(-poller))).") }
+        self.poller = poller
+        for number in 0..<tls.connections {
+            let connection = try LoadConnection(to: plan.server, tls.context)
+            _ = poller_watch(poller, connection.descriptor, UInt64(number), true, false, true)
+            sockets.append(LoadSocket(connection))
+        }
+    }
+
+    deinit {
+        if let poller { Foundation.close(poller) }
     }
 
     func run() throws -> LoadTally {
@@ -44,6 +79,7 @@ final class LoadGenerator {
         while now < end || (open > 0 && now < end + LoadPlan.patience + 200_000_000) {
             if !isMeasuring, isStarting, now >= measureFrom { beginMeasuring(now) }
             if isStarting, now >= end { endMeasuring(now) }
+            if isMeasuring, let every = plan.interval, now >= interval.began + UInt64(every * 1e9) { tell(now) }
             seconds = Int64(time(nil))
             if isStarting { fill(now) }
             for socket in sockets { try socket.flush() }
@@ -70,7 +106,9 @@ final class LoadGenerator {
         tally.wrongResponseAuthenticator = before.wrongResponseAuthenticator
         tally.missingMessageAuthenticator = before.missingMessageAuthenticator
         tally.wrongMessageAuthenticator = before.wrongMessageAuthenticator
+        tally.wrongProof = before.wrongProof
         tally.began = now
+        interval = LoadInterval(began: now, tally)
         cost = (
             ProcessCost.own(), plan.process.flatMap { ProcessCost.of(process: $0) },
             plan.allocations.flatMap { ProcessCost.allocations(in: $0) }
@@ -90,14 +128,26 @@ final class LoadGenerator {
         tally.serverKilobytes = ProcessCost.residentKilobytes(of: process)
     }
 
+    private func tell(_ now: UInt64) {
+        interval.end(now, tally, kilobytes: plan.process.flatMap { ProcessCost.residentKilobytes(of: $0) })
+        told(interval)
+        interval = LoadInterval(began: now, tally)
+    }
+
+    private func count(latency nanoseconds: UInt64) {
+        tally.latency.add(nanoseconds: nanoseconds)
+        if plan.interval != nil { interval.latency.add(nanoseconds: nanoseconds) }
+    }
+
     // MARK: Sending
 
     private func fill(_ now: UInt64) {
-        var index = 0
+        // Source ports are few and any will do.
+        if plan.tls == nil { turn = 0 }
         var full = 0
         while open < plan.window, full < sockets.count {
-            let socket = sockets[index % sockets.count]
-            index += 1
+            let socket = sockets[turn % sockets.count]
+            turn += 1
             // Some identifiers are left for the second requests.
             guard socket.freeCount > 64 else {
                 full += 1
@@ -123,24 +173,32 @@ final class LoadGenerator {
     private func send(
         _ socket: LoadSocket, _ identifier: Int, user: Int, place: Int, state: [UInt8]?, began: UInt64, _ now: UInt64
     ) {
-        let authenticator = Authenticator(using: &random)
-        var proof: [UInt8]
-        if plan.mode == .password || (plan.mode == .passwordAndCode && state == nil) {
-            proof = BenchUsers.password.reveal { $0 }
+        let name = book.name(of: user)
+        let authenticator: Authenticator
+        if plan.mode == .accounting {
+            let record = BenchRecord(place: place, users: plan.users.count, run: runNumber)
+            authenticator = socket.queue { forge.write(record, identifier: UInt8(identifier), name: name, to: &$0) }
         } else {
-            proof = book.code(of: user, place: place, now: seconds)
+            authenticator = Authenticator(using: &random)
+            let proof = proof(of: user, place: place, isFirst: state == nil)
+            socket.queue { bytes in
+                forge.write(
+                    identifier: UInt8(identifier), authenticator: authenticator, name: name, proof: proof, state: state.map { $0[...] },
+                    isForged: plan.mode == .badSignature, to: &bytes)
+            }
         }
-        // Evenly spread, and no user twice in a row.
-        if plan.wrongPercent > 0, (place * plan.wrongPercent) % 100 < plan.wrongPercent { proof[proof.count - 1] ^= 1 }
         socket.requests[identifier] = Outstanding(
             phase: state == nil ? .first : .second, user: user, place: place, authenticator: authenticator, sent: now, began: began)
-        let name = book.name(of: user)
-        socket.queue { bytes in
-            forge.write(
-                identifier: UInt8(identifier), authenticator: authenticator, name: name, password: proof, state: state.map { $0[...] },
-                isForged: plan.mode == .badSignature, to: &bytes)
-        }
         if isMeasuring { tally.sent += 1 }
+    }
+
+    private func proof(of user: Int, place: Int, isFirst: Bool) -> RequestForge.Proof {
+        if plan.mode == .mschapv2 { return .msCHAPv2(responses[user]) }
+        let isPassword = plan.mode == .password || plan.mode == .chap || (plan.mode == .passwordAndCode && isFirst)
+        var proof = isPassword ? BenchUsers.password.reveal { $0 } : book.code(of: user, place: place, now: seconds)
+        // Evenly spread, and no user twice in a row.
+        if plan.wrongPercent > 0, (place * plan.wrongPercent) % 100 < plan.wrongPercent { proof[proof.count - 1] ^= 1 }
+        return plan.mode == .chap ? .chap(proof) : .password(proof)
     }
 
     /// The same bytes once more, under the same identifier.
@@ -151,7 +209,8 @@ final class LoadGenerator {
         let name = book.name(of: request.user)
         socket.queue { bytes in
             forge.write(
-                identifier: UInt8(identifier), authenticator: request.authenticator, name: name, password: proof, state: nil, to: &bytes)
+                identifier: UInt8(identifier), authenticator: request.authenticator, name: name, proof: .password(proof), state: nil,
+                to: &bytes)
         }
         if isMeasuring { tally.sent += 1 }
     }
@@ -159,6 +218,7 @@ final class LoadGenerator {
     // MARK: Receiving
 
     private func receive(_ now: UInt64) throws {
+        if let poller { return try receive(by: poller, now) }
         var patience: Int32 = 50
         if isStarting, let pace {
             let due = min(pace.nextDue, now + 50_000_000)
@@ -166,21 +226,27 @@ final class LoadGenerator {
             _ = datagrams_wait_readable(descriptors, descriptors.count, due > now ? due - now : 0)
             patience = 0
         } else if sockets.count == 1 {
-            return take(sockets[0])
+            return try take(sockets[0])
         }
         var wanted = sockets.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
         guard poll(&wanted, nfds_t(wanted.count), patience) > 0 else { return }
-        for (index, entry) in wanted.enumerated() where entry.revents != 0 { take(sockets[index]) }
+        for (index, entry) in wanted.enumerated() where entry.revents != 0 { try take(sockets[index]) }
     }
 
-    private func take(_ socket: LoadSocket) {
-        let count = datagram_batch_receive(socket.batch, socket.descriptor)
-        guard count > 0 else { return }
-        let now = monotonicNanoseconds()
-        for index in 0..<count {
-            let bytes = UnsafeBufferPointer(
-                start: datagram_batch_bytes(socket.batch, index), count: datagram_batch_length(socket.batch, index))
-            take(bytes, on: socket, now)
+    private func receive(by poller: Int32, _ now: UInt64) throws {
+        var due = now + 50_000_000
+        if isStarting, let pace { due = min(due, pace.nextDue) }
+        guard datagrams_wait_readable([poller], 1, due > now ? due - now : 0) else { return }
+        var events = [poller_event](repeating: poller_event(), count: 64)
+        for index in 0..<Int(max(0, poller_wait(poller, &events, 64, 0))) { try take(sockets[Int(events[index].name)]) }
+    }
+
+    private func take(_ socket: LoadSocket) throws {
+        var now: UInt64?
+        try socket.receive { bytes in
+            let arrived = now ?? monotonicNanoseconds()
+            now = arrived
+            take(bytes, on: socket, arrived)
         }
     }
 
@@ -208,7 +274,7 @@ final class LoadGenerator {
                 if answer != request.answer { tally.changed += 1 }
                 if isMeasuring {
                     tally.duplicates += 1
-                    tally.latency.add(nanoseconds: now - request.sent)
+                    count(latency: now - request.sent)
                 }
             } else {
                 socket.requests[identifier].answer = answer
@@ -228,10 +294,18 @@ final class LoadGenerator {
             guard let next = socket.takeIdentifier() else { return close() }
             send(socket, next, user: request.user, place: request.place, state: state, began: request.began, now)
             return
+        case .accessAccept where plan.mode == .mschapv2:
+            if request.place % LoadPlan.proofSample == 0 { prove(bytes, request.user) }
+            if isMeasuring { tally.count(.accessAccept) }
         case let code: if isMeasuring { tally.count(code) }
         }
-        if isMeasuring { tally.latency.add(nanoseconds: now - request.began) }
+        if isMeasuring { count(latency: now - request.began) }
         close()
+    }
+
+    private func prove(_ bytes: UnsafeBufferPointer<UInt8>, _ user: Int) {
+        guard let hash = BenchUsers.ntHash, RequestForge.isProof(bytes, of: responses[user], hash) else { return tally.wrongProof += 1 }
+        tally.proofs += 1
     }
 
     private func close() {

@@ -14,6 +14,8 @@ struct LoadPlan {
     var mode: BenchMode
     var window = 64
     var sockets = 4
+    /// Instead of datagrams from so many source ports.
+    var tls: LoadTLS?
     var seconds = 10.0
     var warmup = 1.0
     /// Logins a second that are begun, whatever the server does; nil begins one where another ended.
@@ -26,6 +28,8 @@ struct LoadPlan {
     var ahead = 0
     /// How often a request is sent again after its answer (`BenchMode.duplicate`).
     var repetitions = 200
+    /// So often it tells how things stand; nil: at the end alone.
+    var interval: Double?
     /// The server's process, when it runs here.
     var process: Int32?
     /// Where the server counts what it allocates (`ProcessCost.allocations`).
@@ -39,6 +43,8 @@ struct LoadPlan {
     static let unansweredRate = 20_000.0
     /// They come as many at a time as logins are open in a closed loop: one by one, waking the server would be nearly all that is measured.
     static let unansweredBurst = 64
+    /// Of so many accepts one is looked at for the server's own proof, which costs as much as half the login.
+    static let proofSample = 16
 }
 
 /// When the requests of an open load are due: evenly, or so many at a time, whether or not the server keeps up. A latency counts from

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One source port of the generator: 256 identifiers, what was sent under each, and what waits to be sent.
+// One source port or connection of the generator: 256 identifiers, what was sent under each, and what waits to be sent.
 
 import Administration
 import CSockets
@@ -33,24 +33,34 @@ final class LoadSocket {
     /// At most so many a call (`datagrams_send`).
     private static let batchSize = 64
 
+    private enum Way {
+        case datagrams(DatagramWay)
+        case connection(LoadConnection)
+    }
+
+    private struct DatagramWay {
+        var batch: OpaquePointer
+        var isIPv6: Bool
+        var route: datagram_route
+    }
+
     let descriptor: Int32
     var requests = [Outstanding](repeating: Outstanding(), count: 256)
-    let batch: OpaquePointer
-    private let isIPv6: Bool
-    private let route: datagram_route
+    private let way: Way
     /// The identifier that was free for the longest comes first.
     private var free = Array(0...255)
     private var freeHead = 0
     private(set) var freeCount = 256
     private var bytes: [UInt8] = []
-    private var queued: [datagram_reply] = []
+    private var queued: [Range<Int>] = []
+    private var datagrams: [datagram_reply] = []
 
     /// - Parameter source: the address to send from, for a server that knows its clients by it.
     init(to server: ServerAddress, from source: NetworkAddress? = nil) throws {
-        isIPv6 = !server.address.isIPv4
+        let isIPv6 = !server.address.isIPv4
         let words = datagram_address(
             high: UInt64(truncatingIfNeeded: server.address.bits >> 64), low: UInt64(truncatingIfNeeded: server.address.bits))
-        route = datagram_route(peer: words, local: datagram_address(high: 0, low: 0), scope: 0, port: server.port)
+        let route = datagram_route(peer: words, local: datagram_address(high: 0, low: 0), scope: 0, port: server.port)
         var port: UInt16 = 0
         // A bound address spares both ends the packet information.
         let own =
@@ -66,14 +76,21 @@ final class LoadSocket {
         guard let batch = datagram_batch_create(UInt32(Self.batchSize), Packet.maximumLength) else {
             throw Refusal(.unavailable, "There is no memory for a batch of datagrams.")
         }
-        self.batch = batch
+        way = .datagrams(DatagramWay(batch: batch, isIPv6: isIPv6, route: route))
         bytes.reserveCapacity(65_536)
         queued.reserveCapacity(256)
+        datagrams.reserveCapacity(256)
+    }
+
+    init(_ connection: LoadConnection) {
+        descriptor = connection.descriptor
+        way = .connection(connection)
     }
 
     deinit {
+        guard case .datagrams(let way) = way else { return }
         datagrams_close(descriptor)
-        datagram_batch_free(batch)
+        datagram_batch_free(way.batch)
     }
 
     func takeIdentifier() -> Int? {
@@ -89,19 +106,35 @@ final class LoadSocket {
         freeCount += 1
     }
 
-    /// Queues a datagram that `write` appends.
-    func queue(_ write: (inout [UInt8]) -> Void) {
+    /// Queues a packet that `write` appends.
+    func queue<Result>(_ write: (inout [UInt8]) -> Result) -> Result {
         let start = bytes.count
-        write(&bytes)
-        queued.append(datagram_reply(route: route, offset: start, length: bytes.count - start))
+        let result = write(&bytes)
+        queued.append(start..<bytes.count)
+        return result
     }
 
-    /// Sends what is queued; waits while the kernel's buffer is full.
+    /// Sends what is queued; datagrams wait while the kernel's buffer is full.
     func flush() throws {
+        switch way {
+        case .datagrams(let way):
+            guard !queued.isEmpty else { return }
+            try send(way)
+        case .connection(let connection):
+            guard !queued.isEmpty || connection.isBehind else { return }
+            try connection.send(queued.map { bytes[$0] })
+        }
+        bytes.removeAll(keepingCapacity: true)
+        queued.removeAll(keepingCapacity: true)
+    }
+
+    private func send(_ way: DatagramWay) throws {
+        datagrams.removeAll(keepingCapacity: true)
+        for range in queued { datagrams.append(datagram_reply(route: way.route, offset: range.lowerBound, length: range.count)) }
         var sent = 0
-        while sent < queued.count {
-            let count = queued.withUnsafeMutableBufferPointer { replies in
-                replies.baseAddress.map { datagrams_send(descriptor, isIPv6, bytes, $0 + sent, replies.count - sent, false) } ?? 0
+        while sent < datagrams.count {
+            let count = datagrams.withUnsafeMutableBufferPointer { replies in
+                replies.baseAddress.map { datagrams_send(descriptor, way.isIPv6, bytes, $0 + sent, replies.count - sent, false) } ?? 0
             }
             if count > 0 {
                 sent += Int(count)
@@ -115,7 +148,16 @@ final class LoadSocket {
             default: throw Refusal(.unavailable, "Nothing can be sent: \(String(cString: strerror(-count))).")
             }
         }
-        bytes.removeAll(keepingCapacity: true)
-        queued.removeAll(keepingCapacity: true)
+    }
+
+    /// Takes what has come; datagrams are waited for, for a moment.
+    func receive(_ take: (UnsafeBufferPointer<UInt8>) -> Void) throws {
+        switch way {
+        case .datagrams(let way):
+            for index in 0..<max(0, datagram_batch_receive(way.batch, descriptor)) {
+                take(UnsafeBufferPointer(start: datagram_batch_bytes(way.batch, index), count: datagram_batch_length(way.batch, index)))
+            }
+        case .connection(let connection): try connection.receive(take)
+        }
     }
 }

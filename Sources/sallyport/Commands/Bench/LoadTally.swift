@@ -13,6 +13,8 @@ struct LoadTally {
     var accepted = 0
     var rejected = 0
     var challenged = 0
+    /// Accounting records.
+    var acknowledged = 0
     var lost = 0
     var late = 0
     var unexpected = 0
@@ -20,6 +22,9 @@ struct LoadTally {
     var wrongResponseAuthenticator = 0
     var missingMessageAuthenticator = 0
     var wrongMessageAuthenticator = 0
+    /// MS-CHAPv2: accepts whose own proof of the server was looked at, and those without a right one.
+    var proofs = 0
+    var wrongProof = 0
     /// Answers to what was sent again, and those of them that were not the answer of before.
     var duplicates = 0
     var changed = 0
@@ -39,6 +44,7 @@ struct LoadTally {
         case .accessAccept: accepted += 1
         case .accessReject: rejected += 1
         case .accessChallenge: challenged += 1
+        case .accountingResponse: acknowledged += 1
         default: malformed += 1
         }
     }
@@ -53,7 +59,43 @@ struct LoadTally {
         }
     }
 
-    var bad: Int { malformed + wrongResponseAuthenticator + missingMessageAuthenticator + wrongMessageAuthenticator + changed }
+    var bad: Int { malformed + wrongResponseAuthenticator + missingMessageAuthenticator + wrongMessageAuthenticator + changed + wrongProof }
+}
+
+/// What happened since it was told the last time.
+struct LoadInterval: Encodable {
+    var seconds = 0.0
+    var accepted = 0
+    var rejected = 0
+    var lost = 0
+    var late = 0
+    var p99: Double?
+    var serverKilobytes: Int?
+
+    private(set) var began: UInt64 = 0
+    private var before = LoadTally()
+    var latency = LatencyHistogram()
+
+    private enum CodingKeys: CodingKey {
+        case seconds, accepted, rejected, lost, late, p99, serverKilobytes
+    }
+
+    init() {}
+
+    init(began: UInt64, _ tally: LoadTally) {
+        self.began = began
+        before = tally
+    }
+
+    mutating func end(_ now: UInt64, _ tally: LoadTally, kilobytes: Int?) {
+        seconds = Double(now - began) / 1e9
+        accepted = tally.accepted - before.accepted
+        rejected = tally.rejected - before.rejected
+        lost = tally.lost - before.lost
+        late = tally.late - before.late
+        p99 = latency.microseconds(at: 0.99)
+        serverKilobytes = kilobytes
+    }
 }
 
 /// As `--json` prints it; rates are per second, times in microseconds.
@@ -69,12 +111,16 @@ struct LoadReport: Encodable {
     var accepted: Double
     var rejected: Double
     var challenged: Double
+    /// Accounting records.
+    var acknowledged: Double
     var lost: Double
     var lostRequests: Int
     var late: Int
     var duplicates: Int
     var badReplies: Int
     var badByCause: [String: Int]
+    /// MS-CHAPv2: accepts in which the server's own proof was looked at, and right.
+    var proofs: Int
     var p50: Double?
     var p99: Double?
     var p999: Double?
@@ -95,7 +141,7 @@ struct LoadReport: Encodable {
         mode = plan.mode.rawValue
         users = plan.users.count
         window = plan.window
-        sockets = plan.sockets
+        sockets = plan.tls?.connections ?? plan.sockets
         rate = plan.rate ?? (plan.mode.isAnswered ? nil : LoadPlan.unansweredRate)
         sent = Double(tally.sent) / seconds
         logins = tally.accepted + tally.rejected
@@ -103,6 +149,7 @@ struct LoadReport: Encodable {
         accepted = Double(tally.accepted) / seconds
         rejected = Double(tally.rejected) / seconds
         challenged = Double(tally.challenged) / seconds
+        acknowledged = Double(tally.acknowledged) / seconds
         lost = Double(tally.lost) / seconds
         lostRequests = tally.lost
         late = tally.late
@@ -112,7 +159,9 @@ struct LoadReport: Encodable {
             "malformed": tally.malformed, "wrong-response-authenticator": tally.wrongResponseAuthenticator,
             "missing-message-authenticator": tally.missingMessageAuthenticator,
             "wrong-message-authenticator": tally.wrongMessageAuthenticator, "changed": tally.changed, "unexpected": tally.unexpected,
+            "wrong-server-proof": tally.wrongProof,
         ].filter { $0.value > 0 }
+        proofs = tally.proofs
         p50 = tally.latency.microseconds(at: 0.5)
         p99 = tally.latency.microseconds(at: 0.99)
         p999 = tally.latency.microseconds(at: 0.999)
@@ -131,13 +180,14 @@ struct LoadReport: Encodable {
 
     func show(_ output: Output) {
         var table = Table([
-            .init("MODE"), .init("ACCEPTED/S", isRight: true), .init("REJECTED/S", isRight: true), .init("CHALLENGED/S", isRight: true),
+            .init("MODE"), .init(acknowledged > 0 ? "RECORDS/S" : "ACCEPTED/S", isRight: true), .init("REJECTED/S", isRight: true),
+            .init("CHALLENGED/S", isRight: true),
             .init("LOST/S", isRight: true), .init("P50 US", isRight: true), .init("P99 US", isRight: true),
             .init("P99.9 US", isRight: true),
             .init("GENERATOR US", isRight: true), .init("SERVER US", isRight: true), .init("SERVER MB", isRight: true),
         ])
         table.rows.append([
-            Span(mode, .strong), Span(Self.whole(accepted)), Span(Self.whole(rejected)), Span(Self.whole(challenged)),
+            Span(mode, .strong), Span(Self.whole(accepted + acknowledged)), Span(Self.whole(rejected)), Span(Self.whole(challenged)),
             Span(Self.whole(lost), lostRequests > 0 ? .warn : .plain), Self.time(p50), Self.time(p99), Self.time(p999),
             Span(Self.tenth(generatorMicrosecondsPerRequest)),
             (logins > 0 && duplicates == 0 ? serverMicrosecondsPerLogin : serverMicrosecondsPerPacket).map { Span(Self.tenth($0)) }

@@ -98,7 +98,7 @@ final class PersistentLoad {
             fill(now)
             try journal?.flush()
             for socket in sockets { try socket.flush() }
-            receive(now)
+            try receive(now)
             now = monotonicNanoseconds()
             expire(now)
         }
@@ -132,7 +132,7 @@ final class PersistentLoad {
         let name = book.name(of: user)
         socket.queue { bytes in
             forge.write(
-                identifier: identifier, authenticator: request.authenticator, name: name, password: proof, state: nil,
+                identifier: identifier, authenticator: request.authenticator, name: name, proof: .password(proof), state: nil,
                 proxyState: label[...], to: &bytes)
         }
         sent.append((user, request.serial, now))
@@ -148,21 +148,18 @@ final class PersistentLoad {
 
     // MARK: Receiving
 
-    private func receive(_ now: UInt64) {
+    private func receive(_ now: UInt64) throws {
         let due = min(pace.nextDue, now + 5_000_000)
         let descriptors = sockets.map(\.descriptor)
         guard datagrams_wait_readable(descriptors, descriptors.count, due > now ? due - now : 0) else { return }
         var wanted = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         guard poll(&wanted, nfds_t(wanted.count), 0) > 0 else { return }
         for (index, entry) in wanted.enumerated() where entry.revents != 0 {
-            let socket = sockets[index]
-            let count = datagram_batch_receive(socket.batch, socket.descriptor)
-            guard count > 0 else { continue }
-            let now = monotonicNanoseconds()
-            for index in 0..<count {
-                take(
-                    UnsafeBufferPointer(
-                        start: datagram_batch_bytes(socket.batch, index), count: datagram_batch_length(socket.batch, index)), now)
+            var now: UInt64?
+            try sockets[index].receive { bytes in
+                let arrived = now ?? monotonicNanoseconds()
+                now = arrived
+                take(bytes, arrived)
             }
         }
     }

@@ -28,9 +28,17 @@ struct RequestForge {
         scratch.reserveCapacity(Packet.maximumLength + secret.bytes.count)
     }
 
+    /// How a request proves the password or code.
+    enum Proof {
+        case password([UInt8])
+        /// By CHAP; the challenge is the Request Authenticator (RFC 2865 §2.2).
+        case chap([UInt8])
+        case msCHAPv2(MSCHAPv2Response)
+    }
+
     /// Appends a signed Access-Request to `bytes`; Message-Authenticator comes first.
     func write(
-        identifier: UInt8, authenticator: Authenticator, name: [UInt8], password: [UInt8], state: ArraySlice<UInt8>?,
+        identifier: UInt8, authenticator: Authenticator, name: [UInt8], proof: Proof, state: ArraySlice<UInt8>?,
         proxyState: ArraySlice<UInt8>? = nil, isForged: Bool = false, to bytes: inout [UInt8]
     ) {
         let start = bytes.count
@@ -43,16 +51,42 @@ struct RequestForge {
         bytes.append(18)
         for _ in 0..<16 { bytes.append(0) }
         Self.append(.userName, name[...], to: &bytes)
-        appendHidden(password, authenticator, to: &bytes)
+        switch proof {
+        case .password(let password): appendHidden(password, authenticator, to: &bytes)
+        case .chap(let password):
+            let response = CHAPResponse(identifier: identifier, challenge: authenticator.bytes, password: password)
+            Self.append(.chapPassword, response.bytes[...], to: &bytes)
+        case .msCHAPv2(let response):
+            Self.appendMicrosoft(MicrosoftAttribute.chapChallenge, response.challenge.bytes, to: &bytes)
+            Self.appendMicrosoft(MicrosoftAttribute.chap2Response, response.bytes, to: &bytes)
+        }
         Self.append(.nasIdentifier, Self.nasIdentifier[...], to: &bytes)
         if let state { Self.append(.state, state, to: &bytes) }
         if let proxyState { Self.append(.proxyState, proxyState, to: &bytes) }
-        let length = bytes.count - start
-        bytes[start + 2] = UInt8(truncatingIfNeeded: length >> 8)
-        bytes[start + 3] = UInt8(truncatingIfNeeded: length)
+        Self.setLength(ofPacketAt: start, in: &bytes)
         let code = hmac(bytes.span.extracting(start..<bytes.count))
         for index in 0..<16 { bytes[start + 22 + index] = code[index] }
         if isForged { bytes[start + 37] ^= 1 }
+    }
+
+    /// Appends an Accounting-Request.
+    ///
+    /// - Returns: its Request Authenticator, which is made of all the rest (RFC 2866 §3).
+    func write(_ record: BenchRecord, identifier: UInt8, name: [UInt8], to bytes: inout [UInt8]) -> Authenticator {
+        let start = bytes.count
+        bytes.append(Code.accountingRequest.rawValue)
+        bytes.append(identifier)
+        for _ in 0..<18 { bytes.append(0) }
+        Self.append(.userName, name[...], to: &bytes)
+        Self.append(.nasIdentifier, Self.nasIdentifier[...], to: &bytes)
+        record.appendAttributes(to: &bytes)
+        Self.setLength(ofPacketAt: start, in: &bytes)
+        var digest = MD5()
+        digest.update(bytes.span.extracting(start..<bytes.count))
+        digest.update(secret)
+        let code = digest.finish()
+        for index in 0..<16 { bytes[start + 4 + index] = code[index] }
+        return Self.authenticator(bytes, at: start + 4)
     }
 
     private func hmac(_ message: borrowing Swift.Span<UInt8>) -> MD5.Digest {
@@ -82,10 +116,28 @@ struct RequestForge {
         }
     }
 
-    private static func append(_ type: AttributeType, _ value: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
+    static func append(_ type: AttributeType, _ value: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
         bytes.append(type.rawValue)
         bytes.append(UInt8(value.count + 2))
         bytes.append(contentsOf: value)
+    }
+
+    /// RFC 2548 §2.
+    private static func appendMicrosoft(_ type: UInt8, _ value: [UInt8], to bytes: inout [UInt8]) {
+        bytes.append(AttributeType.vendorSpecific.rawValue)
+        bytes.append(UInt8(value.count + 8))
+        bytes.append(contentsOf: microsoft)
+        bytes.append(type)
+        bytes.append(UInt8(value.count + 2))
+        bytes.append(contentsOf: value)
+    }
+
+    private static let microsoft = (0..<4).map { UInt8(truncatingIfNeeded: MicrosoftAttribute.vendor >> UInt32(24 - 8 * $0)) }
+
+    private static func setLength(ofPacketAt start: Int, in bytes: inout [UInt8]) {
+        let length = bytes.count - start
+        bytes[start + 2] = UInt8(truncatingIfNeeded: length >> 8)
+        bytes[start + 3] = UInt8(truncatingIfNeeded: length)
     }
 
     private static func append(_ authenticator: Authenticator, to bytes: inout [UInt8]) {
@@ -115,6 +167,14 @@ struct RequestForge {
         case wrongResponseAuthenticator
         case missingMessageAuthenticator
         case wrongMessageAuthenticator
+    }
+
+    /// Whether a reply that was found genuine carries the server's own proof that it knows the password (RFC 2759 §5).
+    static func isProof(_ reply: UnsafeBufferPointer<UInt8>, of response: MSCHAPv2Response, _ hash: NTHash) -> Bool {
+        guard let packet = try? Packet(decoding: Array(reply)),
+            let success = packet.first(vendor: MicrosoftAttribute.vendor, type: MicrosoftAttribute.chap2Success)
+        else { return false }
+        return response.isSuccess(packet.value(of: success), hash)
     }
 
     /// The first Proxy-State of a reply; RFC 2865 §5.33 has the server send it back as it was.
