@@ -114,6 +114,9 @@ private struct NewRows {
     func settings(_ settings: ClientSettings) -> ClientSettings {
         var settings = settings
         settings.home = home(settings.home)
+        settings.passThrough = settings.passThrough.map {
+            PassThroughRule($0.realm, directory: directories[$0.directory] ?? $0.directory)
+        }
         return settings
     }
 
@@ -136,7 +139,7 @@ extension Rollout {
     fileprivate func statements(_ numbers: NewRows, sealing: Sealing, at: Timestamp) -> [Statement] {
         var statements: [Statement] = []
         if policies != nil { statements.append(Statement(.dropPolicies)) }
-        for (id, _, _) in changedClients { statements.append(Statement(.dropRanges, [.integer(id)])) }
+        for (id, _, _) in changedClients { statements += [Statement(.dropRanges, [.integer(id)]), Statement(.dropRealms, [.integer(id)])] }
         for (id, _) in removedClients { statements.append(Statement(.deleteClient, [.integer(id)])) }
         for membership in members where !membership.joins { statements.append(self.statement(membership, numbers)) }
         for (id, _) in removedGroups { statements.append(Statement(.deleteGroup, [.integer(id)])) }
@@ -144,14 +147,14 @@ extension Rollout {
             let settings = numbers.settings(settings)
             statements.append(Records.dropOpenHandles(ofClient: id, movingTo: settings.home, at: at))
             statements.append(Statement(.updateClient, Records.values(of: settings, id, by: sealing) + [.integer(id)]))
-            statements += Records.insertRanges(settings, id)
+            statements += Records.insertLists(settings, id)
         }
         for (index, new) in newClients.enumerated() {
             let id = numbers.client(-Int64(index) - 1)
             let settings = numbers.settings(new.settings)
             // Whole, since what it was inserted with named new directories by numbers that they do not have.
             statements.append(Statement(.updateClient, Records.values(of: settings, id, by: sealing) + [.integer(id)]))
-            statements += Records.insertRanges(settings, id)
+            statements += Records.insertLists(settings, id)
         }
         for (group, home) in groupHomes {
             statements.append(

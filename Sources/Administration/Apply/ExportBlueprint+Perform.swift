@@ -67,6 +67,7 @@ extension ClientChoices {
     init(of settings: ClientSettings, _ directories: [LoginEngine.Directory]) {
         self.init()
         directory = settings.home.map { directories.word(for: $0) }
+        passThrough = settings.passThrough.texts(directories)
         addresses = settings.addresses.map(\.description)
         profile = settings.profile
         probeUser = settings.probeUser ?? "none"

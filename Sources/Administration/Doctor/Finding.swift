@@ -104,6 +104,7 @@ extension Finding {
         case factorAlone = "factor-alone"
         case pushUnasked = "push-unasked"
         case passwordAlone = "password-alone"
+        case namesPassedThrough = "names-passed-through"
         case nobodyLetIn = "nobody-let-in"
         case rangeLarge = "range-large"
         case reasonTold = "reason-told"
@@ -135,7 +136,8 @@ extension Finding {
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
-                .pushUnasked, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey, .certificateEnding,
+                .pushUnasked, .namesPassedThrough, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey,
+                .certificateEnding,
                 .directorySecretWeak,
                 .directoryForgeable:
                 .warning

@@ -51,6 +51,8 @@ package final class UpstreamPasswordSource: Sendable {
         var request = UpstreamRequest(content, nasIdentifier: login.client.name)
         request.userName = Self.name(of: user, typed: login.name, sent: directory.settings.nameSent)
         request.callingStation = login.callingStation
+        request.hops = login.hops
+        request.isOfStranger = user.id < 0
         return request
     }
 

@@ -91,7 +91,9 @@ struct UpstreamState {
         _ request: UpstreamRequest, until giveUp: Timestamp, only: ServerAddress?, at now: Timestamp,
         _ random: inout any RandomNumberGenerator & Sendable, _ completion: @escaping @Sendable (UpstreamOutcome) -> Void
     ) -> [Deed] {
-        guard !isRetired, logins < settings.mostUnderWay else { return [.finish(completion, .shed)] }
+        // Names that anybody can invent must leave room for users.
+        let most = request.isOfStranger ? settings.mostUnderWay / 2 : settings.mostUnderWay
+        guard !isRetired, logins < most else { return [.finish(completion, .shed)] }
         var chosen = only.flatMap { only in servers.firstIndex { $0.address == only } }
         if let only, chosen == nil { return [.finish(completion, .silent("\(only) is none of its servers any more"))] }
         if chosen == nil { chosen = choose(beside: [], at: now) }

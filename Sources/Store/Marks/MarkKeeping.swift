@@ -163,7 +163,9 @@ extension Settlement {
     private var guardsBeforeMarks: [Unit.Guard] {
         var guards: [Unit.Guard] = []
         if let handle { guards.append(Unit.Guard(Statement(.handleUnused, [.blob(handle.bits.bytes)]))) }
-        if decision.isAccept, marks.isEmpty {
+        if decision.isAccept, let passedThrough {
+            guards.append(Unit.Guard(Statement(.passThroughHolds, passedThrough.values)))
+        } else if decision.isAccept, marks.isEmpty {
             guards.append(
                 Unit.Guard(
                     factor.map { Statement(.factorActive, [.integer($0), .integer(user)]) } ?? Statement(.userActive, [.integer(user)])))
@@ -203,6 +205,15 @@ extension Settlement {
             Statement(.mark, [.integer(slot), .integer(factor), .integer(step)] + written)
         case .recovery(let factor, let hash): Statement(.markRecovery, [.blob(hash), .integer(factor), .null] + written)
         }
+    }
+}
+
+extension PassedThrough {
+    /// As many names as the statement has places; with more than that, none of them is looked for and the accept is refused.
+    fileprivate var values: [SQLValue] {
+        let names = nameKeys.isEmpty || nameKeys.count > Stranger.mostKeys ? nil : nameKeys
+        let places = (0..<Stranger.mostKeys).map { place in names.map { $0.indices.contains(place) ? $0[place] : $0[0] } }
+        return [.integer(names == nil ? nil : client), .text(rule.realm.description), .integer(rule.directory)] + places.map { .text($0) }
     }
 }
 

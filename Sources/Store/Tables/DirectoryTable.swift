@@ -110,6 +110,14 @@ extension Records {
         home?.directory.map { [Unit.Guard(Statement(.directoryIsThere, [.integer($0)]))] } ?? []
     }
 
+    static func guards(of settings: ClientSettings) -> [Unit.Guard] {
+        guards(of: settings.home) + settings.passThrough.map { Unit.Guard(Statement(.directoryIsThere, [.integer($0.directory)])) }
+    }
+
+    static func refusals(of settings: ClientSettings) -> [StoreError] {
+        refusals(of: settings.home) + settings.passThrough.map { _ in noDirectory }
+    }
+
     static func refusals(of home: PasswordHome?) -> [StoreError] { home?.directory == nil ? [] : [noDirectory] }
 }
 
@@ -147,7 +155,7 @@ extension SQL {
     fileprivate static let directoryIsNamed = SQL(
         """
         SELECT 1 WHERE EXISTS (SELECT 1 FROM "user" WHERE directory = ?1) OR EXISTS (SELECT 1 FROM "group" WHERE directory = ?1)
-            OR EXISTS (SELECT 1 FROM client WHERE directory = ?1)
+            OR EXISTS (SELECT 1 FROM client WHERE directory = ?1) OR EXISTS (SELECT 1 FROM client_realm WHERE directory = ?1)
         """)
     fileprivate static let findDirectoryName = SQL("SELECT 1 FROM directory WHERE name = ?1 AND id <> ?2")
     fileprivate static let countUsersByDirectory = SQL(

@@ -79,7 +79,8 @@ struct ApplyFile {
     static let clientKeys = [
         "address", "secret", "profile", "tags", "message-authenticator", "require", "ask", "separator", "fixed-length-tail",
         "conceal-factor", "helpful-messages", "strip", "charset", "retry-timeout", "retry-tries", "rejoin", "automatic-push", "protocols",
-        "probe-user", "certificate", "psk", "psk-identity", "disconnect-port", "directory", "enabled", "reply",
+        "probe-user", "certificate", "psk", "psk-identity", "disconnect-port", "directory", "pass-through", "enabled",
+        "reply",
     ]
 
     private func client(_ entry: YAMLReader.Entry) throws -> Blueprint.Client {
@@ -120,6 +121,7 @@ struct ApplyFile {
         }
         choices.disconnectPort = try number("disconnect-port")
         choices.directory = try text("directory")
+        choices.passThrough = try list("pass-through") ?? []
         choices.isEnabled = try isOn("enabled")
         choices.reply = try keys["reply"].map { try reply($0.value) } ?? []
         return Blueprint.Client(name: entry.key, place: reader.place(entry.keyNode), choices: choices)

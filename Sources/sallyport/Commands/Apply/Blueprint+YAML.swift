@@ -84,6 +84,7 @@ extension Blueprint {
             lines.append("    protocols: \(list(protocols))")
         }
         if let directory = choices.directory { lines.append("    directory: \(scalar(directory))") }
+        if let rules = choices.passThrough, !rules.isEmpty { lines.append("    pass-through: \(list(rules))") }
         add("enabled", choices.isEnabled, standard.isEnabled)
         return lines + reply(choices.reply ?? [])
     }
