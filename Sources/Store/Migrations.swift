@@ -519,9 +519,17 @@ extension Migration {
             );
             """#)
 
+    private static let postgres17 = Migration(
+        number: 17, name: "server-secrets",
+        checksum: "709b5cbe2167daa3b7318a03f8d020e9107619d40130c1741f0cac2279146d79",
+        script: #"""
+            -- Secrets of servers that do not share the directory's, all of one directory sealed as one value.
+            ALTER TABLE directory ADD COLUMN server_secrets BYTEA;
+            """#)
+
     static let postgres: [Migration] = [
         postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8, postgres9, postgres10, postgres11,
-        postgres12, postgres13, postgres14, postgres15, postgres16,
+        postgres12, postgres13, postgres14, postgres15, postgres16, postgres17,
     ]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
@@ -1036,8 +1044,16 @@ extension Migration {
             );
             """#)
 
+    private static let sqlite17 = Migration(
+        number: 17, name: "server-secrets",
+        checksum: "ff7a6a13b3a29ecbd1f929c9bff527d26e60f7b5d9724e48e57d23b2570320cc",
+        script: #"""
+            -- Secrets of servers that do not share the directory's, all of one directory sealed as one value.
+            ALTER TABLE directory ADD COLUMN server_secrets BLOB;
+            """#)
+
     static let sqlite: [Migration] = [
         sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9, sqlite10, sqlite11, sqlite12, sqlite13, sqlite14,
-        sqlite15, sqlite16,
+        sqlite15, sqlite16, sqlite17,
     ]
 }

@@ -64,7 +64,7 @@ extension Records {
         let groupsFrom = guards.count
         guards += rollout.newGroups.map { Unit.Guard(Statement(.insertUserGroup, [.text($0.name)])) }
         let directoriesFrom = guards.count
-        guards += rollout.newDirectories.map { Unit.Guard(Statement(.insertDirectory, Self.values(of: $0.settings, secret: []))) }
+        guards += rollout.newDirectories.map { Unit.Guard(Statement(.insertDirectory, Self.values(of: $0.settings))) }
         guards += rollout.removedDirectories.map { Unit.Guard(Statement(.userOfDirectory, [.integer($0.id)]), rows: 0) }
         let sealing = self.sealing
         let unit = Unit(guarded: guards) { rows in
@@ -175,12 +175,11 @@ extension Rollout {
     fileprivate func directoryStatements(_ rows: [Rows], from: Int, sealing: Sealing) -> [Statement] {
         var statements = removedDirectories.map { Statement(.deleteDirectory, [.integer($0.id)]) }
         for (id, settings, _) in changedDirectories {
-            let secret = sealing.seal(settings.secret, at: .directorySecret(id))
-            statements.append(Statement(.updateDirectory, Records.values(of: settings, secret: secret) + [.integer(id)]))
+            statements.append(Statement(.updateDirectory, Records.values(of: settings, id, sealing) + [.integer(id)]))
         }
         for (index, new) in newDirectories.enumerated() {
             guard let id = try? rows[from + index].first?.integer(0) else { continue }
-            statements.append(Records.setSecret(new.settings.secret, ofDirectory: id, sealing))
+            statements.append(Records.setSecrets(of: new.settings, id, sealing))
         }
         return statements
     }

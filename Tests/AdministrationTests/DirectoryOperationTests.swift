@@ -215,6 +215,48 @@ import Testing
         _ = try await office.perform(AddClient(name: "vpn", choices: choices))
     }
 
+    @Test func oneServerMayHaveASecretOfItsOwn() async throws {
+        let office = try Office()
+        _ = try await office.perform(AddDirectory(name: "nps", choices: Self.choices()))
+        let secret = SecretText("a-secret-of-the-second")
+        let added = try await office.perform(AddDirectoryServer(directory: "nps", server: "192.0.2.8", secret: secret))
+        #expect(
+            added.message
+                == "Changed directory nps: servers: 192.0.2.7:1812 → 192.0.2.7:1812, 192.0.2.8:1812; secret of 192.0.2.8:1812 changed.")
+        func own() async throws -> [Bool] { try await office.perform(ShowDirectory(name: "nps")).servers.map(\.hasOwnSecret) }
+        #expect(try await own() == [false, true])
+        let exported = try await office.perform(ExportBlueprint()).blueprint
+        #expect(exported.directories?.first?.choices.ownSecrets == [.init(server: "192.0.2.8:1812", secret: nil)])
+        #expect(try await office.perform(ApplyBlueprint(blueprint: exported)).differences.isEmpty)
+        var order = DirectoryChoices()
+        order.servers = ["192.0.2.8", "192.0.2.9", "192.0.2.7"]
+        _ = try await office.perform(SetDirectory(directory: "nps", choices: order))
+        #expect(try await own() == [true, false, false], "it keeps its secret in another order")
+        #expect(
+            try await office.perform(AddDirectoryServer(directory: "nps", server: "192.0.2.9", secret: SecretText("weakweak"))).warnings
+                .contains { $0.hasPrefix("The secret of 192.0.2.9:1812 has only 8 bytes") })
+        #expect(
+            try await office.perform(ExamineNode(seconds: 0)).findings
+                .contains { $0.kind == .directorySecretWeak && $0.text.contains("192.0.2.9") })
+        #expect(
+            try await office.perform(AddDirectoryServer(directory: "nps", server: "192.0.2.8")).message
+                == "Changed directory nps: secret of 192.0.2.8:1812 shared.")
+        #expect(try await own() == [false, true, false])
+        var file = exported
+        #expect(await office.refusal(of: ApplyBlueprint(blueprint: file)).contains("no secret of its own that could be kept"))
+        file.directories?[0].choices.ownSecrets = [.init(server: "192.0.2.8", secret: secret)]
+        let field = try await office.perform(ApplyBlueprint(blueprint: file)).differences.first?.fields.last
+        #expect(field?.name == "secret" && field?.before == nil && field?.after == nil, "what it is is told nobody")
+        #expect(try await own() == [false, true])
+        _ = try await office.perform(RemoveDirectoryServer(directory: "nps", server: "192.0.2.7"))
+        #expect(await office.refusal(of: RemoveDirectoryServer(directory: "nps", server: "192.0.2.8")).contains("the only server"))
+        #expect(await office.refusal(of: RemoveDirectoryServer(directory: "nps", server: "192.0.2.1")).contains("has no server"))
+        #expect(await office.refusal(of: AddDirectoryServer(directory: "nps", server: "nps.example.org")).contains("not looked up"))
+        #expect(
+            await office.refusal(of: AddDirectoryServer(directory: "nps", server: "192.0.2.9", secret: SecretText("short")))
+                .contains("5 bytes"))
+    }
+
     @Test func applyBringsDirectoriesToWhatAFileSays() async throws {
         let office = try Office()
         func apply(_ directories: [Blueprint.Directory], prunes: Bool = false) async throws(Refusal) -> ApplyBlueprint.Answer {

@@ -200,6 +200,24 @@ struct UpstreamInteropTests {
         }
     }
 
+    @Test func aServerThatSharesAnotherSecretIsAskedByItsOwn() async throws {
+        try await withUpstream({ $0.secret = SecretText("what-the-others-share") }) { node, upstream in
+            try await node.addClient { $0.requirement = "password" }
+            _ = try await addUser(node)
+            func test() async throws -> Finished {
+                try await Program.sallyport.run(["directory", "test", "old", "--data-dir", node.folder.path])
+            }
+            #expect(try await test().status == 69)
+            let added = try await Program.sallyport.run(
+                ["directory", "server", "add", "old", "--address", upstream.address, "--secret-stdin", "--data-dir", node.folder.path],
+                input: UpstreamFreeRADIUS.secret + "\n")
+            #expect(added.status == 0, "\(added.everything)")
+            #expect(try await test().status == 0)
+            let gateway = try GatewayClient(node)
+            #expect(try await gateway.login("alice", UpstreamFreeRADIUS.password)?.code == .accessAccept)
+        }
+    }
+
     // MARK: Names that nobody has here
 
     @Test func aStrangerIsRefusedUntilTheClientPassesHimThrough() async throws {

@@ -53,6 +53,7 @@ extension DirectoryChoices {
         self.init()
         type = settings.kind.rawValue
         servers = settings.servers.map(\.description)
+        ownSecrets = settings.servers.filter { settings.ownSecrets[$0] != nil }.map { OwnSecret(server: $0.description, secret: nil) }
         timeout = settings.timeout.words
         tries = settings.tries
         messageAuthenticator = settings.messageAuthenticator.rawValue
