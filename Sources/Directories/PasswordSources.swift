@@ -62,10 +62,15 @@ package final class PasswordSources: PasswordSource {
     private func upstream(_ directory: Directory, _ counts: UpstreamCounts, _ takes: Set<TakenAttribute>) -> UpstreamPasswordSource? {
         let settings = directory.settings
         // One whose secret did not open can be asked nothing.
-        guard settings.isEnabled, let secret = settings.secret.reveal({ SharedSecret($0) }) else { return nil }
+        var secrets: [(server: ServerAddress, secret: SharedSecret)] = []
+        for server in settings.servers {
+            guard let secret = settings.secret(of: server).reveal({ SharedSecret($0) }) else { continue }
+            secrets.append((ServerAddress(server.address, port: server.port), secret))
+        }
+        guard settings.isEnabled, let first = secrets.first else { return nil }
         var upstream = UpstreamServers.Settings(
-            servers: settings.servers.map { ServerAddress($0.address, port: $0.port) }, secret: secret, timeout: settings.timeout,
-            tries: settings.tries)
+            servers: secrets.map(\.server), secret: first.secret, timeout: settings.timeout, tries: settings.tries)
+        upstream.ownSecrets = Dictionary(secrets.map { ($0.server, $0.secret) }) { first, _ in first }
         upstream.requiresMessageAuthenticator = settings.messageAuthenticator == .require
         let changed = changed
         let servers = UpstreamServers(upstream, counts: counts, deadlines: deadlines, random: random(), now: now) { changed(directory, $0) }
@@ -108,7 +113,7 @@ package final class PasswordSources: PasswordSource {
     private func source(_ id: Int64) -> Result<UpstreamPasswordSource, Unusable> {
         guard let source = table.withLock({ $0[id] }) else { return .failure(Unusable(text: "directory \(id), which is gone,")) }
         guard let upstream = source.upstream else {
-            let why = source.directory.settings.isEnabled ? "whose secret does not open" : "which is disabled"
+            let why = source.directory.settings.isEnabled ? "none of whose secrets opens" : "which is disabled"
             return .failure(Unusable(text: "\(source.directory.name), \(why),"))
         }
         return .success(upstream)

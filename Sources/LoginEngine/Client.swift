@@ -147,6 +147,8 @@ package struct ClientSettings: Sendable, Equatable {
     package var schemes: ProofSchemes = .pap
     /// Where the passwords of its users live of whom neither they nor a group say it; nil: here.
     package var home: PasswordHome?
+    /// Names that nobody has here and that a directory decides about alone; the first that fits.
+    package var passThrough: [PassThroughRule] = []
     /// The product that it is.
     package var profile = ClientProfile.generic.name
     /// A name (`UserName.key`) that the product asks about to see whether somebody answers: refused, and nothing is written.

@@ -67,8 +67,10 @@ package struct DirectorySettings: Sendable, Equatable {
     package var kind: DirectoryKind = .radius
     /// Asked in this order: the next one when the one before is silent.
     package var servers: [DirectoryServer]
-    /// Shared with all of its servers.
+    /// Shared with all of its servers that have none of their own.
     package var secret: Secret
+    /// Empty where a sealed value does not open.
+    package var ownSecrets: [DirectoryServer: Secret] = [:]
     /// How long each sending waits, 100…30000 milliseconds.
     package var timeout: Timestamp.Span = .seconds(3)
     /// How often one server is asked in all, 1…5.
@@ -88,6 +90,12 @@ package struct DirectorySettings: Sendable, Equatable {
         self.servers = servers
         self.secret = secret
     }
+
+    /// Shared with this one; empty: it can be asked nothing.
+    package func secret(of server: DirectoryServer) -> Secret { ownSecrets[server] ?? secret }
+
+    /// Servers that can be asked nothing, since the secret does not open.
+    package var mute: [DirectoryServer] { servers.filter { secret(of: $0).isEmpty } }
 }
 
 /// A directory that has a row.

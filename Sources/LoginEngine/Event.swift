@@ -100,6 +100,7 @@ package enum RejectReason: String, Sendable, CaseIterable {
     case newPasswordRefused = "new-password-refused"
     case sourceUnreachable = "password-source-unreachable"
     case sourceAsksMore = "password-source-asks-more"
+    case proxyLoop = "proxy-loop"
     case nameMalformed = "name-malformed"
     case changedMeanwhile = "changed-meanwhile"
     case replyUnfit = "reply-attribute-unfit"

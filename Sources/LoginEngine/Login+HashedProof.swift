@@ -9,6 +9,10 @@ extension Login {
         if request.handle != nil { return resume(now: now) }
         if wasWrongJustNow, !(settings.concealFactor && readsAs == .passwordAndFactor) { return reject(.sameWrongProof, now: now) }
         if proof.asksForChange, readsAs == .factor || settings.concealFactor { return reject(.protocolNotSupported, now: now) }
+        if stranger != nil {
+            if proof.asksForChange { return reject(.protocolNotSupported, now: now) }
+            return passThrough(by: .matchPassword(proof), isEmpty: proof.fits(.text(Secret([]))), now: now)
+        }
         switch readsAs {
         case .password:
             return check(by: .matchPassword(proof), owed: .nothing, now: now)
@@ -65,7 +69,7 @@ extension Login {
         guard readsAs != .factor, !client.settings.concealFactor else { return .uniform }
         return switch reason {
         // No new password can be passed on to where it lives.
-        case .passwordExpired where facts.user?.directory == nil: .passwordExpired
+        case .passwordExpired where directory == nil: .passwordExpired
         case .newPasswordRefused: .changeFailed
         case .changedMeanwhile where renewal != nil: .changeFailed
         case .userDisabled where client.settings.helpfulMessages: .accountDisabled

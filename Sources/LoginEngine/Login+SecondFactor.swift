@@ -208,10 +208,10 @@ extension Login {
 
 extension Login {
     mutating func accept(marks: [Mark], grace: GraceStart? = nil, now: Moment) -> [Action] {
-        guard let user = facts.user else { return reject(.unknownUser, now: now) }
+        guard let name = facts.user?.name ?? stranger?.name else { return reject(.unknownUser, now: now) }
         if let plan = ruling.reply {
             do throws(ReplyPlan.Unmade) {
-                reply = try plan.bytes(user: user.name)
+                reply = try plan.bytes(user: name)
             } catch {
                 // An accept without an attribute that was to bound it would let in too far.
                 steps.add("reply \(error.name): \(error.problem.word)", at: now, since: began)
@@ -224,7 +224,7 @@ extension Login {
         let before = steps
         if renewal != nil { steps.add("password-changed", at: now, since: began) }
         var settlement = Settlement(
-            decision: decision(isAccept: true, now: now), user: user.id, factor: factorInUse, marks: marks, handle: handle,
+            decision: decision(isAccept: true, now: now), user: facts.user?.id, factor: factorInUse, marks: marks, handle: handle,
             event: event(.loginAccepted, reason: nil, now: now), basis: basis(of: marks))
         steps = before
         settlement.grace = grace
@@ -234,6 +234,7 @@ extension Login {
         }
         settlement.renewal = renewal
         settlement.renewalEvent = renewalEvent(now: now)
+        settlement.passedThrough = stranger.map { PassedThrough(client: client.id, rule: $0.rule, nameKeys: $0.nameKeys) }
         return [.settle(settlement)]
     }
 
@@ -363,7 +364,8 @@ extension Login {
             details.append(Event.Detail("policy", policy.label))
             details.append(Event.Detail("requirement", ruling.requirement.rawValue))
         }
-        if let home = facts.home { details.append(Event.Detail("directory", home.words)) }
+        if let stranger { details.append(Event.Detail("pass-through", stranger.rule.realm.description)) }
+        if let home = facts.home, facts.user != nil || stranger != nil { details.append(Event.Detail("directory", home.words)) }
         if let reported { details.append(Event.Detail("report-only", reported)) }
         if kind == .loginAccepted, !reply.isEmpty, let plan = ruling.reply { details.append(Event.Detail("reply", plan.names)) }
         if let graceEnd { details.append(Event.Detail("grace-until", graceEnd.iso8601)) }

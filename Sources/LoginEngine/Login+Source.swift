@@ -18,7 +18,7 @@ extension Login {
         _ question: SourceQuestion, owed: Owed, now: Moment, random: inout some RandomNumberGenerator, seal: some HandleSeal
     ) -> [Action] {
         let isSilentClient = readsAs == .passwordAndFactor && client.settings.asking == .append
-        guard facts.user != nil, !isSilentClient, owed != .concealed, case .plaintext = request.proof else {
+        guard facts.user != nil || stranger != nil, !isSilentClient, owed != .concealed, case .plaintext = request.proof else {
             steps.add("source-asks", at: now, since: began)
             return reject(.sourceAsksMore, now: now)
         }
@@ -30,12 +30,13 @@ extension Login {
 
     /// The handle of such a question came back: what was typed is for the source.
     mutating func answerSource(_ row: SuspendedLogin, now: Moment) -> [Action] {
-        guard case .asked(let thread) = row.source, facts.user?.directory != nil, readsAs != .factor else {
+        guard case .asked(let thread) = row.source, directory != nil, stranger != nil || readsAs != .factor else {
             return reject(.changedMeanwhile, now: now)
         }
         guard case .plaintext(let text) = request.proof else { return reject(.protocolNotSupported, now: now) }
-        if let reason = statusReason { return reject(reason, now: now) }
+        if let reason = statusReason, stranger == nil { return reject(reason, now: now) }
         if wasWrongJustNow { return reject(.sameWrongProof, now: now) }
+        if stranger != nil { return passThrough(by: .answerSource(text, thread), isEmpty: text.isEmpty, now: now) }
         // A code that stood behind the password was not used up, and is asked for anew.
         return check(by: .answerSource(text, thread), owed: readsAs == .password ? .nothing : .challenge, now: now)
     }

@@ -14,6 +14,8 @@ package struct Login: Sendable {
     /// The user has factors that the ruling does not count.
     let hasOtherFactors: Bool
     package let ruling: Ruling
+    /// Whom a directory decides about alone: nobody has the name, and the client passes it through.
+    let stranger: Stranger?
     /// What a report-only policy would have done, for the trail.
     let reported: String?
     /// As they were when the login began, and again just before a code or a password is judged.
@@ -126,6 +128,8 @@ package struct Login: Sendable {
         self.request = request
         self.nameKey = nameKey
         self.ruling = ruling
+        // What a policy denies stays denied, and where both factors are concealed nothing else may be asked.
+        stranger = facts.user == nil && ruling.requirement != .deny && !request.client.settings.concealFactor ? facts.stranger : nil
         reported = ruling.reported.map { policy in
             let would = Ruling(requirement: policy.rule.requirement, policy: policy)
             return "\(policy.label) \(would.consequence(factors: facts.factors, grace: facts.grace, at: began.wall))"
@@ -217,6 +221,7 @@ extension Login {
         if wasWrongJustNow, !(settings.concealFactor && readsAs == .passwordAndFactor) {
             return reject(.sameWrongProof, now: now)
         }
+        if stranger != nil { return passThrough(by: .checkPassword(field), isEmpty: field.isEmpty, now: now) }
         switch readsAs {
         case .password:
             return checkPassword(field, owed: .nothing, now: now)
@@ -296,6 +301,7 @@ extension Login {
     }
 
     mutating func check(by action: Action, owed: Owed, now: Moment) -> [Action] {
+        if goesRound { return reject(.proxyLoop, now: now) }
         let source = request.failureSource
         let locked =
             failures.isLocked(.passwordFromSource, source: source, at: now.wall, rules: rules.lockout)
@@ -363,8 +369,8 @@ extension Login {
             return reject(wasLocked ? .passwordLocked : .passwordExpired, now: now)
         case .notKept where owed != .concealed:
             // No guess: whatever was typed, it could not be looked at.
-            return reject(facts.user == nil ? .unknownUser : .passwordNotKept, now: now)
-        case .right where facts.user != nil && !wasLocked:
+            return reject(facts.user == nil && stranger == nil ? .unknownUser : .passwordNotKept, now: now)
+        case .right where (facts.user != nil || stranger != nil) && !wasLocked:
             steps.add("password-right", at: now, since: began)
         case .right, .wrong, .notKept:
             steps.add(verdict == .notKept ? "password-not-kept" : "password-wrong", at: now, since: began)
@@ -376,6 +382,7 @@ extension Login {
             }
             return count + reject(passwordReason, now: now)
         }
+        if stranger != nil { return accept(marks: [], now: now) }
         if let reason = statusReason, owed != .concealed { return reject(reason, now: now) }
         if isDenied, owed != .concealed { return reject(.deniedByPolicy, now: now) }
         if mustChangePassword, owed != .concealed { return reject(.passwordExpired, now: now) }
@@ -401,7 +408,7 @@ extension Login {
     }
 
     private var passwordReason: RejectReason {
-        guard let user = facts.user else { return .unknownUser }
+        guard let user = facts.user else { return stranger == nil ? .unknownUser : .wrongPassword }
         return user.passwordHash == nil && user.directory == nil ? .noPassword : .wrongPassword
     }
 

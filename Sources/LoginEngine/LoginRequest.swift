@@ -30,6 +30,10 @@ package struct LoginRequest: Sendable, Equatable {
     package var gatewaySession: String?
     /// Whether `gatewaySession` names one session (Acct-Session-Id) and not a port alone, which may be the same for everybody.
     package var namesSession = false
+    /// How many proxies it has been through (Proxy-State, RFC 2865 §5.33).
+    package var hops = 0
+    /// One that has been through so many is passed on no more: it goes round.
+    package static let mostHops = 5
     /// The address that the request came from.
     package var source: NetworkAddress
     /// Hash of the whole request: equal for a retransmission, and only for that.

@@ -67,7 +67,7 @@ extension Logins {
                     answer(.none(.overloaded), to: open)
                     continue
                 }
-                let (user, request) = open.withLock { ($0.login.facts.user, $0.login.request) }
+                let (user, request) = open.withLock { ($0.login.asked, $0.login.request) }
                 passwords.match(proof, of: user, for: request) { [self] verdict, candidate in
                     advance(open, .passwordMatched(verdict, candidate), at: now())
                     closeUnlessWaiting(open)
@@ -131,7 +131,7 @@ extension Logins {
     }
 
     private func check(_ password: Secret, answering thread: SourceThread?, of open: OpenLogin) {
-        let (user, request) = open.withLock { ($0.login.facts.user, $0.login.request) }
+        let (user, request) = open.withLock { ($0.login.asked, $0.login.request) }
         passwords.check(password, of: user, for: request, answering: thread) { [self] verdict in
             advance(open, .passwordChecked(verdict), at: now())
             closeUnlessWaiting(open)
@@ -210,8 +210,16 @@ extension Logins {
     }
 
     private func forgive(_ kinds: [FailureRecord.Kind], _ open: OpenLogin, at moment: Moment) {
-        guard case .user(let id) = open.subject else { return }
         let shard = shard(of: open.subject)
+        guard case .user(let id) = open.subject else {
+            // A name that is passed through: what is counted of it is in memory alone.
+            return shard.state.withLock { state in
+                state.challenges.forget(open.subject)
+                let known = state.known(open.subject, stored: [])
+                guard !known.records.isEmpty || !known.wrongProofs.isEmpty else { return }
+                state.update(open.subject, stored: []) { _ = $0.forgive(kinds, source: open.failureSource) }
+            }
+        }
         // The common case: nothing ever failed, and no text is made of an address.
         let known = shard.state.withLock { state in
             state.challenges.forget(open.subject)
@@ -267,6 +275,8 @@ extension Logins {
     /// beyond the first few of a minute they are counted. Their handles open nothing either way.
     private func isWorthARow(_ event: Event, of open: OpenLogin, at moment: Moment) -> Bool {
         guard case .nobody = open.subject else { return true }
+        // What a directory asks a name that is passed through is answered by it: the handle has to open.
+        if open.withLock({ $0.login.stranger != nil }) { return true }
         var counted = event
         counted.reason = RejectReason.unknownUser.rawValue
         return tally(counted, as: .nobody(""), in: shard(of: open.subject), at: moment)

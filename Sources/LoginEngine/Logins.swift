@@ -142,10 +142,18 @@ package final class Logins: LoginJudge, Sendable {
         }
         for (position, (index, key)) in known.enumerated() where position < facts.count {
             let client = attempts[index].request.client
-            homes.place(&facts[position], at: client)
+            homes.place(&facts[position], at: client, named: attempts[index].request.name, lookupKey: key)
+            do throws(NoAnswer) {
+                try keepUsers(outOf: &facts[position], at: moment)
+            } catch {
+                attempts[index].completion(.none(error))
+                continue
+            }
             var ruling = policies.isEmpty ? .own(of: client) : policies.ruling(for: client, groups: facts[position].groups)
             if !replies.isEmpty { ruling.reply = replies.plan(for: client, policy: ruling.policy, groups: facts[position].groups) }
             ruling.groupLimit = limits.least(of: facts[position].groups)
+            // With the realm: `alice@a` and `alice@b` are two people, whatever the client strips.
+            let key = facts[position].stranger == nil ? key : UserName.key(of: attempts[index].request.name) ?? key
             begin(attempts[index], key: key, facts: facts[position], ruling: ruling, at: moment)
         }
     }

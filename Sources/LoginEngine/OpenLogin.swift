@@ -73,7 +73,8 @@ package enum JoiningRule {
     package static func joins(
         _ request: LoginRequest, open: LoginRequest, sameProof: Bool, isRetransmission: Bool, age: Timestamp.Span
     ) -> Bool {
-        guard request.client.id == open.client.id else { return false }
+        // One that came round by other servers is not the gateway's own: it would wait for itself.
+        guard request.client.id == open.client.id, request.hops == open.hops else { return false }
         if isRetransmission { return true }
         guard sameProof, request.gatewaySession == open.gatewaySession, request.callingStation == open.callingStation else {
             return false

@@ -17,6 +17,8 @@ package enum HomeOrigin: Sendable, Hashable {
     case user
     case group(String)
     case client
+    /// The client's rule for names that nobody has here.
+    case passThrough(PassThroughRule.Realm)
     /// Nobody said anything: it lives here.
     case nobody
 }
@@ -51,6 +53,7 @@ extension HomeOrigin {
         case .user: "user"
         case .group(let name): "group \(name)"
         case .client: "client"
+        case .passThrough(let realm): "realm \(realm)"
         case .nobody: "nobody"
         }
     }
@@ -95,8 +98,14 @@ package struct HomeTable: Sendable, Equatable {
         HomeRuling(home, by: origin, directory: home.directory.map { directories[$0] ?? "?" })
     }
 
-    /// Sends a known user's login where the password lives. Nothing changes for one of whom nobody says anything.
-    func place(_ facts: inout LoginFacts, at client: Client) {
+    /// Sends a known user's login where the password lives, and a name that nobody has where the client passes it through. Nothing changes
+    /// for those of whom nobody says anything.
+    func place(_ facts: inout LoginFacts, at client: Client, named name: String, lookupKey: String) {
+        if facts.user == nil, !client.settings.passThrough.isEmpty {
+            guard let stranger = client.settings.stranger(named: name, lookupKey: lookupKey) else { return }
+            facts.stranger = stranger
+            facts.home = ruling(.directory(stranger.rule.directory), by: .passThrough(stranger.rule.realm))
+        }
         guard let user = facts.user, user.home != nil || client.settings.home != nil || !isEmpty else { return }
         let ruling = ruling(own: user.home, groups: facts.groups, client: client)
         facts.user?.directory = ruling.home.directory

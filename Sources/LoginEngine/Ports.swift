@@ -36,6 +36,8 @@ package struct LoginFacts: Sendable {
     package var grace = GraceFacts()
     /// Who sent this login to a directory; nil where none is asked.
     package var home: HomeRuling?
+    /// Nobody has the name, and a rule of the client passes it through.
+    package var stranger: Stranger?
 
     package init(user: User? = nil, factors: [Factor] = [], suspended: SuspendedLogin? = nil, failures: [FailureRecord] = []) {
         self.user = user
@@ -161,6 +163,8 @@ package struct Settlement: Sendable, Equatable {
     package var renewalEvent: Event?
     /// The session that the accept opens, where there may not be more than so many.
     package var claim: SessionClaim?
+    /// An accept of a name that nobody has here, on a directory's word.
+    package var passedThrough: PassedThrough?
 
     package init(
         decision: RecordedDecision, user: Int64?, factor: Int64? = nil, marks: [Mark], handle: HandleID?, event: Event,

@@ -45,6 +45,7 @@ extension RejectReason {
         case .newPasswordRefused: "The new password is not allowed. Choose a longer one."
         case .sourceUnreachable: "The directory cannot be reached. Try again in a few minutes."
         case .sourceAsksMore: "The directory asks for more than this gateway can pass on. Ask your administrator."
+        case .proxyLoop: "The login servers ask each other in a circle. Ask your administrator."
         case .replyUnfit: "Your login is not set up completely. Ask your administrator."
         case .tooManySessions: "You are connected from elsewhere already. End a connection there, then try again."
         case .nameMalformed: "The user name is not valid."

@@ -28,6 +28,7 @@ struct AccessRequest {
             fingerprint: packet.version == .historic
                 ? Fingerprint(ofDatagram: packet.bytes) : Fingerprint(ofPacket: packet.bytes, connection: connection))
         login.namesSession = packet.contains(.acctSessionID)
+        if packet.contains(.proxyState) { login.hops = packet.attributes.count { $0.type == .proxyState } }
         self.login = login
     }
 

@@ -182,7 +182,7 @@ extension Records: LoginRecords {
 
     package func settle(_ settlement: Settlement, completion: @escaping @Sendable (SettlementOutcome) -> Void) {
         // An accept of nobody is not ours to write.
-        guard !settlement.decision.isAccept || settlement.user != nil else {
+        guard !settlement.decision.isAccept || settlement.user != nil || settlement.passedThrough != nil else {
             completion(.changedMeanwhile)
             return
         }

@@ -528,9 +528,31 @@ extension Migration {
             ALTER TABLE client ADD COLUMN directory BIGINT;
             """#)
 
+    private static let postgres17 = Migration(
+        number: 17, name: "pass-through",
+        checksum: "6c9aee141723341e56111cc81377fd65d68a1a1190957d0e33b6438b34c11e12",
+        script: #"""
+            -- Names that nobody has here and that a client lets a directory decide about alone, in their order: `corp.example`, `corp\` or `*`.
+            CREATE TABLE client_realm (
+                client BIGINT NOT NULL REFERENCES client (id) ON DELETE CASCADE,
+                realm TEXT COLLATE "C" NOT NULL,
+                directory BIGINT NOT NULL,
+                position BIGINT NOT NULL,
+                PRIMARY KEY (client, realm)
+            );
+            """#)
+
+    private static let postgres18 = Migration(
+        number: 18, name: "server-secrets",
+        checksum: "709b5cbe2167daa3b7318a03f8d020e9107619d40130c1741f0cac2279146d79",
+        script: #"""
+            -- Secrets of servers that do not share the directory's, all of one directory sealed as one value.
+            ALTER TABLE directory ADD COLUMN server_secrets BYTEA;
+            """#)
+
     static let postgres: [Migration] = [
         postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8, postgres9, postgres10, postgres11,
-        postgres12, postgres13, postgres14, postgres15, postgres16,
+        postgres12, postgres13, postgres14, postgres15, postgres16, postgres17, postgres18,
     ]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
@@ -1054,8 +1076,30 @@ extension Migration {
             ALTER TABLE client ADD COLUMN directory INTEGER;
             """#)
 
+    private static let sqlite17 = Migration(
+        number: 17, name: "pass-through",
+        checksum: "9a8d09217f5aeb506e43a40bd1b477df6600f259b3869dc5d3c92644c247fd26",
+        script: #"""
+            -- Names that nobody has here and that a client lets a directory decide about alone, in their order: `corp.example`, `corp\` or `*`.
+            CREATE TABLE client_realm (
+                client INTEGER NOT NULL REFERENCES client (id) ON DELETE CASCADE,
+                realm TEXT NOT NULL,
+                directory INTEGER NOT NULL,
+                position INTEGER NOT NULL,
+                PRIMARY KEY (client, realm)
+            );
+            """#)
+
+    private static let sqlite18 = Migration(
+        number: 18, name: "server-secrets",
+        checksum: "ff7a6a13b3a29ecbd1f929c9bff527d26e60f7b5d9724e48e57d23b2570320cc",
+        script: #"""
+            -- Secrets of servers that do not share the directory's, all of one directory sealed as one value.
+            ALTER TABLE directory ADD COLUMN server_secrets BLOB;
+            """#)
+
     static let sqlite: [Migration] = [
         sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9, sqlite10, sqlite11, sqlite12, sqlite13, sqlite14,
-        sqlite15, sqlite16,
+        sqlite15, sqlite16, sqlite17, sqlite18,
     ]
 }

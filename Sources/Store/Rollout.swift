@@ -66,7 +66,7 @@ extension Records {
         let groupsFrom = guards.count
         guards += rollout.newGroups.map { Unit.Guard(Statement(.insertUserGroup, [.text($0.name)])) }
         let directoriesFrom = guards.count
-        guards += rollout.newDirectories.map { Unit.Guard(Statement(.insertDirectory, Self.values(of: $0.settings, secret: []))) }
+        guards += rollout.newDirectories.map { Unit.Guard(Statement(.insertDirectory, Self.values(of: $0.settings))) }
         guards += rollout.removedDirectories.map { Unit.Guard(Statement(.userOfDirectory, [.integer($0.id)]), rows: 0) }
         let sealing = self.sealing
         let unit = Unit(guarded: guards) { rows in
@@ -116,6 +116,9 @@ private struct NewRows {
     func settings(_ settings: ClientSettings) -> ClientSettings {
         var settings = settings
         settings.home = home(settings.home)
+        settings.passThrough = settings.passThrough.map {
+            PassThroughRule($0.realm, directory: directories[$0.directory] ?? $0.directory)
+        }
         return settings
     }
 
@@ -138,7 +141,7 @@ extension Rollout {
     fileprivate func statements(_ numbers: NewRows, sealing: Sealing, at: Timestamp) -> [Statement] {
         var statements: [Statement] = []
         if policies != nil { statements.append(Statement(.dropPolicies)) }
-        for (id, _, _) in changedClients { statements.append(Statement(.dropRanges, [.integer(id)])) }
+        for (id, _, _) in changedClients { statements += [Statement(.dropRanges, [.integer(id)]), Statement(.dropRealms, [.integer(id)])] }
         for (id, _) in removedClients { statements.append(Statement(.deleteClient, [.integer(id)])) }
         for membership in members where !membership.joins { statements.append(self.statement(membership, numbers)) }
         for (id, _) in removedGroups { statements.append(Statement(.deleteGroup, [.integer(id)])) }
@@ -146,14 +149,14 @@ extension Rollout {
             let settings = numbers.settings(settings)
             statements.append(Records.dropOpenHandles(ofClient: id, movingTo: settings.home, at: at))
             statements.append(Statement(.updateClient, Records.values(of: settings, id, by: sealing) + [.integer(id)]))
-            statements += Records.insertRanges(settings, id)
+            statements += Records.insertLists(settings, id)
         }
         for (index, new) in newClients.enumerated() {
             let id = numbers.client(-Int64(index) - 1)
             let settings = numbers.settings(new.settings)
             // Whole, since what it was inserted with named new directories by numbers that they do not have.
             statements.append(Statement(.updateClient, Records.values(of: settings, id, by: sealing) + [.integer(id)]))
-            statements += Records.insertRanges(settings, id)
+            statements += Records.insertLists(settings, id)
         }
         for (group, home) in groupHomes {
             statements.append(
@@ -177,12 +180,11 @@ extension Rollout {
     fileprivate func directoryStatements(_ rows: [Rows], from: Int, sealing: Sealing) -> [Statement] {
         var statements = removedDirectories.map { Statement(.deleteDirectory, [.integer($0.id)]) }
         for (id, settings, _) in changedDirectories {
-            let secret = sealing.seal(settings.secret, at: .directorySecret(id))
-            statements.append(Statement(.updateDirectory, Records.values(of: settings, secret: secret) + [.integer(id)]))
+            statements.append(Statement(.updateDirectory, Records.values(of: settings, id, sealing) + [.integer(id)]))
         }
         for (index, new) in newDirectories.enumerated() {
             guard let id = try? rows[from + index].first?.integer(0) else { continue }
-            statements.append(Records.setSecret(new.settings.secret, ofDirectory: id, sealing))
+            statements.append(Records.setSecrets(of: new.settings, id, sealing))
         }
         return statements
     }

@@ -154,6 +154,56 @@ import Testing
         #expect(try await office.perform(ListDirectories()).directories.isEmpty)
     }
 
+    @Test func aClientPassesRealmsThroughOnlyWhereItIsTold() async throws {
+        let office = try Office()
+        for name in ["nps", "old"] { _ = try await office.perform(AddDirectory(name: name, choices: Self.choices { $0.sends = "own" })) }
+        func set(_ rules: [String], _ change: (inout ClientChoices) -> Void = { _ in }) -> SetClient {
+            var choices = ClientChoices()
+            choices.passThrough = rules
+            change(&choices)
+            return SetClient(client: "office", choices: choices)
+        }
+        func explain(_ name: String) async throws -> ExplainName.Answer {
+            try await office.perform(ExplainName(name: name, client: "office"))
+        }
+        _ = try await office.perform(office.client())
+        #expect(try await explain("bob@corp.example").outcome.first?.contains("refused (unknown-user)") == true)
+        let answer = try await office.perform(set(["corp.example=nps", "LAB\\=old"]))
+        #expect(answer.message == "Changed client office: pass-through: none → corp.example=nps, lab\\=old.")
+        #expect(answer.warnings.contains { $0.contains("on another server's word alone") })
+        let bob = try await explain("Bob@Corp.example")
+        #expect(bob.directory == "nps" && bob.directoryBy == "realm corp.example" && bob.user == nil)
+        #expect(bob.steps.last?.text == "Realm corp.example is passed through to directory nps, as `Bob`.")
+        #expect(try await explain("bob").outcome.first?.contains("refused (unknown-user)") == true)
+        _ = try await office.perform(AddUser(name: "alice", password: SecretText("a long password")))
+        let alice = try await explain("alice@corp.example")
+        #expect(
+            alice.directory == nil
+                && alice.steps.last?.text.hasSuffix("whose second factor could be gone round: not passed through.") == true)
+        #expect(try await office.perform(ShowClient(name: "office")).passThrough == ["corp.example=nps", "lab\\=old"])
+        #expect(try await office.perform(ListDirectories()).directories.map(\.clients) == [["office"], ["office"]])
+        #expect(await office.refusal(of: RemoveDirectory(name: "old")).contains("client office"))
+        #expect(
+            try await office.perform(ExamineNode(seconds: 0)).findings.contains { $0.kind == .namesPassedThrough && $0.subject == "office" }
+        )
+        let exported = try await office.perform(ExportBlueprint()).blueprint
+        #expect(try await office.perform(ApplyBlueprint(blueprint: exported)).differences.isEmpty)
+        for (rules, words) in [
+            (["corp.example"], "says no realm"), (["a b=nps"], "says no realm"), (["*=nsp"], "No directory `nsp`"),
+            (["*=local"], "decides about"), (["*=none"], "decides about"), (["*=nps", "corp=nps"], "Behind `*`"),
+            (["corp=nps", "CORP=old"], "named twice"), ((0...32).map { "r\($0)=nps" }, "32 realms"),
+        ] {
+            #expect(await office.refusal(of: set(rules)).contains(words), "\(rules)")
+        }
+        #expect(await office.refusal(of: set(["*=nps"]) { $0.concealFactor = true }).contains("--conceal-factor hides"))
+        var closed = ClientChoices()
+        closed.requirement = "deny"
+        _ = try await office.perform(SetClient(client: "office", choices: closed))
+        #expect(try await explain("bob@corp.example").outcome.first?.contains("the client itself lets nobody in") == true)
+        _ = try await office.perform(set([]))
+        _ = try await office.perform(RemoveDirectory(name: "old"))
+    }
+
     @Test func clientsMayUseMSCHAPWhereADirectoryJudgesIt() async throws {
         let office = try Office()
         var choices = ClientChoices()
@@ -163,6 +213,48 @@ import Testing
         #expect(await office.refusal(of: AddClient(name: "vpn", choices: choices)).contains("argon2id"))
         _ = try await office.perform(AddDirectory(name: "nps", choices: Self.choices()))
         _ = try await office.perform(AddClient(name: "vpn", choices: choices))
+    }
+
+    @Test func oneServerMayHaveASecretOfItsOwn() async throws {
+        let office = try Office()
+        _ = try await office.perform(AddDirectory(name: "nps", choices: Self.choices()))
+        let secret = SecretText("a-secret-of-the-second")
+        let added = try await office.perform(AddDirectoryServer(directory: "nps", server: "192.0.2.8", secret: secret))
+        #expect(
+            added.message
+                == "Changed directory nps: servers: 192.0.2.7:1812 → 192.0.2.7:1812, 192.0.2.8:1812; secret of 192.0.2.8:1812 changed.")
+        func own() async throws -> [Bool] { try await office.perform(ShowDirectory(name: "nps")).servers.map(\.hasOwnSecret) }
+        #expect(try await own() == [false, true])
+        let exported = try await office.perform(ExportBlueprint()).blueprint
+        #expect(exported.directories?.first?.choices.ownSecrets == [.init(server: "192.0.2.8:1812", secret: nil)])
+        #expect(try await office.perform(ApplyBlueprint(blueprint: exported)).differences.isEmpty)
+        var order = DirectoryChoices()
+        order.servers = ["192.0.2.8", "192.0.2.9", "192.0.2.7"]
+        _ = try await office.perform(SetDirectory(directory: "nps", choices: order))
+        #expect(try await own() == [true, false, false], "it keeps its secret in another order")
+        #expect(
+            try await office.perform(AddDirectoryServer(directory: "nps", server: "192.0.2.9", secret: SecretText("weakweak"))).warnings
+                .contains { $0.hasPrefix("The secret of 192.0.2.9:1812 has only 8 bytes") })
+        #expect(
+            try await office.perform(ExamineNode(seconds: 0)).findings
+                .contains { $0.kind == .directorySecretWeak && $0.text.contains("192.0.2.9") })
+        #expect(
+            try await office.perform(AddDirectoryServer(directory: "nps", server: "192.0.2.8")).message
+                == "Changed directory nps: secret of 192.0.2.8:1812 shared.")
+        #expect(try await own() == [false, true, false])
+        var file = exported
+        #expect(await office.refusal(of: ApplyBlueprint(blueprint: file)).contains("no secret of its own that could be kept"))
+        file.directories?[0].choices.ownSecrets = [.init(server: "192.0.2.8", secret: secret)]
+        let field = try await office.perform(ApplyBlueprint(blueprint: file)).differences.first?.fields.last
+        #expect(field?.name == "secret" && field?.before == nil && field?.after == nil, "what it is is told nobody")
+        #expect(try await own() == [false, true])
+        _ = try await office.perform(RemoveDirectoryServer(directory: "nps", server: "192.0.2.7"))
+        #expect(await office.refusal(of: RemoveDirectoryServer(directory: "nps", server: "192.0.2.8")).contains("the only server"))
+        #expect(await office.refusal(of: RemoveDirectoryServer(directory: "nps", server: "192.0.2.1")).contains("has no server"))
+        #expect(await office.refusal(of: AddDirectoryServer(directory: "nps", server: "nps.example.org")).contains("not looked up"))
+        #expect(
+            await office.refusal(of: AddDirectoryServer(directory: "nps", server: "192.0.2.9", secret: SecretText("short")))
+                .contains("5 bytes"))
     }
 
     @Test func applyBringsDirectoriesToWhatAFileSays() async throws {

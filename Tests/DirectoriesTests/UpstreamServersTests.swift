@@ -22,13 +22,18 @@ final class UpstreamBench: Sendable {
 
     var changes: [UpstreamServers.Change] { told.changes.withLock { $0 } }
 
-    init(_ servers: [ServerAddress], tries: Int = 2, timeout: Timestamp.Span = .milliseconds(150), most: Int? = nil, requires: Bool = true)
-        throws
-    {
+    init(
+        _ servers: [ServerAddress], own: [ServerAddress: String] = [:], tries: Int = 2, timeout: Timestamp.Span = .milliseconds(150),
+        most: Int? = nil, requires: Bool = true
+    ) throws {
         let (deadlines, told) = (Deadlines(now: Self.now), Told())
         var settings = UpstreamServers.Settings(
             servers: servers, secret: try #require(SharedSecret(Self.secret)), timeout: timeout, tries: tries)
         settings.requiresMessageAuthenticator = requires
+        for (server, text) in own {
+            let secret = try #require(SharedSecret(text))
+            settings.ownSecrets[server] = secret
+        }
         if let most { settings.mostUnderWay = most }
         self.servers = UpstreamServers(settings, deadlines: deadlines, random: SystemRandomNumberGenerator(), now: Self.now) { change in
             told.changes.withLock { $0.append(change) }
@@ -114,6 +119,55 @@ private func judged(_ request: Packet) -> [ScriptedServer.Datagram] {
         #expect(try sent.text(.callingStationID) == "203.0.113.9")
         #expect(bench.servers.counts[.accepted] == 1 && bench.servers.counts[.rejected] == 1 && bench.servers.counts[.sent] == 2)
         #expect(bench.servers.underWay == 0 && bench.changes.isEmpty)
+    }
+
+    @Test func eachServerIsAskedByItsOwnSecretAndAnswersByIt() async throws {
+        let own = "a-secret-of-the-second"
+        let first = try ScriptedServer(UpstreamBench.secret) { _ in [] }
+        let second = try ScriptedServer(own, answer: judged)
+        // It knows the other one's secret, and not its own.
+        let third = try ScriptedServer(UpstreamBench.secret, answer: judged)
+        let bench = try UpstreamBench([first.address, second.address], own: [second.address: own])
+        #expect(await bench.ask() == "accessAccept of \(second.address)", "the login goes on to it")
+        let secret = try #require(SharedSecret(own))
+        #expect(try second.requests.first?.password(secret: secret) == Array("pass".utf8))
+        #expect(second.requests.first?.hasValidMessageAuthenticator(secret: secret) == true)
+        let strange = try UpstreamBench([third.address], own: [third.address: own], tries: 1)
+        #expect(await strange.ask(within: .milliseconds(300)).hasPrefix("no answer from"))
+        #expect(strange.servers.counts[.notGenuine] == 1)
+    }
+
+    @Test func inventedNamesLeaveRoomForUsers() async throws {
+        let silent = try ScriptedServer(UpstreamBench.secret) { _ in [] }
+        let bench = try UpstreamBench([silent.address], timeout: .seconds(20), most: 4)
+        func ask(isOfStranger: Bool) -> Mutexed {
+            let outcome = Mutexed()
+            var request = UpstreamBench.request()
+            request.isOfStranger = isOfStranger
+            bench.servers.ask(request, within: .seconds(20)) { if case .shed = $0 { outcome.isShed.withLock { $0 = true } } }
+            return outcome
+        }
+        let strangers = (1...3).map { _ in ask(isOfStranger: true).isShed.withLock { $0 } }
+        #expect(strangers == [false, false, true])
+        let users = (1...3).map { _ in ask(isOfStranger: false).isShed.withLock { $0 } }
+        #expect(users == [false, false, true])
+    }
+
+    private final class Mutexed: Sendable {
+        let isShed = Mutex(false)
+    }
+
+    @Test func eachRequestCountsTheServersOnItsWay() async throws {
+        let server = try ScriptedServer(UpstreamBench.secret, answer: judged)
+        let bench = try UpstreamBench([server.address])
+        for hops in [0, 3, 999] {
+            var request = UpstreamBench.request()
+            request.hops = hops
+            await withCheckedContinuation { continuation in
+                bench.servers.ask(request, within: .seconds(10)) { _ in continuation.resume() }
+            }
+        }
+        #expect(server.requests.map { $0.attributes.count { $0.type == .proxyState } } == [1, 4, LoginRequest.mostHops + 1])
     }
 
     @Test func aReplyOfSomebodyWithoutTheSecretIsNone() async throws {

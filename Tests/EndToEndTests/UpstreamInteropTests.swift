@@ -200,6 +200,74 @@ struct UpstreamInteropTests {
         }
     }
 
+    @Test func aServerThatSharesAnotherSecretIsAskedByItsOwn() async throws {
+        try await withUpstream({ $0.secret = SecretText("what-the-others-share") }) { node, upstream in
+            try await node.addClient { $0.requirement = "password" }
+            _ = try await addUser(node)
+            func test() async throws -> Finished {
+                try await Program.sallyport.run(["directory", "test", "old", "--data-dir", node.folder.path])
+            }
+            #expect(try await test().status == 69)
+            let added = try await Program.sallyport.run(
+                ["directory", "server", "add", "old", "--address", upstream.address, "--secret-stdin", "--data-dir", node.folder.path],
+                input: UpstreamFreeRADIUS.secret + "\n")
+            #expect(added.status == 0, "\(added.everything)")
+            #expect(try await test().status == 0)
+            let gateway = try GatewayClient(node)
+            #expect(try await gateway.login("alice", UpstreamFreeRADIUS.password)?.code == .accessAccept)
+        }
+    }
+
+    // MARK: Names that nobody has here
+
+    @Test func aStrangerIsRefusedUntilTheClientPassesHimThrough() async throws {
+        try await withUpstream({ $0.takes = ["Class"] }) { node, _ in
+            try await node.addClient()
+            let token = try await addUser(node)
+            let gateway = try GatewayClient(node)
+            #expect(try await gateway.login("bob@corp.example", UpstreamFreeRADIUS.password)?.code == .accessReject)
+            #expect(try await node.lastReason(of: "bob@corp.example") == "unknown-user")
+            try await node.setClient { $0.passThrough = ["corp.example=old"] }
+            let answer = try #require(try await gateway.login("eve@corp.example", UpstreamFreeRADIUS.password))
+            #expect(answer.code == .accessAccept && answer.octets(.class) == Array("of-upstream".utf8))
+            let login = try #require(try await node.logins("login-accepted", count: 1).first?.login)
+            #expect(try await node.story(login).contains("the client passes such names on: the directory decides alone."))
+            #expect(try await gateway.login("eve@corp.example", "wrong one")?.code == .accessReject)
+            #expect(try await node.lastReason(of: "eve@corp.example") == "wrong-password")
+            #expect(try await gateway.login("eve@lab.example", UpstreamFreeRADIUS.password)?.code == .accessReject)
+            #expect(try await gateway.login("alice@corp.example", UpstreamFreeRADIUS.password)?.code == .accessReject)
+            // Who is a user here owes the code as ever.
+            let ours = try #require(try await gateway.login("alice", UpstreamFreeRADIUS.password))
+            #expect(try await gateway.login("alice", try token.code(), state: ours.octets(.state))?.code == .accessAccept)
+            // The directory's own question, which `carol` is asked there, and its answer.
+            let theirs = try #require(try await gateway.login("carol@corp.example", UpstreamFreeRADIUS.password))
+            #expect(try theirs.text(.replyMessage) == "Code of the old token?")
+            #expect(try await gateway.login("carol@corp.example", "4711", state: theirs.octets(.state))?.code == .accessAccept)
+            #expect(try await gateway.login("carol@corp.example", "4711", state: theirs.octets(.state))?.code != .accessChallenge)
+            #expect(try await node.verifyTrail().isIntact)
+        }
+    }
+
+    @Test func twoNodesThatPassNamesToEachOtherEndInAReject() async throws {
+        try await withNode { first in
+            try await withNode { second in
+                for (node, other) in [(first, second), (second, first)] {
+                    var choices = DirectoryChoices()
+                    choices.servers = ["\(other.endpoint)"]
+                    choices.secret = SecretText(TestNode.secret)
+                    try await node.perform(AddDirectory(name: "other", choices: choices))
+                    try await node.addClient { $0.passThrough = ["*=other"] }
+                }
+                let gateway = try GatewayClient(first, patience: 10_000)
+                #expect(try await gateway.login("bob", "whatever")?.code == .accessReject)
+                let reasons =
+                    try await first.logins("login-rejected", count: 3).map(\.reason)
+                    + second.logins("login-rejected", count: 3).map(\.reason)
+                #expect(reasons.count { $0 == "proxy-loop" } == 1, "\(reasons)")
+            }
+        }
+    }
+
     // MARK: Proofs that show no password
 
     @Test(arguments: ["alice", "CORP\\alice"]) func msCHAPv2IsJudgedThereAndItsKeysReachTheGateway(typed: String) async throws {

@@ -16,6 +16,7 @@ import Testing
             settings.messageAuthenticator = .allow
             settings.nameSent = .typed
             settings.takes = ["Class", "Filter-Id"]
+            settings.ownSecrets[servers[1]] = Secret(utf8: "a-secret-of-the-second")
             return settings
         }
     }
@@ -27,7 +28,10 @@ import Testing
         #expect(try fixture.records.directories() == [Directory(id: id, settings: settings)])
         let stored = try fixture.query("SELECT secret FROM directory")[0].blob(0)
         #expect(stored.count > settings.secret.count && !stored.contains(sub: Array("a-shared-secret".utf8)), "it is sealed")
+        let own = try fixture.query("SELECT server_secrets FROM directory")[0].blob(0)
+        #expect(!own.contains(sub: Array("of-the-second".utf8)))
         var changed = settings
+        changed.ownSecrets = [:]
         changed.name = "old"
         changed.secret = Secret(utf8: "another-shared-secret")
         changed.isEnabled = false
@@ -36,6 +40,19 @@ import Testing
         #expect(try fixture.records.directories() == [Directory(id: id, settings: wanted)])
         try await fixture.change { try await $0.removeDirectory(id, event: Event(.directoryRemoved, at: start)) }
         #expect(try fixture.records.directories().isEmpty)
+    }
+
+    @Test(arguments: TestDatabases.all) func whereServersSecretsDoNotOpenNoServerIsTakenForOneThatSharesTheOther(_ kind: TestDatabases)
+        async throws
+    {
+        let fixture = try await Fixture(kind)
+        let settings = try Self.settings
+        _ = try await fixture.change { try await $0.addDirectory(settings, event: Event(.directoryAdded, at: start)) }
+        var sealed = try fixture.query("SELECT server_secrets FROM directory")[0].blob(0)
+        sealed[sealed.count - 1] ^= 1
+        try fixture.tamper("UPDATE directory SET server_secrets = ?1", [.blob(sealed)])
+        let damaged = try #require(try fixture.records.directories().first?.settings)
+        #expect(damaged.mute == settings.servers && damaged.secret == settings.secret)
     }
 
     @Test(arguments: TestDatabases.all) func aLoginKnowsWhereThePasswordLives(_ kind: TestDatabases) async throws {

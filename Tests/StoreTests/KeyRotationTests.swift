@@ -44,6 +44,10 @@ import Testing
         var settings = ClientSettings(name: "vpn", addresses: [], secret: Secret(utf8: "shared"))
         settings.preSharedKey = PreSharedKey(identity: "vpn", key: Secret(utf8: "a key of TLS"))
         _ = try await records.addClient(settings, event: Event(.clientAdded, at: start))
+        let servers = ["192.0.2.7", "192.0.2.8"].compactMap { DirectoryServer($0) }
+        var directory = DirectorySettings(name: "nps", servers: servers, secret: Secret(utf8: "of all servers"))
+        directory.ownSecrets[servers[1]] = Secret(utf8: "of one server")
+        _ = try await records.addDirectory(directory, event: Event(.directoryAdded, at: start))
         records.close()
         return (folder, recovery)
     }
@@ -61,6 +65,10 @@ import Testing
         #expect(alice.factors.filter { $0.kind != .recovery }.allSatisfy { $0.secret == Secret(utf8: "12345678901234567890") }, "\(place)")
         let client = try #require(try records.clients().first?.settings, "\(place)")
         #expect(client.secret == Secret(utf8: "shared") && client.preSharedKey?.key == Secret(utf8: "a key of TLS"), "\(place)")
+        let directory = try #require(try records.directories().first?.settings, "\(place)")
+        #expect(
+            directory.servers.map { directory.secret(of: $0) } == [Secret(utf8: "of all servers"), Secret(utf8: "of one server")],
+            "\(place)")
         #expect(records.damagedSecrets == 0, "\(place)")
         #expect(
             records.recoveryHash(Array("ABCD".utf8), factor: alice.factors.first { $0.kind == .recovery }?.id ?? 0) == recovery, "\(place)")
@@ -102,7 +110,7 @@ import Testing
         let text = records.handles.text(of: handle)
         #expect(try values(under: 1, records).count > Records.resealChunk)
         let report = try await rotate(records)
-        #expect(report.id == 2 && report.fingerprint != before.fingerprint && report.resealed == 3 * (Records.resealChunk + 10) + 5)
+        #expect(report.id == 2 && report.fingerprint != before.fingerprint && report.resealed == 3 * (Records.resealChunk + 10) + 7)
         #expect(try values(under: 1, records) == [])
         try check(records, recovery, "while it runs")
         let keys = try #require(try MasterKey.load(.file(folder.path + "/master.key")))

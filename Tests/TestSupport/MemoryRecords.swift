@@ -18,6 +18,8 @@ package final class MemoryRecords: LoginRecords {
         package var lookedUpGroups = 0
         package var events: [Event] = []
         package var isDown = false
+        /// What names are passed through by is as it was when their login began.
+        package var passesThrough = true
         /// Settlements wait here when `holdsBack` is set.
         package var heldBack: [@Sendable () -> Void] = []
         package var holdsBack = false
@@ -75,6 +77,12 @@ package final class MemoryRecords: LoginRecords {
     private static func settle(_ settlement: Settlement, in tables: inout Tables) -> SettlementOutcome {
         if let user = settlement.user, tables.users.values.first(where: { $0.id == user })?.status != .active {
             return .changedMeanwhile
+        }
+        if settlement.decision.isAccept, settlement.user == nil {
+            guard let names = settlement.passedThrough?.nameKeys, tables.passesThrough, !names.contains(where: { tables.users[$0] != nil })
+            else {
+                return .changedMeanwhile
+            }
         }
         if let handle = settlement.handle, let row = tables.handles[handle], row.decision != nil { return .handleSpent(row.decision) }
         if let handle = settlement.handle, tables.handles[handle] == nil { return .handleSpent(nil) }

@@ -67,6 +67,25 @@ import Testing
         #expect(refusal("version: 1\ngroups: { staff: { reply: [a] } }").contains("reply must hold keys"))
     }
 
+    @Test func aServerOfADirectoryMayHaveASecretOfItsOwn() throws {
+        let text = """
+            version: 1
+            directories:
+              nps:
+                type: radius
+                servers:
+                  - 192.0.2.10
+                  - { address: 192.0.2.11, secret: { keep: true } }
+                secret: { keep: true }
+            """
+        let blueprint = try read(text)
+        let choices = try #require(blueprint.directories?.first?.choices)
+        #expect(choices.servers == ["192.0.2.10", "192.0.2.11"] && choices.ownSecrets == [.init(server: "192.0.2.11", secret: nil)])
+        #expect(try read(blueprint.yaml).directories?.first?.choices == choices, "and is written as it is read")
+        #expect(refusal(text.replacing("address: 192.0.2.11, ", with: "")).contains("A server needs an address"))
+        #expect(refusal(text.replacing("{ keep: true } }", with: "open }")).contains("never stands in the file"))
+    }
+
     @Test func preSharedKeysNeverStandInTheFile() throws {
         let text = """
             version: 1

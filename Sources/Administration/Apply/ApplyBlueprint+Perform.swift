@@ -169,7 +169,7 @@ extension BlueprintPlan {
 
     private mutating func noteHomes(of clients: [Client]) {
         for client in clients {
-            if let directory = client.settings.home?.directory { named[directory, default: []].append("client \(client.name)") }
+            for directory in client.settings.directories { named[directory, default: []].append("client \(client.name)") }
         }
     }
 

@@ -19,7 +19,9 @@ extension BlueprintPlan {
                     .invalid, "Directory `\(name)` is new, so there is no secret to keep.",
                     remedy: "Write `secret: { file: PATH }` or `secret: { env: NAME }`.", place: entry.place)
             }
-            let base = DirectorySettings(name: name, servers: [], secret: known?.settings.secret ?? Secret([]))
+            let bare = DirectorySettings(name: name, servers: [], secret: known?.settings.secret ?? Secret([]))
+            var base = bare
+            base.ownSecrets = known?.settings.ownSecrets ?? [:]
             let settings = try located(entry.place) { try entry.choices.apply(to: base, operations.ports.replies) }
             guard let known else {
                 rollout.newDirectories.append(
@@ -33,7 +35,7 @@ extension BlueprintPlan {
                             ])
                     ))
                 final.append(LoginEngine.Directory(id: -Int64(rollout.newDirectories.count), settings: settings))
-                note("directory", name, .add, Self.fields(settings.changes(since: base), isNew: true))
+                note("directory", name, .add, Self.fields(settings.changes(since: bare), isNew: true))
                 warnings += settings.warnings
                 continue
             }

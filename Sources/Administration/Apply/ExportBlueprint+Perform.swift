@@ -54,6 +54,7 @@ extension DirectoryChoices {
         self.init()
         type = settings.kind.rawValue
         servers = settings.servers.map(\.description)
+        ownSecrets = settings.servers.filter { settings.ownSecrets[$0] != nil }.map { OwnSecret(server: $0.description, secret: nil) }
         timeout = settings.timeout.words
         tries = settings.tries
         messageAuthenticator = settings.messageAuthenticator.rawValue
@@ -68,6 +69,7 @@ extension ClientChoices {
     init(of settings: ClientSettings, _ directories: [LoginEngine.Directory]) {
         self.init()
         directory = settings.home.map { directories.word(for: $0) }
+        passThrough = settings.passThrough.texts(directories)
         addresses = settings.addresses.map(\.description)
         profile = settings.profile
         probeUser = settings.probeUser ?? "none"

@@ -8,6 +8,7 @@ extension ClientChoices {
     func apply(to settings: ClientSettings, _ operations: Operations, directories: [Directory]) throws(Refusal) -> ClientSettings {
         var new = settings
         if let directory { new.home = try operations.home(directory, among: directories) }
+        if let passThrough { new.passThrough = try Self.rules(passThrough, operations, directories) }
         if let addresses { new.addresses = try ranges(addresses) }
         if let secret { new.secret = secret.secret }
         if let profile, profile != settings.profile { try Self.take(profile, by: &new) }
@@ -34,6 +35,40 @@ extension ClientChoices {
         if let tags { new.tags = try Self.sorted(tags) }
         try check(new)
         return new
+    }
+
+    private static func rules(
+        _ texts: [String], _ operations: Operations, _ directories: [Directory]
+    ) throws(Refusal) -> [PassThroughRule] {
+        var rules: [PassThroughRule] = []
+        for text in texts {
+            let parts = Valid.trimmed(text).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            guard parts.count == 2, let realm = PassThroughRule.Realm(Valid.trimmed(parts[0])) else {
+                throw Refusal(
+                    .invalid, "`\(Valid.shown(text))` says no realm.",
+                    remedy: "Write `corp.example=nps` for user@corp.example, `CORP\\=nps` for CORP\\user, `*=nps` for every other name.",
+                    place: "pass-through")
+            }
+            guard case .directory(let row)? = try operations.home(parts[1], among: directories) else {
+                throw Refusal(
+                    .invalid, "Nobody is passed through to `\(Valid.shown(parts[1]))`: whom nobody knows here, nothing here decides about.",
+                    remedy: "Name a directory: `sallyport directory list` shows all.", place: "pass-through")
+            }
+            guard !rules.contains(where: { $0.realm == realm }) else {
+                throw Refusal(.invalid, "The realm `\(realm)` is named twice.", place: "pass-through")
+            }
+            guard rules.last?.realm != .any else {
+                throw Refusal(
+                    .invalid, "Behind `*` no rule is ever looked at.", remedy: "Write `*` as the last one.", place: "pass-through")
+            }
+            rules.append(PassThroughRule(realm, directory: row))
+        }
+        guard rules.count <= PassThroughRule.mostRules else {
+            throw Refusal(
+                .invalid, "A client passes \(PassThroughRule.mostRules) realms through at most.", remedy: "Take some away.",
+                place: "pass-through")
+        }
+        return rules
     }
 
     private func ranges(_ texts: [String]) throws(Refusal) -> [AddressRange] {
@@ -146,6 +181,11 @@ extension ClientChoices {
                 .invalid, "--helpful-messages would tell what --conceal-factor hides: which of password and code was wrong.",
                 remedy: "Turn one of the two off.", place: "helpful-messages")
         }
+        guard !new.concealFactor || new.passThrough.isEmpty else {
+            throw Refusal(
+                .invalid, "--pass-through would tell what --conceal-factor hides: who is a user here, and which factor was wrong.",
+                remedy: "Turn one of the two off.", place: "pass-through")
+        }
         if let scheme = new.schemeThatCannotAppend {
             throw Refusal(
                 .invalid, "With \(scheme.title) the password is never shown, so no code could be cut from its end.",
@@ -222,6 +262,12 @@ extension ClientSettings {
             warnings.append("Only a policy lets anybody in here: `sallyport policy list` shows which name this client.")
         }
         if requirement == .factor { warnings.append("The code alone is enough here. Let the gateway check the password itself.") }
+        if !passThrough.isEmpty {
+            let names =
+                passThrough.contains { $0.realm == .any }
+                ? "Names that nobody has here" : "Names of \(Words.list(passThrough.map(\.realm.description)))"
+            warnings.append("\(names) are let in on another server's word alone, without a second factor of this one.")
+        }
         if helpfulMessages { warnings.append("Reject messages tell whoever logs in why; strangers learn from them too.") }
         warnings += keyWarnings
         if hasLargeRange {

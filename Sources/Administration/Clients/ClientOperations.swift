@@ -222,6 +222,7 @@ extension ClientSettings {
         compare("psk-identity", \.preSharedKey?.identity) { $0 ?? "none" }
         if let new = preSharedKey?.key, new != old.preSharedKey?.key { changes.append("psk changed") }
         compare("disconnect-port", \.disconnectPort) { $0 == 0 ? "none" : "\($0)" }
+        compare("pass-through", \.passThrough) { $0.isEmpty ? "none" : $0.texts(directories).joined(separator: ", ") }
         compare("directory", \.home) { directories.word(for: $0) }
         compare("protocol", \.schemes) { $0.schemes.map(\.rawValue).joined(separator: ", ") }
         compare("reply", \.reply, \.words)

@@ -51,6 +51,8 @@ package struct ClientView: Codable, Sendable, Equatable {
     package var disconnectPort: Int?
     /// Where passwords live of which neither users nor groups say it: a directory, or `local`; nil: it does not say.
     package var directory: String?
+    /// `corp.example=nps`: names that nobody has here and that a directory decides about alone.
+    package var passThrough: [String] = []
     package var warnings: [String] = []
     /// What its requests showed; nil where no node runs, or it has not asked.
     package var seen: Seen?
@@ -131,6 +133,8 @@ package struct ClientChoices: Codable, Sendable, Equatable {
     package var disconnectPort: Int?
     /// A directory, `local`, or `none`.
     package var directory: String?
+    /// `corp.example=nps`, `CORP\=nps`, `*=nps`; replaces all. Empty: none.
+    package var passThrough: [String]?
 
     package init() {}
 }

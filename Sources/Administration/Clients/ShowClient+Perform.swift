@@ -38,6 +38,7 @@ extension ShowClient {
         view.pskIdentity = settings.preSharedKey?.identity
         view.disconnectPort = settings.disconnectPort == 0 ? nil : Int(settings.disconnectPort)
         view.seen = operations.ports.habits(client.id).flatMap(ClientView.Seen.init)
+        view.passThrough = settings.passThrough.texts(try operations.records.directories())
         view.directory = try settings.home.map { try operations.records.directories().word(for: $0) }
         if !settings.isEnabled {
             view.warnings.append("Disabled: its requests get no answer. `sallyport client set \(client.name) --enable` takes it up again.")

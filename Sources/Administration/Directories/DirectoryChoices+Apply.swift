@@ -16,6 +16,8 @@ extension DirectoryChoices {
             try Operations.check(secret.secret)
             new.secret = secret.secret
         }
+        new.ownSecrets = old.ownSecrets.filter { new.servers.contains($0.key) }
+        if let ownSecrets { new.ownSecrets = try Self.secrets(ownSecrets, of: new, old) }
         if let timeout { new.timeout = try Self.span(timeout) }
         if let tries { new.tries = try Valid.number(tries, in: 1...Self.mostTries, "tries") }
         if let rule: ReplyAuthenticatorRule = try Self.choice(messageAuthenticator, "message-authenticator") {
@@ -30,14 +32,39 @@ extension DirectoryChoices {
         return new
     }
 
+    private static func secrets(
+        _ entries: [OwnSecret], of new: DirectorySettings, _ old: DirectorySettings
+    ) throws(Refusal) -> [DirectoryServer: Secret] {
+        var secrets: [DirectoryServer: Secret] = [:]
+        for entry in entries {
+            let server = try server(entry.server)
+            guard new.servers.contains(server) else {
+                throw Refusal(.missing, "The directory has no server \(server).", remedy: "Add it first.", place: "server")
+            }
+            guard let secret = entry.secret?.secret ?? old.ownSecrets[server] else {
+                throw Refusal(
+                    .invalid, "The server \(server) has no secret of its own that could be kept.",
+                    remedy: "Write `secret: { file: PATH }` or `secret: { env: NAME }`, or its address alone.", place: "server")
+            }
+            if entry.secret != nil { try Operations.check(secret) }
+            secrets[server] = secret
+        }
+        return secrets
+    }
+
+    static func server(_ text: String) throws(Refusal) -> DirectoryServer {
+        guard let server = DirectoryServer(Valid.trimmed(text)) else {
+            throw Refusal(
+                .invalid, "`\(Valid.shown(text))` is not the address of a server.",
+                remedy: "Write it as 192.0.2.10, 192.0.2.10:1645 or [2001:db8::1]:1812; names are not looked up.", place: "server")
+        }
+        return server
+    }
+
     private static func servers(_ texts: [String]) throws(Refusal) -> [DirectoryServer] {
         var servers: [DirectoryServer] = []
         for text in texts {
-            guard let server = DirectoryServer(Valid.trimmed(text)) else {
-                throw Refusal(
-                    .invalid, "`\(Valid.shown(text))` is not the address of a server.",
-                    remedy: "Write it as 192.0.2.10, 192.0.2.10:1645 or [2001:db8::1]:1812; names are not looked up.", place: "server")
-            }
+            let server = try server(text)
             guard !servers.contains(server) else { throw Refusal(.invalid, "The server \(server) is named twice.", place: "server") }
             servers.append(server)
         }
@@ -103,6 +130,9 @@ extension DirectorySettings {
         compare("type", \.kind, \.rawValue)
         compare("servers", \.servers) { $0.map(\.description).joined(separator: ", ") }
         if secret != old.secret { changes.append("secret changed") }
+        for server in servers where ownSecrets[server] != old.ownSecrets[server] {
+            changes.append("secret of \(server) \(ownSecrets[server] == nil ? "shared" : "changed")")
+        }
         compare("timeout", \.timeout, \.words)
         compare("tries", \.tries) { "\($0)" }
         compare("message-authenticator", \.messageAuthenticator, \.rawValue)
@@ -112,13 +142,24 @@ extension DirectorySettings {
         return changes
     }
 
+    func commandForSecret(of server: DirectoryServer) -> String {
+        ownSecrets[server] == nil
+            ? "sallyport directory set \(name) --secret-stdin"
+            : "sallyport directory server add \(name) --address \(server) --secret-stdin"
+    }
+
     /// What deserves a second look.
     var warnings: [String] {
         var warnings: [String] = []
-        if secret.isEmpty {
-            warnings.append("The shared secret does not open, so it is asked nothing: sallyport directory set \(name) --secret-stdin")
-        } else if secret.count < ClientSettings.shortestGoodSecret {
-            warnings.append("The shared secret has only \(secret.count) bytes; whoever records one packet can guess it offline.")
+        for server in servers {
+            guard ownSecrets[server] != nil || server == servers.first(where: { ownSecrets[$0] == nil }) else { continue }
+            let secret = secret(of: server)
+            let what = ownSecrets[server] == nil ? "The shared secret" : "The secret of \(server)"
+            if secret.isEmpty {
+                warnings.append("\(what) does not open, so it is asked nothing: \(commandForSecret(of: server))")
+            } else if secret.count < ClientSettings.shortestGoodSecret {
+                warnings.append("\(what) has only \(secret.count) bytes; whoever records one packet can guess it offline.")
+            }
         }
         if messageAuthenticator == .allow {
             warnings.append(

@@ -72,13 +72,53 @@ extension SetDirectory {
             settings.name = try Valid.directoryName(name)
             try operations.free(directory: settings.name, but: old.id)
         }
+        return try await operations.change(old, to: settings, by: actor)
+    }
+}
+
+extension AddDirectoryServer {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
+        let old = try operations.directory(directory)
+        let server = try DirectoryChoices.server(server)
+        var choices = DirectoryChoices()
+        if !old.settings.servers.contains(server) { choices.servers = old.settings.servers.map(\.description) + [server.description] }
+        var own = old.settings.ownSecrets.keys.filter { $0 != server }.map {
+            DirectoryChoices.OwnSecret(server: $0.description, secret: nil)
+        }
+        if let secret { own.append(DirectoryChoices.OwnSecret(server: server.description, secret: secret)) }
+        choices.ownSecrets = own
+        return try await operations.change(old, to: try choices.apply(to: old.settings, operations.ports.replies), by: actor)
+    }
+}
+
+extension RemoveDirectoryServer {
+    package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
+        let old = try operations.directory(directory)
+        let server = try DirectoryChoices.server(server)
+        guard old.settings.servers.contains(server) else {
+            throw Refusal(
+                .missing, "Directory `\(old.name)` has no server \(server).",
+                remedy: "Its servers are \(Words.list(old.settings.servers.map(\.description))).", place: "address")
+        }
+        guard old.settings.servers.count > 1 else {
+            throw Refusal(
+                .conflict, "\(server) is the only server of directory `\(old.name)`.",
+                remedy: "Add another one first, or remove the directory.", place: "address")
+        }
+        var choices = DirectoryChoices()
+        choices.servers = old.settings.servers.filter { $0 != server }.map(\.description)
+        return try await operations.change(old, to: try choices.apply(to: old.settings, operations.ports.replies), by: actor)
+    }
+}
+
+extension Operations {
+    fileprivate func change(_ old: Directory, to settings: DirectorySettings, by actor: Actor) async throws -> Done {
         let changes = settings.changes(since: old.settings)
         guard !changes.isEmpty else { return Done("Nothing to change: directory \(old.name) is like that already.") }
-        try await operations.records.updateDirectory(
+        try await records.updateDirectory(
             old.id, settings,
-            event: operations.event(
-                .directoryChanged, by: actor, ["directory": settings.name, "change": changes.joined(separator: "; ")]))
-        try await operations.ports.changed(.directories)
+            event: event(.directoryChanged, by: actor, ["directory": settings.name, "change": changes.joined(separator: "; ")]))
+        try await ports.changed(.directories)
         return Done("Changed directory \(settings.name): \(changes.joined(separator: "; ")).", warnings: settings.warnings)
     }
 }
@@ -122,7 +162,8 @@ extension Operations {
         directory.settings.servers.map { server in
             let known = status.first { $0.directory == directory.id && $0.server == server.description }
             return DirectorySummary.ServerView(
-                address: server.description, isUp: known?.isUp, downSince: known?.downSince.map { Instant($0) })
+                address: server.description, isUp: known?.isUp, downSince: known?.downSince.map { Instant($0) },
+                hasOwnSecret: directory.settings.ownSecrets[server] != nil)
         }
     }
 

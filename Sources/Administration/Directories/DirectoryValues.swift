@@ -19,6 +19,8 @@ package struct DirectorySummary: Codable, Sendable, Equatable {
         /// Nil where no node runs that would know.
         package var isUp: Bool?
         package var downSince: Instant?
+        /// It does not share the directory's secret.
+        package var hasOwnSecret: Bool
     }
 }
 
@@ -48,6 +50,8 @@ package struct DirectoryChoices: Codable, Sendable, Equatable {
     package var type: String?
     package var servers: [String]?
     package var secret: SecretText?
+    /// Of servers that do not share it; replaces all.
+    package var ownSecrets: [OwnSecret]?
     /// `3s`, `500ms`
     package var timeout: String?
     package var tries: Int?
@@ -57,6 +61,17 @@ package struct DirectoryChoices: Codable, Sendable, Equatable {
     package var isEnabled: Bool?
 
     package init() {}
+
+    package struct OwnSecret: Codable, Sendable, Equatable {
+        package var server: String
+        /// Nil: the one that it has.
+        package var secret: SecretText?
+
+        package init(server: String, secret: SecretText?) {
+            self.server = server
+            self.secret = secret
+        }
+    }
 }
 
 package struct AddDirectory: AdminOperation {
@@ -95,6 +110,32 @@ package struct SetDirectory: AdminOperation {
         self.directory = directory
         self.name = name
         self.choices = choices
+    }
+}
+
+/// Adds a server behind the others, or gives one another secret.
+package struct AddDirectoryServer: AdminOperation {
+    package static let verb = "directory.server.add"
+    package var directory: String
+    package var server: String
+    /// Nil: it shares the directory's.
+    package var secret: SecretText?
+
+    package init(directory: String, server: String, secret: SecretText? = nil) {
+        self.directory = directory
+        self.server = server
+        self.secret = secret
+    }
+}
+
+package struct RemoveDirectoryServer: AdminOperation {
+    package static let verb = "directory.server.remove"
+    package var directory: String
+    package var server: String
+
+    package init(directory: String, server: String) {
+        self.directory = directory
+        self.server = server
     }
 }
 

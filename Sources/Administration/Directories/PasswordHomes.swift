@@ -35,7 +35,7 @@ extension Operations {
             if let id = group.home?.directory { uses[id, default: DirectoryUses()].groups.append(group.name) }
         }
         for client in try records.clients().sorted(by: { $0.name < $1.name }) {
-            if let id = client.settings.home?.directory { uses[id, default: DirectoryUses()].clients.append(client.name) }
+            for id in client.settings.directories { uses[id, default: DirectoryUses()].clients.append(client.name) }
         }
         return uses
     }
@@ -75,6 +75,16 @@ extension [Directory] {
     }
 }
 
+extension ClientSettings {
+    /// Where it says that passwords live, each once.
+    var directories: Set<Int64> { Set(passThrough.map(\.directory) + (home?.directory.map { [$0] } ?? [])) }
+}
+
+extension [PassThroughRule] {
+    /// `corp.example=nps`, as it is written.
+    func texts(_ directories: [Directory]) -> [String] { map { "\($0.realm)=\(directories.word(for: .directory($0.directory)))" } }
+}
+
 extension HomeRuling {
     /// `Directory nps judges the password, since group staff says so.`
     var sentence: String {
@@ -83,6 +93,7 @@ extension HomeRuling {
         case .user: "\(judge), as is said of the user."
         case .group(let name): "\(judge), as is said of group \(name)."
         case .client: "\(judge), as is said of the client."
+        case .passThrough(let realm): "\(judge), as the client passes realm \(realm) through."
         case .nobody: "\(judge): neither user nor groups nor client say anything else."
         }
     }

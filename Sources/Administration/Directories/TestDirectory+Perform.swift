@@ -11,11 +11,6 @@ extension TestDirectory {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Answer {
         let directory = try operations.directory(name)
         let settings = directory.settings
-        guard let secret = settings.secret.reveal({ SharedSecret($0) }) else {
-            throw Refusal(
-                .configuration, "The shared secret of directory `\(directory.name)` does not open.",
-                remedy: "Set it anew: `sallyport directory set \(directory.name) --secret-stdin`.")
-        }
         if user != nil, password == nil {
             throw Refusal(.invalid, "A user is asked about by a password.", remedy: "Give it with --password-stdin.", place: "password")
         }
@@ -25,6 +20,13 @@ extension TestDirectory {
         var random = operations.ports.random()
         var results: [Answer.Result] = []
         for server in settings.servers {
+            guard let secret = settings.secret(of: server).reveal({ SharedSecret($0) }) else {
+                results.append(
+                    Answer.Result(
+                        server: "\(server)", outcome: "silent",
+                        message: "It is asked nothing: the secret does not open. Set it anew: `\(settings.commandForSecret(of: server))`."))
+                continue
+            }
             let probe = ServerProbe(
                 server: server, settings: settings, secret: secret, request: request, identifier: UInt8.random(in: 0...255, using: &random),
                 authenticator: Authenticator(high: random.next(), low: random.next()))

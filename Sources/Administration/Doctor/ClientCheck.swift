@@ -14,9 +14,9 @@ enum ClientCheck {
                     remedy: "Add a gateway: sallyport client add NAME --address 192.0.2.7 --generate-secret")
             ]
         }
-        let findings = enabled.flatMap { client in
-            ofSecret(client, among: enabled) + ofAuthenticator(client, isPinned: pinned.contains(client.id)) + ofProof(client)
-                + ofDenial(client, policies) + ofReach(client)
+        let findings = enabled.flatMap { client -> [Finding] in
+            let ofSecrets = ofSecret(client, among: enabled) + ofAuthenticator(client, isPinned: pinned.contains(client.id))
+            return ofSecrets + ofProof(client) + ofPassThrough(client) + ofDenial(client, policies) + ofReach(client)
         }
         return findings.orElse(
             Finding(.clientsRight, nil, "\(Words.count(enabled.count, "client")): secrets of their own, none of them weak."))
@@ -64,6 +64,20 @@ enum ClientCheck {
                     remedy: "Give each its own: \(set)"))
         }
         return findings
+    }
+
+    private static func ofPassThrough(_ client: Client) -> [Finding] {
+        let rules = client.settings.passThrough
+        guard !rules.isEmpty else { return [] }
+        let who =
+            rules.contains { $0.realm == .any }
+            ? "every name that nobody has here" : "names of \(Words.list(rules.map(\.realm.description)))"
+        return [
+            Finding(
+                .namesPassedThrough, client.name,
+                "Client \(client.name) lets \(who) in on another server's word alone: no second factor of this one is asked for.",
+                remedy: "When those people are users here: sallyport client set \(client.name) --no-pass-through")
+        ]
     }
 
     /// The pre-shared key of TLS.

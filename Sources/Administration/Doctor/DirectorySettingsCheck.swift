@@ -24,30 +24,43 @@ enum DirectorySettingsCheck {
                         + "(CVE-2024-3596).",
                     remedy: "Update its servers, then: sallyport directory set \(name) --message-authenticator require"))
         }
-        if !settings.secret.isEmpty, settings.secret.count < ClientSettings.shortestGoodSecret {
+        for server in settings.servers {
+            // What several share is told of the first of them.
+            guard settings.ownSecrets[server] != nil || server == settings.servers.first(where: { settings.ownSecrets[$0] == nil }) else {
+                continue
+            }
+            let secret = settings.secret(of: server)
+            guard !secret.isEmpty, secret.count < ClientSettings.shortestGoodSecret else { continue }
+            let whose = settings.ownSecrets[server] == nil ? "The shared secret" : "The secret of \(server)"
             findings.append(
                 Finding(
                     .directorySecretWeak, name,
-                    "The shared secret of directory \(name) has only \(settings.secret.count) bytes; whoever records one packet can guess it "
-                        + "offline, and read passwords.",
-                    remedy: "Set a longer one there and here: sallyport directory set \(name) --secret-stdin"))
+                    "\(whose) of directory \(name) has only \(secret.count) bytes; whoever records one packet can guess it offline, and read "
+                        + "passwords.",
+                    remedy: "Set a longer one there and here: \(settings.commandForSecret(of: server))"))
         }
         return findings
     }
 
     private static func ofService(_ directory: Directory, _ uses: DirectoryUses) -> [Finding] {
         let (name, settings) = (directory.name, directory.settings)
-        if !uses.isEmpty, !settings.isEnabled || settings.secret.isEmpty {
-            let why = settings.isEnabled ? "its secret does not open" : "it is disabled"
+        let mute = settings.mute
+        if !uses.isEmpty, !settings.isEnabled || mute == settings.servers {
+            let why = settings.isEnabled ? "no secret of its servers opens" : "it is disabled"
             return [
                 Finding(
                     .directoryClosed, name, "Whoever's password lives at directory \(name) (\(uses.words)) cannot log in: \(why).",
                     remedy: settings.isEnabled
-                        ? "sallyport directory set \(name) --secret-stdin" : "sallyport directory set \(name) --enable")
+                        ? settings.commandForSecret(of: settings.servers[0]) : "sallyport directory set \(name) --enable")
             ]
         }
-        guard !uses.isEmpty, settings.servers.count == 1 else { return [] }
-        return [
+        let closed = mute.map { server in
+            Finding(
+                .directoryClosed, name, "\(server) of directory \(name) is asked nothing: its secret does not open.",
+                remedy: settings.commandForSecret(of: server))
+        }
+        guard !uses.isEmpty, settings.servers.count == 1 else { return closed }
+        return closed + [
             Finding(
                 .directoryAlone, name, "Directory \(name) has one server: while it is down, \(uses.words) cannot log in.",
                 remedy: "Name a second one, if there is one: sallyport directory set \(name) --server …")

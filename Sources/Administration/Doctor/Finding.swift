@@ -104,6 +104,7 @@ extension Finding {
         case factorAlone = "factor-alone"
         case pushUnasked = "push-unasked"
         case passwordAlone = "password-alone"
+        case namesPassedThrough = "names-passed-through"
         case nobodyLetIn = "nobody-let-in"
         case rangeLarge = "range-large"
         case reasonTold = "reason-told"
@@ -149,8 +150,8 @@ extension Finding {
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
-                .pushUnasked, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey, .certificateEnding,
-                .directorySecretWeak, .sessionsUncounted, .directoryForgeable, .gatewayGivesUpEarly, .gatewayUnsigned,
+                .pushUnasked, .namesPassedThrough, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey,
+                .certificateEnding, .directorySecretWeak, .sessionsUncounted, .directoryForgeable, .gatewayGivesUpEarly, .gatewayUnsigned,
                 .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,

@@ -53,7 +53,7 @@ extension LoginStory {
             if position == 0, let directory = event["directory"] { story.add(Self.judge(directory), at: start, clock) }
             for step in steps.entries where !(step.word == "asked" && event.kind == .loginChallenged) {
                 // Nobody has that name, so there was no password to be wrong; it was hashed against nobody's to take as long.
-                if event.user == nil, step.word == "password-wrong" { continue }
+                if event.user == nil, event["pass-through"] == nil, step.word == "password-wrong" { continue }
                 story.add(StepSentences.sentence(step.word), at: step.at, clock)
             }
             if let reported = event["report-only"] {
@@ -114,7 +114,8 @@ extension LoginStory {
             }
             return "Accepted."
         case .loginChallenged:
-            return "The second factor is still owed: the user is asked for it."
+            return event["pass-through"] == nil
+                ? "The second factor is still owed: the user is asked for it." : "The directory's question goes to the user."
         case .loginRejected, .loginsRejected:
             let count =
                 event.kind == .loginsRejected ? " \(event["count"] ?? "More") equal ones within the minute are kept as one line." : ""
@@ -253,6 +254,7 @@ enum StepSentences {
         "password-was-wrong": "The password before it had been wrong; this client conceals which of the two is.",
         "grace-over": "The user has no factor, and the time of grace that the policy gives is over.",
         "password-expired": "The password was right, and the directory wants it changed first.",
+        "passed-through": "Nobody is called that here, and the client passes such names on: the directory decides alone.",
         "source-asks": "The directory asked the user something itself.",
         "password-locked": "Too many wrong passwords came before: this one is refused whatever it is.",
         "code-right": "The code was right.",

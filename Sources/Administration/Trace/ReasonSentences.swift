@@ -197,6 +197,13 @@ package struct ReasonSentences: Sendable {
                 meaning: "The directory asked the user something itself, and at this client the question cannot be passed on.",
                 remedy: "Let the client ask by challenges (`sallyport client set \(client) --ask challenge --conceal-factor off`) and use "
                     + "PAP, or switch that question off at the directory.")
+        case .proxyLoop:
+            Explanation(
+                meaning:
+                    "The request had been through \(LoginRequest.mostHops) servers already, each of which asked the next: it goes round.",
+                remedy:
+                    "Look where the directory's servers pass names on to: not back to this one. `sallyport client show \(client)` shows "
+                    + "what is passed on here.")
         case .nameMalformed:
             Explanation(
                 meaning: "The login name is empty, too long, or holds control characters.",

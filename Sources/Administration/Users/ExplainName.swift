@@ -37,7 +37,7 @@ package struct ExplainName: AdminOperation {
     }
 
     package struct Step: Codable, Sendable, Equatable {
-        /// `charset`, `domain`, `realm`, `form`, `case`, `blanks`, `probe`, `lookup`, `status`, `directory` or `policy`.
+        /// `charset`, `domain`, `realm`, `form`, `case`, `blanks`, `probe`, `lookup`, `pass-through`, `status`, `directory` or `policy`.
         package var step: String
         package var text: String
         /// The name after it, where it changed.
@@ -68,6 +68,12 @@ package struct ExplainName: AdminOperation {
         }
         guard let user = try operations.records.user(key: key) else {
             answer.steps.append(Step(step: "lookup", text: "No user has the login name or alias `\(Valid.shown(key))`."))
+            if let stranger = settings.stranger(named: name, lookupKey: key),
+                try !isUser(stranger, in: operations, &answer)
+            {
+                try explain(stranger, at: client, in: operations, &answer)
+                return answer
+            }
             answer.outcome = try ["The login is refused (unknown-user), like a wrong password."] + remedies(client, key, operations)
             return answer
         }
@@ -97,6 +103,46 @@ package struct ExplainName: AdminOperation {
                     ?? "No policy decides; the client's own rule does: \(policy.require)."))
         answer.outcome = policy.outcome
         return answer
+    }
+
+    /// Whether the name is a user's here if it is written in another way.
+    private func isUser(_ stranger: Stranger, in operations: Operations, _ answer: inout Answer) throws -> Bool {
+        for key in stranger.nameKeys {
+            guard let user = try operations.records.user(key: key) else { continue }
+            answer.steps.append(
+                Step(
+                    step: "pass-through",
+                    text:
+                        "Realm \(stranger.rule.realm) is passed through, but as `\(Valid.shown(key))` this is user \(user.name), whose second "
+                        + "factor could be gone round: not passed through."))
+            return true
+        }
+        return false
+    }
+
+    private func explain(_ stranger: Stranger, at client: Client, in operations: Operations, _ answer: inout Answer) throws {
+        let ruling = try operations.records.policySet().table.ruling(for: client, groups: [])
+        let directories = try operations.records.directories()
+        let directory = directories.word(for: .directory(stranger.rule.directory))
+        answer.policy = ruling.policy?.label
+        answer.require = ruling.requirement.rawValue
+        guard ruling.requirement != .deny else {
+            answer.outcome = [
+                "Realm \(stranger.rule.realm) would be passed through to directory \(directory), but "
+                    + (ruling.policy.map { "policy \($0.name) lets nobody in here" } ?? "the client itself lets nobody in")
+                    + ": refused (unknown-user)."
+            ]
+            return
+        }
+        let isTyped = directories.first { $0.id == stranger.rule.directory }?.settings.nameSent == .typed
+        answer.directory = directory
+        answer.directoryBy = HomeOrigin.passThrough(stranger.rule.realm).words
+        answer.steps.append(
+            Step(
+                step: "pass-through",
+                text: "Realm \(stranger.rule.realm) is passed through to directory \(directory), as "
+                    + "`\(Valid.shown(isTyped ? name : stranger.name))`."))
+        answer.outcome = ["Directory \(directory) decides alone, and asks what it likes; no second factor of this server is asked for."]
     }
 
     /// Only where the bytes of this name depend on it.

@@ -39,11 +39,13 @@ package final class UpstreamPasswordSource: Sendable {
         completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void
     ) {
         guard let wire = proof.wire else { return completion(.notKept, nil) }
-        let (name, takes, secret) = (directory.name, takes, servers.settings.secret)
+        let (name, takes, settings) = (directory.name, takes, servers.settings)
         servers.ask(self.request(.proof(wire), of: user, for: request), within: request.client.settings.checkTime) { outcome in
             let verdict = UpstreamVerdict(outcome, of: name, takes: takes).verdict
-            guard case .answered(let reply, let asked, _) = outcome, reply.code == .accessAccept else { return completion(verdict, nil) }
-            completion(verdict, .vouched(Voucher(reply, to: asked, proof: proof.identity, secret: secret)))
+            guard case .answered(let reply, let asked, let server) = outcome, reply.code == .accessAccept else {
+                return completion(verdict, nil)
+            }
+            completion(verdict, .vouched(Voucher(reply, to: asked, proof: proof.identity, secret: settings.secret(of: server))))
         }
     }
 
@@ -51,6 +53,8 @@ package final class UpstreamPasswordSource: Sendable {
         var request = UpstreamRequest(content, nasIdentifier: login.client.name)
         request.userName = Self.name(of: user, typed: login.name, sent: directory.settings.nameSent)
         request.callingStation = login.callingStation
+        request.hops = login.hops
+        request.isOfStranger = user.id < 0
         return request
     }
 

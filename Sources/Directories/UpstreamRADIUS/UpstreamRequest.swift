@@ -20,6 +20,10 @@ package struct UpstreamRequest: Sendable {
     /// Who asks: the name of our client, so that the upstream's rules can tell gateways apart.
     package var nasIdentifier: String
     package var callingStation: String?
+    /// How many proxies the gateway's request has been through.
+    package var hops = 0
+    /// Of a name that no user has here.
+    package var isOfStranger = false
 
     package init(_ content: Content, nasIdentifier: String) {
         self.content = content
@@ -32,6 +36,10 @@ package struct UpstreamRequest: Sendable {
 
     /// NAS-Port-Type, RFC 2865 §5.41.
     private static let virtual: UInt32 = 5
+
+    /// One for each server on the way, this one among them, so that requests that go round are told (`LoginRequest.mostHops`). What others
+    /// wrote is not passed on: the gateway hears it back from us (RFC 2865 §5.33).
+    private static let hop = Array("hop".utf8)
 
     /// Signed, Message-Authenticator first (CVE-2024-3596).
     package func packet(
@@ -50,6 +58,7 @@ package struct UpstreamRequest: Sendable {
             writer.addInteger(.nasPortType, Self.virtual)
             if let callingStation { writer.addText(.callingStationID, String(callingStation.prefix(64))) }
             if let state, !state.isEmpty { writer.add(.state, state) }
+            for _ in 0...min(hops, LoginRequest.mostHops) { writer.add(.proxyState, Self.hop) }
         }
         return try Packet(decoding: try writer.sign(with: secret))
     }

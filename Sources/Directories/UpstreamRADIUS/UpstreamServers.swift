@@ -10,6 +10,8 @@ package final class UpstreamServers: Sendable {
     package struct Settings: Sendable, Equatable {
         package var servers: [ServerAddress]
         package var secret: SharedSecret
+        /// Of servers that do not share it.
+        package var ownSecrets: [ServerAddress: SharedSecret] = [:]
         /// How long each sending waits.
         package var timeout: Timestamp.Span
         /// Sendings to one server, the first among them.
@@ -26,6 +28,8 @@ package final class UpstreamServers: Sendable {
             self.timeout = timeout
             self.tries = tries
         }
+
+        func secret(of server: ServerAddress) -> SharedSecret { ownSecrets[server] ?? secret }
     }
 
     /// A server stopped answering, or answers again.
@@ -134,7 +138,7 @@ package final class UpstreamServers: Sendable {
         guard let asked = state.withLock({ $0.asked(by: reply.identifier, at: port) }) else { return counts.note(.late) }
         // A probe is about being there: whoever signs is.
         let verdict = reply.verifyReply(
-            to: asked.packet, secret: settings.secret,
+            to: asked.packet, secret: settings.secret(of: asked.server),
             requiringMessageAuthenticator: settings.requiresMessageAuthenticator && !asked.isStatus)
         guard verdict == .genuine else {
             // Anybody can send one to this port, so the genuine reply is still waited for.

@@ -91,7 +91,9 @@ struct UpstreamState {
         _ request: UpstreamRequest, until giveUp: Timestamp, only: ServerAddress?, at now: Timestamp,
         _ random: inout any RandomNumberGenerator & Sendable, _ completion: @escaping @Sendable (UpstreamOutcome) -> Void
     ) -> [Deed] {
-        guard !isRetired, logins < settings.mostUnderWay else { return [.finish(completion, .shed)] }
+        // Names that anybody can invent must leave room for users.
+        let most = request.isOfStranger ? settings.mostUnderWay / 2 : settings.mostUnderWay
+        guard !isRetired, logins < most else { return [.finish(completion, .shed)] }
         var chosen = only.flatMap { only in servers.firstIndex { $0.address == only } }
         if let only, chosen == nil { return [.finish(completion, .silent("\(only) is none of its servers any more"))] }
         if chosen == nil { chosen = choose(beside: [], at: now) }
@@ -132,7 +134,9 @@ struct UpstreamState {
             return deeds + change + moveOn(number, "no socket can be opened to \(servers[server].address)", at: now, &random)
         }
         let authenticator = Authenticator(high: random.next(), low: random.next())
-        guard let packet = try? exchange.request.packet(identifier: identifier, authenticator: authenticator, secret: settings.secret)
+        guard
+            let packet = try? exchange.request.packet(
+                identifier: identifier, authenticator: authenticator, secret: settings.secret(of: servers[server].address))
         else {
             servers[server].ports[port].free(identifier, of: number)
             return deeds + finish(number, .silent("the request cannot be written"))
@@ -259,7 +263,8 @@ struct UpstreamState {
             return deeds + goOnProbing(server, at: now)
         }
         let authenticator = Authenticator(high: random.next(), low: random.next())
-        guard let packet = try? request.packet(identifier: identifier, authenticator: authenticator, secret: settings.secret) else {
+        let secret = settings.secret(of: servers[server].address)
+        guard let packet = try? request.packet(identifier: identifier, authenticator: authenticator, secret: secret) else {
             servers[server].ports[port].free(identifier, of: number)
             return deeds
         }
@@ -275,6 +280,7 @@ struct UpstreamState {
     struct Asked {
         let number: UInt64
         let packet: Packet
+        let server: ServerAddress
         let isStatus: Bool
     }
 
@@ -282,7 +288,8 @@ struct UpstreamState {
         guard servers[port.server].ports.indices.contains(port.number),
             let number = servers[port.server].ports[port.number].owners[Int(identifier)], let exchange = underWay[number]
         else { return nil }
-        return Asked(number: number, packet: exchange.packet, isStatus: exchange.completion == nil)
+        return Asked(
+            number: number, packet: exchange.packet, server: servers[port.server].address, isStatus: exchange.completion == nil)
     }
 
     mutating func note(_ verdict: ReplyVerdict, ofServer server: Int) {

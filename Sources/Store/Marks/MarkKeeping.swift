@@ -148,7 +148,9 @@ extension Settlement {
     private func guards(slot: Int64?) -> [(about: GuardSubject, check: Unit.Guard)] {
         var guards: [(about: GuardSubject, check: Unit.Guard)] = []
         if let handle { guards.append((.handle, Unit.Guard(Statement(.handleUnused, [.blob(handle.bits.bytes)])))) }
-        if decision.isAccept, marks.isEmpty {
+        if decision.isAccept, let passedThrough {
+            guards.append((.person, Unit.Guard(Statement(.passThroughHolds, passedThrough.values))))
+        } else if decision.isAccept, marks.isEmpty {
             let active =
                 factor.map { Statement(.factorActive, [.integer($0), .integer(user)]) } ?? Statement(.userActive, [.integer(user)])
             guards.append((.person, Unit.Guard(active)))
@@ -201,6 +203,15 @@ extension Settlement {
             Statement(.mark, [.integer(slot), .integer(factor), .integer(step)] + written)
         case .recovery(let factor, let hash): Statement(.markRecovery, [.blob(hash), .integer(factor), .null] + written)
         }
+    }
+}
+
+extension PassedThrough {
+    /// As many names as the statement has places; with more than that, none of them is looked for and the accept is refused.
+    fileprivate var values: [SQLValue] {
+        let names = nameKeys.isEmpty || nameKeys.count > Stranger.mostKeys ? nil : nameKeys
+        let places = (0..<Stranger.mostKeys).map { place in names.map { $0.indices.contains(place) ? $0[place] : $0[0] } }
+        return [.integer(names == nil ? nil : client), .text(rule.realm.description), .integer(rule.directory)] + places.map { .text($0) }
     }
 }
 

@@ -13,8 +13,8 @@ extension Records {
     package func addClient(_ settings: ClientSettings, event: Event) async throws(StoreError) -> Client {
         try Self.check(settings)
         var guards = settings.addresses.map { Unit.Guard(Statement(.findRange, [.text($0.description), .integer(-1)]), rows: 0) }
-        let refusals = settings.addresses.map(Self.rangeTaken) + Self.refusals(of: settings.home) + [Self.clientTaken(settings.name)]
-        guards += Self.guards(of: settings.home)
+        let refusals = settings.addresses.map(Self.rangeTaken) + Self.refusals(of: settings) + [Self.clientTaken(settings.name)]
+        guards += Self.guards(of: settings)
         // The secret is sealed for a row that has no number yet, so it follows.
         guards.append(Unit.Guard(Statement(.insertClient, Self.values(of: settings))))
         let position = guards.count - 1
@@ -22,7 +22,7 @@ extension Records {
         let unit = Unit(guarded: guards) { rows in
             guard let id = try? rows[position].first?.integer(0) else { return [] }
             return [Statement(.setClientSecrets, [.integer(id)] + Self.sealed(settings, id, by: sealing))]
-                + Self.insertRanges(settings, id) + [Statement(.raiseRevision)]
+                + Self.insertLists(settings, id) + [Statement(.raiseRevision)]
         }
         let rows = try await change(unit, refusals: refusals) { rows in [event.about(client: try? rows[position].first?.integer(0))] }
         do throws(DatabaseError) {
@@ -40,15 +40,16 @@ extension Records {
             Unit.Guard(Statement(.findClientName, [.text(settings.name), id]), rows: 0),
         ]
         guards += settings.addresses.map { Unit.Guard(Statement(.findRange, [.text($0.description), id]), rows: 0) }
-        guards += Self.guards(of: settings.home)
+        guards += Self.guards(of: settings)
         let values = Self.values(of: settings, client, by: sealing) + [id]
         let drop = Self.dropOpenHandles(ofClient: client, movingTo: settings.home, at: event.at)
         let unit = Unit(guarded: guards) { _ in
-            [drop, Statement(.updateClient, values), Statement(.dropRanges, [id])] + Self.insertRanges(settings, client)
+            [drop, Statement(.updateClient, values), Statement(.dropRanges, [id]), Statement(.dropRealms, [id])]
+                + Self.insertLists(settings, client)
                 + [Statement(.raiseRevision)]
         }
         let refusals =
-            [Self.noClient, Self.clientTaken(settings.name)] + settings.addresses.map(Self.rangeTaken) + Self.refusals(of: settings.home)
+            [Self.noClient, Self.clientTaken(settings.name)] + settings.addresses.map(Self.rangeTaken) + Self.refusals(of: settings)
         try await change(unit, refusals: refusals) { _ in [event.about(client: client)] }
     }
 
@@ -64,7 +65,12 @@ extension Records {
 
     /// The secret of one whose sealed value does not open is empty.
     package func clients() throws(StoreError) -> [Client] {
-        try read([Statement(.clients), Statement(.ranges)]) { results throws(DatabaseError) in
+        try read([Statement(.clients), Statement(.ranges), Statement(.realms)]) { results throws(DatabaseError) in
+            var realms: [Int64: [PassThroughRule]] = [:]
+            for row in results[2] {
+                guard let realm = PassThroughRule.Realm(try row.text(1)) else { throw .unexpectedValue(1) }
+                realms[try row.integer(0), default: []].append(PassThroughRule(realm, directory: try row.integer(2)))
+            }
             var ranges: [Int64: [AddressRange]] = [:]
             for row in results[1] {
                 guard let range = AddressRange(try row.text(1)) else { throw .unexpectedValue(1) }
@@ -73,7 +79,9 @@ extension Records {
             var clients: [Client] = []
             for row in results[0] {
                 let id = try row.integer(0)
-                clients.append(Client(id: id, settings: try settings(row, addresses: ranges[id] ?? [])))
+                var settings = try settings(row, addresses: ranges[id] ?? [])
+                settings.passThrough = realms[id] ?? []
+                clients.append(Client(id: id, settings: settings))
             }
             return clients
         }
@@ -135,10 +143,16 @@ extension Records {
         }
     }
 
-    static func insertRanges(_ settings: ClientSettings, _ client: Int64) -> [Statement] {
-        settings.addresses.enumerated().map {
+    /// Its addresses and the realms that it passes through.
+    static func insertLists(_ settings: ClientSettings, _ client: Int64) -> [Statement] {
+        let ranges = settings.addresses.enumerated().map {
             Statement(.insertRange, [.text($1.description), .integer(client), .integer(Int64($0))])
         }
+        let realms = settings.passThrough.enumerated().map {
+            Statement(
+                .insertRealm, [.integer(client), .text($1.realm.description), .integer($1.directory), .integer(Int64($0))])
+        }
+        return ranges + realms
     }
 
     /// Secret and pre-shared key.
@@ -252,6 +266,16 @@ extension SQL {
     fileprivate static let ranges = SQL("SELECT client, range FROM client_address ORDER BY client, position")
     fileprivate static let findRange = SQL("SELECT 1 FROM client_address WHERE range = ?1 AND client <> ?2")
     fileprivate static let insertRange = SQL("INSERT INTO client_address (range, client, position) VALUES (?1, ?2, ?3)")
+    fileprivate static let realms = SQL("SELECT client, realm, directory FROM client_realm ORDER BY client, position")
+    fileprivate static let insertRealm = SQL("INSERT INTO client_realm (client, realm, directory, position) VALUES (?1, ?2, ?3, ?4)")
+    static let dropRealms = SQL("DELETE FROM client_realm WHERE client = ?1")
+    /// Whether an accept on a directory's word may still be given: the rule is there, the directory is asked, the name is nobody's.
+    static let passThroughHolds = SQL(
+        """
+        SELECT 1 FROM client_realm r JOIN directory d ON d.id = r.directory
+        WHERE r.client = ?1 AND r.realm = ?2 AND r.directory = ?3 AND d.is_enabled <> 0
+            AND NOT EXISTS (SELECT 1 FROM user_name n WHERE n.name_key IN (?4, ?5, ?6, ?7, ?8))
+        """)
     static let dropRanges = SQL("DELETE FROM client_address WHERE client = ?1")
     fileprivate static let insertPin = SQL("INSERT INTO client_pin (client, address, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
     fileprivate static let deletePins = SQL("DELETE FROM client_pin WHERE client = ?1 AND (address = ?2 OR ?2 IS NULL)")

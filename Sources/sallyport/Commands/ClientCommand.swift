@@ -65,6 +65,11 @@ struct ClientFlags: ParsableArguments {
         help: ArgumentHelp(
             "The directory where passwords live of which neither user nor group says it; local; or none.", valueName: "directory"))
     var directory: String?
+    @Option(
+        help: ArgumentHelp(
+            "Names that nobody has here, and the directory that lets them in alone: corp.example=nps, 'CORP\\=nps' or '*=nps'; can be repeated, replaces all.",
+            valueName: "realm=directory"))
+    var passThrough: [String] = []
     @Option(help: ArgumentHelp("Its UDP port for Disconnect-Requests, as a rule 3799; 0 if it takes none.", valueName: "port"))
     var disconnectPort: Int?
     @Option(
@@ -106,6 +111,7 @@ struct ClientFlags: ParsableArguments {
         choices.probeUser = probeUser
         choices.disconnectPort = disconnectPort
         choices.directory = directory
+        choices.passThrough = passThrough.isEmpty ? nil : passThrough
         choices.protocols = protocols.isEmpty ? nil : protocols
         choices.certificates = certificates.isEmpty ? nil : certificates
         choices.pskIdentity = pskIdentity
@@ -234,6 +240,7 @@ extension ClientCommand {
         @Flag(help: "Answer its requests again.") var enable = false
         @Flag(help: "Take all tags away.") var noTags = false
         @Flag(help: "Take all reply attributes away.") var noReply = false
+        @Flag(help: "Let nobody in on another server's word any more.") var noPassThrough = false
         @Flag(help: "Do not know it by certificates any more.") var noCertificates = false
         @Flag(name: .customLong("no-psk"), help: "Do not know it by a pre-shared key any more.") var noPSK = false
         @OptionGroup(title: "Client options") var flags: ClientFlags
@@ -243,6 +250,7 @@ extension ClientCommand {
             if noTags, !flags.tags.isEmpty { throw ValidationError("Use one of --tag and --no-tags.") }
             if noReply, !flags.reply.reply.isEmpty { throw ValidationError("Use one of --reply and --no-reply.") }
             if noCertificates, !flags.certificates.isEmpty { throw ValidationError("Use one of --certificate and --no-certificates.") }
+            if noPassThrough, !flags.passThrough.isEmpty { throw ValidationError("Use one of --pass-through and --no-pass-through.") }
             if noPSK, flags.pskStdin || flags.generatePSK || flags.pskIdentity != nil {
                 throw ValidationError("Use --no-psk without the other flags of a pre-shared key.")
             }
@@ -254,6 +262,7 @@ extension ClientCommand {
             if enable { choices.isEnabled = true }
             if noTags { choices.tags = [] }
             if noReply { choices.reply = [] }
+            if noPassThrough { choices.passThrough = [] }
             if noCertificates { choices.certificates = [] }
             if noPSK { choices.hasNoPSK = true }
             let request = SetClient(
@@ -342,6 +351,7 @@ extension ClientCommand {
         if let probe = client.probeUser { sheet.add("Probe user", Span(probe)) }
         sheet.add("Protocols", output.list(client.protocols))
         if let directory = client.directory { sheet.add("Passwords", directory == "local" ? "here" : Span("at directory \(directory)")) }
+        if !client.passThrough.isEmpty { sheet.add("Passes through", client.passThrough.map { Span($0, .warn) }) }
         sheet.add("Helpful messages", word(client.helpfulMessages))
         sheet.add("Strips from names", Span(client.nameStripping))
         if client.charset != "utf-8" { sheet.add("Character set", Span(client.charset)) }

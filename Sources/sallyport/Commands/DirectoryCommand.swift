@@ -13,7 +13,7 @@ struct DirectoryCommand: AsyncParsableCommand {
               sallyport directory test nps
               sallyport group set staff --directory nps
             """,
-        subcommands: [Add.self, List.self, Show.self, Set.self, Test.self, Remove.self])
+        subcommands: [Add.self, List.self, Show.self, Set.self, DirectoryServerCommand.self, Test.self, Remove.self])
 }
 
 /// Every field of a directory, for `add` and `set`.
@@ -125,8 +125,9 @@ extension DirectoryCommand {
                 sheet.add(
                     "Servers",
                     view.servers.map { server in
-                        guard let isUp = server.isUp else { return Span(server.address) }
-                        return Span("\(server.address) \(isUp ? "answers" : "is silent")", isUp ? .good : .bad)
+                        let own = server.hasOwnSecret ? ", with a secret of its own" : ""
+                        guard let isUp = server.isUp else { return Span(server.address + own) }
+                        return Span("\(server.address) \(isUp ? "answers" : "is silent")\(own)", isUp ? .good : .bad)
                     })
                 let timeout = view.timeout % 1_000 == 0 ? "\(view.timeout / 1_000)s" : "\(view.timeout)ms"
                 sheet.add("Asks", Span("each server \(Words.count(view.tries, "time")), \(timeout) each"))

@@ -63,7 +63,11 @@ struct ApplyFile {
         }
         var choices = DirectoryChoices()
         choices.type = type
-        choices.servers = try list("servers")
+        if let servers = keys["servers"]?.value {
+            let entries = try self.servers(servers)
+            choices.servers = entries.map(\.address)
+            choices.ownSecrets = entries.compactMap(\.own)
+        }
         choices.secret = try keys["secret"].flatMap { try clientSecret($0.value) }
         choices.timeout = try text("timeout")
         choices.tries = try keys["tries"].map { try reader.number($0.value, "tries") }
@@ -74,12 +78,26 @@ struct ApplyFile {
         return Blueprint.Directory(name: entry.key, place: reader.place(entry.keyNode), choices: choices)
     }
 
+    /// Addresses, or mappings of an address and the secret that this server alone shares.
+    private func servers(_ node: Yams.Node) throws -> [(address: String, own: DirectoryChoices.OwnSecret?)] {
+        try (node.sequence.map { Array($0) } ?? [node]).map { entry in
+            guard entry.mapping != nil else { return (try reader.text(entry, "servers"), nil) }
+            let keys = try reader.entries(entry, "A server", keys: ["address", "secret"])
+            guard let address = try keys["address"].map({ try reader.text($0.value, "address") }) else {
+                throw reader.refusal(entry, "A server needs an address.", "Write `address: 192.0.2.10`.")
+            }
+            guard let secret = keys["secret"]?.value else { return (address, nil) }
+            return (address, DirectoryChoices.OwnSecret(server: address, secret: try clientSecret(secret)))
+        }
+    }
+
     // MARK: Clients
 
     static let clientKeys = [
         "address", "secret", "profile", "tags", "message-authenticator", "require", "ask", "separator", "fixed-length-tail",
         "conceal-factor", "helpful-messages", "strip", "charset", "retry-timeout", "retry-tries", "rejoin", "automatic-push", "protocols",
-        "probe-user", "certificate", "psk", "psk-identity", "disconnect-port", "directory", "enabled", "reply",
+        "probe-user", "certificate", "psk", "psk-identity", "disconnect-port", "directory", "pass-through", "enabled",
+        "reply",
     ]
 
     private func client(_ entry: YAMLReader.Entry) throws -> Blueprint.Client {
@@ -120,6 +138,7 @@ struct ApplyFile {
         }
         choices.disconnectPort = try number("disconnect-port")
         choices.directory = try text("directory")
+        choices.passThrough = try list("pass-through") ?? []
         choices.isEnabled = try isOn("enabled")
         choices.reply = try keys["reply"].map { try reply($0.value) } ?? []
         return Blueprint.Client(name: entry.key, place: reader.place(entry.keyNode), choices: choices)

@@ -32,8 +32,18 @@ extension Blueprint {
         let standard = DirectorySettings(name: directory.name, servers: [], secret: LoginEngine.Secret([]))
         var lines = [
             "  \(scalar(directory.name)):", "    type: \(scalar(choices.type ?? DirectoryKind.radius.rawValue))",
-            "    servers: \(list(choices.servers ?? []))", "    secret: { keep: true }",
         ]
+        let own = choices.ownSecrets ?? []
+        if own.isEmpty {
+            lines.append("    servers: \(list(choices.servers ?? []))")
+        } else {
+            lines.append("    servers:")
+            lines += (choices.servers ?? []).map { server in
+                own.contains { $0.server == server }
+                    ? "      - { address: \(scalar(server)), secret: { keep: true } }" : "      - \(scalar(server))"
+            }
+        }
+        lines.append("    secret: { keep: true }")
         func add(_ key: String, _ value: String?, _ standard: String) {
             if let value, value != standard { lines.append("    \(key): \(scalar(value))") }
         }
@@ -84,6 +94,7 @@ extension Blueprint {
             lines.append("    protocols: \(list(protocols))")
         }
         if let directory = choices.directory { lines.append("    directory: \(scalar(directory))") }
+        if let rules = choices.passThrough, !rules.isEmpty { lines.append("    pass-through: \(list(rules))") }
         add("enabled", choices.isEnabled, standard.isEnabled)
         return lines + reply(choices.reply ?? [])
     }
