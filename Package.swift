@@ -36,6 +36,7 @@ let package = Package(
     name: "sallyport",
     products: [
         .library(name: "RADIUS", targets: ["RADIUS"]),
+        .library(name: "EAP", targets: ["EAP"]),
         .library(name: "OTP", targets: ["OTP"]),
     ],
     dependencies: [
@@ -51,6 +52,7 @@ let package = Package(
         .target(name: "OTP", dependencies: [crypto], swiftSettings: memorySafe),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "TLS", dependencies: ["COpenSSL"], swiftSettings: settings),
+        .target(name: "EAP", dependencies: ["TLS", crypto], swiftSettings: memorySafe),
         // 1: the product's rules
         .target(name: "LoginEngine", swiftSettings: memorySafe),
         // 2: what the rules are plugged into
@@ -71,6 +73,7 @@ let package = Package(
         .testTarget(
             name: "RADIUSTests", dependencies: ["RADIUS"], resources: [.copy("Vectors")], swiftSettings: settings),
         .testTarget(name: "OTPTests", dependencies: ["OTP"], resources: [.copy("Vectors")], swiftSettings: settings),
+        .testTarget(name: "EAPTests", dependencies: ["EAP", "TLS", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "LoginEngineTests", dependencies: ["LoginEngine", "TestSupport"], swiftSettings: settings),
         .testTarget(
