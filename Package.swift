@@ -153,6 +153,7 @@ if fuzz {
         .executableTarget(name: "FuzzDictionary", dependencies: ["RADIUS"], path: "Fuzz/FuzzDictionary"),
         .executableTarget(name: "FuzzPasswordField", dependencies: ["LoginEngine"], path: "Fuzz/FuzzPasswordField"),
         .executableTarget(name: "FuzzPasswordProof", dependencies: ["RADIUS"], path: "Fuzz/FuzzPasswordProof"),
+        .executableTarget(name: "FuzzEAP", dependencies: ["EAP"], path: "Fuzz/FuzzEAP"),
         .executableTarget(name: "FuzzBackup", dependencies: ["Store", "LoginEngine"], path: "Fuzz/FuzzBackup"),
         .executableTarget(name: "FuzzHandle", dependencies: ["Store", "LoginEngine"], path: "Fuzz/FuzzHandle"),
     ]
