@@ -36,6 +36,7 @@ let package = Package(
     name: "sallyport",
     products: [
         .library(name: "RADIUS", targets: ["RADIUS"]),
+        .library(name: "EAP", targets: ["EAP"]),
         .library(name: "OTP", targets: ["OTP"]),
     ],
     dependencies: [
@@ -51,6 +52,7 @@ let package = Package(
         .target(name: "OTP", dependencies: [crypto], swiftSettings: memorySafe),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "TLS", dependencies: ["COpenSSL"], swiftSettings: settings),
+        .target(name: "EAP", dependencies: ["TLS", crypto], swiftSettings: memorySafe),
         // 1: the product's rules
         .target(name: "LoginEngine", swiftSettings: memorySafe),
         // 2: what the rules are plugged into
@@ -64,13 +66,14 @@ let package = Package(
         // 4: the doors that need nothing of Administration
         .target(name: "CSockets"),
         .target(
-            name: "RADIUSDoor", dependencies: ["LoginEngine", "RADIUS", "TLS", "CSockets", lifecycle, logging, coreMetrics, crypto],
+            name: "RADIUSDoor", dependencies: ["LoginEngine", "RADIUS", "EAP", "TLS", "CSockets", lifecycle, logging, coreMetrics, crypto],
             swiftSettings: settings),
         // tests
         .target(name: "TestSupport", dependencies: ["LoginEngine", "TLS"], path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(
             name: "RADIUSTests", dependencies: ["RADIUS"], resources: [.copy("Vectors")], swiftSettings: settings),
         .testTarget(name: "OTPTests", dependencies: ["OTP"], resources: [.copy("Vectors")], swiftSettings: settings),
+        .testTarget(name: "EAPTests", dependencies: ["EAP", "TLS", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "LoginEngineTests", dependencies: ["LoginEngine", "TestSupport"], swiftSettings: settings),
         .testTarget(
@@ -79,7 +82,8 @@ let package = Package(
             name: "DirectoriesTests", dependencies: ["Directories", "LoginEngine", "RADIUS", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "FactorsTests", dependencies: ["Factors", "LoginEngine", "OTP", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "RADIUSDoorTests", dependencies: ["RADIUSDoor", "CSockets", "RADIUS", "TLS", "LoginEngine", "TestSupport", logging],
+            name: "RADIUSDoorTests",
+            dependencies: ["RADIUSDoor", "CSockets", "RADIUS", "EAP", "TLS", "LoginEngine", "TestSupport", logging],
             swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
@@ -136,7 +140,7 @@ if !core {
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "sallyport", "RADIUS", "OTP", "LoginEngine", "Administration", "Store", "Directories", "RADIUSDoor", "ControlDoor",
+                "sallyport", "RADIUS", "EAP", "OTP", "LoginEngine", "Administration", "Store", "Directories", "RADIUSDoor", "ControlDoor",
                 "TLS", "TestSupport", argumentParser, logging, "WebDoor", grdb,
             ],
             exclude: ["DataDirectories", "Golden"], swiftSettings: settings),
@@ -151,6 +155,7 @@ if fuzz {
         .executableTarget(name: "FuzzDictionary", dependencies: ["RADIUS"], path: "Fuzz/FuzzDictionary"),
         .executableTarget(name: "FuzzPasswordField", dependencies: ["LoginEngine"], path: "Fuzz/FuzzPasswordField"),
         .executableTarget(name: "FuzzPasswordProof", dependencies: ["RADIUS"], path: "Fuzz/FuzzPasswordProof"),
+        .executableTarget(name: "FuzzEAP", dependencies: ["EAP"], path: "Fuzz/FuzzEAP"),
         .executableTarget(name: "FuzzBackup", dependencies: ["Store", "LoginEngine"], path: "Fuzz/FuzzBackup"),
         .executableTarget(name: "FuzzHandle", dependencies: ["Store", "LoginEngine"], path: "Fuzz/FuzzHandle"),
     ]

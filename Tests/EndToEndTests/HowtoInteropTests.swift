@@ -13,12 +13,12 @@ import Testing
 @testable import sallyport
 
 /// The blocks of a client's howto, with what an administrator fills in by hand.
-private struct Pasted {
+struct Pasted {
     let lines: [String]
 
-    init(_ node: TestNode, client: String = "vpn") async throws {
+    init(_ node: TestNode, client: String = "vpn", server: String = "127.0.0.1") async throws {
         let text = try #require(try await node.perform(ShowClient(name: client, withHowto: true)).howto)
-        lines = text.replacing("<server>", with: "127.0.0.1").replacing("<secret>", with: TestNode.secret).components(separatedBy: "\n")
+        lines = text.replacing("<server>", with: server).replacing("<secret>", with: TestNode.secret).components(separatedBy: "\n")
     }
 
     /// The block that begins with the name of this file.
@@ -29,7 +29,7 @@ private struct Pasted {
 }
 
 /// A port that nobody has now.
-private func freePort(_ kind: __socket_type) throws -> UInt16 {
+func freePort(_ kind: __socket_type) throws -> UInt16 {
     let descriptor = socket(AF_INET, CInt(kind.rawValue), 0)
     defer { close(descriptor) }
     var name = sockaddr_in()
@@ -44,7 +44,7 @@ private func freePort(_ kind: __socket_type) throws -> UInt16 {
 }
 
 /// Runs a daemon while `body` works, and ends it so that it takes its children along.
-private func running(
+func running(
     _ program: String, _ arguments: [String], _ environment: [String: String] = [:], _ body: (RunningProgram) async throws -> Void
 )
     async throws
@@ -158,153 +158,6 @@ struct PAMInteropTests {
             // PAM_AUTH_ERR
             let refused = try await python.run([script, folder.path, "alice", TestNode.password, try token.wrongCode()])
             #expect(refused.output.contains("result 0 7"), "\(refused.everything)")
-        }
-    }
-}
-
-/// Debian packs them apart.
-private let hasStrongSwanPlugins = ["openssl", "eap-radius", "xauth-generic"].allSatisfy {
-    access("/usr/lib/ipsec/plugins/libstrongswan-\($0).so", F_OK) == 0
-}
-
-@Suite(
-    .enabled(
-        if: Foreign.isHere("charon-systemd", "swanctl") && hasStrongSwanPlugins && getuid() == 0,
-        "strongSwan or one of its plugins is not installed, or nobody is root"))
-struct StrongSwanInteropTests {
-    private static let plugins =
-        "random nonce drbg openssl aes sha1 sha2 hmac md5 kdf x509 pem pkcs1 pkcs8 pubkey constraints socket-default kernel-netlink vici"
-
-    /// IKEv1 signs with RSA alone.
-    private func certificates(in folder: TemporaryFolder) async throws {
-        let openssl = try #require(Program(installed: "openssl"))
-        let key = ["-newkey", "rsa:2048", "-nodes", "-days", "3"]
-        _ = try await openssl.run(
-            ["req", "-x509", "-subj", "/CN=authority", "-keyout", folder.path + "/ca.key", "-out", folder.path + "/ca.pem"] + key)
-        for name in ["gateway", "device"] {
-            for part in ["x509", "x509ca", "private"] {
-                try FileManager.default.createDirectory(atPath: "\(folder.path)/\(name)/\(part)", withIntermediateDirectories: true)
-            }
-            let end = try await openssl.run(
-                [
-                    "req", "-x509", "-CA", folder.path + "/ca.pem", "-CAkey", folder.path + "/ca.key", "-subj", "/CN=\(name)", "-addext",
-                    "basicConstraints=CA:false", "-keyout", "\(folder.path)/\(name)/private/\(name).key", "-out",
-                    "\(folder.path)/\(name)/x509/\(name).pem",
-                ] + key)
-            try #require(end.status == 0, "\(end.everything)")
-            try FileManager.default.copyItem(atPath: folder.path + "/ca.pem", toPath: "\(folder.path)/\(name)/x509ca/ca.pem")
-        }
-    }
-
-    private func daemon(_ name: String, in folder: TemporaryFolder, port: UInt16, natPort: UInt16, more: String, include: String = "")
-        throws -> String
-    {
-        try folder.file(
-            name + ".conf",
-            """
-            charon-systemd {
-              load = \(Self.plugins) \(more)
-              port = \(port)
-              port_nat_t = \(natPort)
-              filelog {
-                file {
-                  path = \(folder.path)/\(name).log
-                  default = 1
-                  flush_line = yes
-                }
-              }
-              plugins {
-                vici {
-                  socket = unix://\(folder.path)/\(name).vici
-                }
-              }
-            }
-            \(include)
-            """)
-    }
-
-    private func swanctl(_ arguments: [String], _ name: String, in folder: TemporaryFolder) async throws -> Finished {
-        try await #require(Program(installed: "swanctl")).run(
-            arguments + ["--uri", "unix://\(folder.path)/\(name).vici"],
-            environment: ["STRONGSWAN_CONF": try folder.file("nothing.conf", "swanctl {\n}\n")])
-    }
-
-    @Test func strongSwanLogsInByXAuthAndUpdatesAndEndsTheSession() async throws {
-        try await withNode { node in
-            let dynamicPort = try freePort(SOCK_DGRAM)
-            try await node.addClient {
-                $0.profile = "strongswan"
-                $0.disconnectPort = Int(dynamicPort)
-            }
-            let token = try await node.addUser()
-            let pasted = try await Pasted(node)
-            let folder = try TemporaryFolder()
-            try await certificates(in: folder)
-            let natPort = try freePort(SOCK_DGRAM)
-            let gateway = try daemon(
-                "gateway", in: folder, port: try freePort(SOCK_DGRAM), natPort: natPort, more: "eap-radius xauth-generic",
-                include: try pasted.block("/etc/strongswan.d/sallyport.conf"))
-            let deviceNATPort = try freePort(SOCK_DGRAM)
-            let device = try daemon(
-                "device", in: folder, port: try freePort(SOCK_DGRAM), natPort: deviceNATPort, more: "xauth-generic")
-            let connections = try folder.file("gateway/swanctl.conf", try pasted.block("/etc/swanctl/conf.d/sallyport.conf"))
-            // As strongSwan puts the two together where it asks for both: nothing between them.
-            let home = try folder.file(
-                "device/swanctl.conf",
-                """
-                connections {
-                  home {
-                    version = 1
-                    remote_addrs = 127.0.0.1
-                    remote_port = \(natPort)
-                    local_port = \(deviceNATPort)
-                    vips = 0.0.0.0
-                    local-1 {
-                      auth = pubkey
-                      certs = device.pem
-                    }
-                    local-2 {
-                      auth = xauth
-                      xauth_id = alice
-                    }
-                    remote {
-                      auth = pubkey
-                      id = "CN=gateway"
-                    }
-                    children {
-                      net {
-                        remote_ts = 10.20.0.0/16
-                      }
-                    }
-                  }
-                }
-                secrets {
-                  xauth-alice {
-                    id = alice
-                    secret = "\(TestNode.password)\(try token.code())"
-                  }
-                }
-                """)
-            try await running("charon-systemd", [], ["STRONGSWAN_CONF": gateway]) { _ in
-                try await running("charon-systemd", [], ["STRONGSWAN_CONF": device]) { _ in
-                    for (name, file) in [("gateway", connections), ("device", home)] {
-                        _ = try await eventually { access("\(folder.path)/\(name).vici", F_OK) == 0 }
-                        let loaded = try await swanctl(["--load-all", "--file", file], name, in: folder)
-                        #expect(loaded.output.contains("successfully loaded 1 connections"), "\(loaded.everything)")
-                    }
-                    #expect(folder.text(of: "gateway.log").contains("loaded 1 RADIUS server configuration"))
-                    let up = try await swanctl(["--initiate", "--ike", "home", "--timeout", "10"], "device", in: folder)
-                    #expect(up.output.contains("XAuth authentication of 'alice' (myself) successful"), "\(up.everything)")
-                    #expect(try await node.logins("login-accepted").first?.user == "alice")
-                    _ = try await eventually { folder.text(of: "gateway.log").contains("received RADIUS Accounting-Response") }
-                    try await node.setClient { $0.reply = [ReplySetting("Session-Timeout", "7200")] }
-                    let updated = try await node.perform(UpdateSessions(user: "alice"))
-                    #expect(updated.results.map(\.answer) == ["acknowledged"], "\(updated) \(folder.text(of: "gateway.log"))")
-                    #expect(folder.text(of: "gateway.log").contains("received RADIUS DAE"), "\(folder.text(of: "gateway.log"))")
-                    let ended = try await node.perform(DisconnectSessions(user: "alice"))
-                    #expect(ended.results.map(\.answer) == ["acknowledged"], "\(ended) \(folder.text(of: "gateway.log"))")
-                }
-            }
         }
     }
 }

@@ -226,8 +226,7 @@ struct TestDoor {
         if ledger != nil { settings.accounting = [UDPEndpoint(address: address("127.0.0.1"), port: 0)] }
         service = RADIUSService(
             settings: settings, clients: try ClientTable(clients, pins: pins, traffic: traffic), judge: judge, ledger: ledger,
-            logger: log.logger,
-            now: clock.now, onPin: onPin)
+            random: SystemRandomNumberGenerator(), logger: log.logger, now: clock.now, onPin: onPin)
         try service.start()
     }
 

@@ -103,6 +103,7 @@ extension Finding {
         case authenticatorUnproven = "authenticator-unproven"
         case factorAlone = "factor-alone"
         case pushUnasked = "push-unasked"
+        case eapMD5 = "eap-md5"
         case passwordAlone = "password-alone"
         case namesPassedThrough = "names-passed-through"
         case nobodyLetIn = "nobody-let-in"
@@ -150,7 +151,7 @@ extension Finding {
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
-                .pushUnasked, .namesPassedThrough, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey,
+                .pushUnasked, .namesPassedThrough, .eapMD5, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey,
                 .certificateEnding, .directorySecretWeak, .sessionsUncounted, .directoryForgeable, .gatewayGivesUpEarly, .gatewayUnsigned,
                 .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset:
                 .warning

@@ -79,7 +79,7 @@ final class Node: Sendable {
         let traffic = GatewayTraffic(at: started)
         let radius = RADIUSService(
             settings: listen, clients: try Self.clientTable(records, traffic, logger), judge: logins, ledger: records,
-            logger: Logger(label: "sallyport.radius"), now: NodeClock.now, onPin: { pins.keep($0) })
+            random: BufferedRandom(), logger: Logger(label: "sallyport.radius"), now: NodeClock.now, onPin: { pins.keep($0) })
         radsec = RadSecKeeper(files: settings.radsec, radius: radius, logger: Logger(label: "sallyport.radsec"))
         try radsec?.load()
         records.writer.afterGroup { [weak radius] in radius?.flush() }
@@ -148,7 +148,9 @@ final class Node: Sendable {
         control = try ControlService(
             operations: operations, dataDirectory: store.directory.path, node: NodeLocation.nodeName, release: Sallyport.release,
             logger: Logger(label: "sallyport.control"))
-        let figures = NodeFigures(records: records, hashing: store.hashing, logins: logins, passwords: passwords)
+        let figures = NodeFigures(
+            records: records, hashing: store.hashing, logins: logins, passwords: passwords,
+            openConversations: { [weak radius] in radius?.openConversations ?? 0 })
         web = WebService(
             health: settings.webHealth, metrics: settings.webMetrics,
             sources: WebSources(

@@ -96,7 +96,7 @@ struct ApplyFile {
     static let clientKeys = [
         "address", "secret", "profile", "tags", "message-authenticator", "require", "ask", "separator", "fixed-length-tail",
         "conceal-factor", "helpful-messages", "strip", "charset", "retry-timeout", "retry-tries", "rejoin", "automatic-push", "protocols",
-        "probe-user", "certificate", "psk", "psk-identity", "disconnect-port", "directory", "pass-through", "enabled",
+        "eap", "probe-user", "certificate", "psk", "psk-identity", "disconnect-port", "directory", "pass-through", "enabled",
         "reply",
     ]
 
@@ -126,6 +126,7 @@ struct ApplyFile {
         choices.rejoin = try isOn("rejoin")
         choices.automaticPush = try isOn("automatic-push")
         choices.protocols = try list("protocols")
+        choices.eap = try list("eap")
         choices.probeUser = try text("probe-user")
         choices.certificates = try list("certificate") ?? []
         choices.pskIdentity = try text("psk-identity")

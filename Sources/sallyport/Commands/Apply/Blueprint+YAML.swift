@@ -95,6 +95,7 @@ extension Blueprint {
         }
         if let directory = choices.directory { lines.append("    directory: \(scalar(directory))") }
         if let rules = choices.passThrough, !rules.isEmpty { lines.append("    pass-through: \(list(rules))") }
+        if let eap = choices.eap, eap != standard.eap.map(\.rawValue) { lines.append("    eap: \(list(eap))") }
         add("enabled", choices.isEnabled, standard.isEnabled)
         return lines + reply(choices.reply ?? [])
     }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a method is: a machine that takes what the peer sent and what the application judged, and says what comes next.
+
+/// One authentication method for one conversation, on the server's side. It asks nobody and knows no password: where something is to
+/// be judged it gives the question out and goes on with the verdict.
+///
+/// Not `Sendable`: one that speaks TLS holds a session. Who keeps conversations keeps each behind a lock.
+public protocol EAPMethod {
+    var type: EAPType { get }
+    /// What is kept for it, in bytes, so that who keeps many can bound them.
+    var keptBytes: Int { get }
+
+    /// The first request.
+    ///
+    /// - Parameter identifier: of the packet that will carry it; some methods hash it.
+    mutating func begin(identifier: UInt8) -> MethodStep
+    /// - Parameter response: what stands behind the type.
+    mutating func take(response: ArraySlice<UInt8>) -> MethodStep
+    /// Called once for each `ask`.
+    mutating func take(verdict: EAPVerdict) -> MethodStep
+}
+
+/// What a method wants next.
+public enum MethodStep: Sendable, Equatable {
+    /// Goes out behind the type, under the next identifier.
+    case request([UInt8])
+    /// The application must judge this.
+    case ask(EAPQuestion)
+    /// Done. Nil: the method makes no keys.
+    case success(EAPKeys?)
+    case failure(EAPFailureReason)
+    /// Not to be answered; the peer is sent the same request again, as if nothing had come.
+    case ignore
+}
+
+/// What the application has to judge.
+public struct EAPQuestion: Sendable, Equatable {
+    public enum Proof: Sendable, Equatable {
+        /// EAP-GTC, TTLS with PAP.
+        case password(EAPSecret)
+        /// EAP-MD5, TTLS with CHAP (RFC 1994 §4.1).
+        case chap(identifier: UInt8, challenge: [UInt8], response: [UInt8])
+        /// TTLS with MS-CHAP (RFC 2433). `value` as RFC 2548 §2.1.3 has it, 50 bytes; the challenge has 8.
+        case msCHAP(challenge: [UInt8], value: [UInt8])
+        /// EAP-MSCHAPv2, TTLS with MS-CHAPv2 (RFC 2759). `value` as RFC 2548 §2.3.2 has it, 50 bytes; the challenge has 16; `name` as it
+        /// went into the hash.
+        case msCHAPv2(challenge: [UInt8], value: [UInt8], name: [UInt8])
+        /// EAP-TLS: a certificate whose chain was found good. DER, the peer's own first.
+        case certificate([[UInt8]])
+    }
+
+    /// The method, with the outer one of a tunnel in front: `EAP-GTC`, `EAP-TTLS/PAP`.
+    public var method: String
+    /// Who logs in, where the method has a name of its own; nil: the identity of the conversation.
+    public var name: [UInt8]?
+    public var proof: Proof
+
+    public init(method: String, name: [UInt8]? = nil, proof: Proof) {
+        self.method = method
+        self.name = name
+        self.proof = proof
+    }
+}
+
+/// What the application made of a question.
+public enum EAPVerdict: Sendable, Equatable {
+    /// - Parameter grant: what MS-CHAPv2 proves the server by; nil for every other proof.
+    case accept(MSCHAPv2Grant? = nil)
+    /// One more thing is asked of the user; a method that cannot ask fails.
+    case challenge(prompt: String)
+    /// - Parameter message: of MS-CHAP, such as `E=691 R=0 C=… V=3 M=Login refused.`; nil: the method makes the plainest there is.
+    case reject(message: String? = nil)
+}
+
+/// What MS-CHAPv2 makes of the right password.
+public struct MSCHAPv2Grant: Sendable, Equatable {
+    /// `S=` and forty digits (RFC 2759 §8.7).
+    public var success: [UInt8]
+    /// The server's keys (RFC 3079 §3.4), 16 bytes each.
+    public var receive: EAPSecret
+    public var send: EAPSecret
+
+    public init(success: [UInt8], receive: EAPSecret, send: EAPSecret) {
+        self.success = success
+        self.receive = receive
+        self.send = send
+    }
+}
+
+/// What both sides know after a method that makes keys.
+public struct EAPKeys: Sendable, Equatable {
+    /// What an EAP server over RADIUS gives out as two attributes: MS-MPPE-Recv-Key is the first half, MS-MPPE-Send-Key the second
+    /// (RFC 5216 §2.3, RFC 2548 §2.4). For EAP-MSCHAPv2 alone 16 bytes each, and the MSK is both and 32 zeros; else 32 each.
+    public var receive: EAPSecret
+    public var send: EAPSecret
+    /// RFC 5247 §1.4; empty where the method names none.
+    public var sessionID: [UInt8]
+
+    public init(receive: EAPSecret, send: EAPSecret, sessionID: [UInt8] = []) {
+        self.receive = receive
+        self.send = send
+        self.sessionID = sessionID
+    }
+}
+
+/// Bytes that cannot be printed. Two compare in a time that depends on their lengths alone.
+public struct EAPSecret: Sendable, Equatable {
+    public let bytes: [UInt8]
+
+    public init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    public static func == (left: EAPSecret, right: EAPSecret) -> Bool {
+        guard left.bytes.count == right.bytes.count else { return false }
+        return zip(left.bytes, right.bytes).reduce(UInt8(0)) { $0 | $1.0 ^ $1.1 } == 0
+    }
+}
+
+extension EAPSecret: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    public var description: String { "<secret>" }
+    public var debugDescription: String { description }
+    public var customMirror: Mirror { Mirror(self, children: [:]) }
+}
