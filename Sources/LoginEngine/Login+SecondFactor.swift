@@ -231,7 +231,8 @@ extension Login {
             event: event(.loginAccepted, reason: nil, now: now), basis: basis(of: marks))
         steps = before
         settlement.grace = grace
-        if let limit = ruling.sessionLimit(own: user.mostSessions) {
+        // Sessions are counted by user: a name that is passed through has none here.
+        if let user = facts.user, let limit = ruling.sessionLimit(own: user.mostSessions) {
             settlement.claim = SessionClaim(
                 limit, client: client.id, station: request.callingStation, sessionID: request.sessionID, at: now.wall)
         }
