@@ -58,6 +58,9 @@ final class EAPConversation: Sendable {
         var lastIdentifier: UInt8 { authenticator.lastRequest.count > 1 ? authenticator.lastRequest[1] : 0 }
     }
 
+    /// Who waits for one answer besides the first: a gateway repeats itself a few times.
+    static let mostOthers = 8
+
     /// State, RFC 2865 §5.24. The same for all rounds: the identifiers of EAP tell them apart.
     let state: Bits128
     let client: Int64
@@ -91,6 +94,7 @@ final class EAPConversation: Sendable {
                     course.isBeingJudged = true
                     return .judge(question, identity: course.authenticator.identity, handle: course.handle)
                 }
+                guard course.others.count < Self.mostOthers else { return .busy }
                 course.others.append(other)
                 return .joined
             }

@@ -102,6 +102,23 @@ import Testing
         #expect(try await kinds(office, about: "office") == [try #require(Finding.Kind(rawValue: kind))])
     }
 
+    @Test func aClientThatOffersAWeakMethodOfEAPIsFound() async throws {
+        let office = try Office()
+        try await office.perform(
+            office.client {
+                $0.messageAuthenticator = "require"
+                $0.requirement = "factor"
+                $0.eap = ["md5", "mschapv2"]
+            })
+        let found = try await findings(office).filter { $0.subject == "office" && $0.kind == .eapMD5 }
+        #expect(found.first?.remedy == "sallyport client set office --eap mschapv2")
+        #expect(found.first?.severity == .warning)
+        var choices = ClientChoices()
+        choices.eap = ["mschapv2", "gtc"]
+        try await office.perform(SetClient(client: "office", choices: choices))
+        #expect(try await !kinds(office, about: "office").contains(.eapMD5))
+    }
+
     @Test func aBackupThatIsOldIsRemindedOf() async throws {
         let now = Office.start
         #expect(BackupCheck.findings(last: nil, users: 0, now: now).isEmpty, "nothing to lose yet")

@@ -55,7 +55,7 @@ import Testing
                 "access_request", "unexpected_code", "wrong_message_authenticator", "missing_message_authenticator",
                 "pinned_without_message_authenticator", "proxy_state_without_message_authenticator",
                 "eap_without_message_authenticator", "status_without_message_authenticator", "unsigned_replacement",
-                "wrong_request_authenticator", "no_proof", "no_session", "overloaded",
+                "wrong_request_authenticator", "no_proof", "no_session", "eap_out_of_turn", "overloaded",
                 "database_unavailable", "source_unreachable", "abandoned", "reply_too_long", "send_failed", "wrong_secret_in_tls",
                 "not_for_this_server",
                 "connection_closed",

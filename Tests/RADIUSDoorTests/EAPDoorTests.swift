@@ -474,6 +474,28 @@ struct EAPConversationsTests {
         #expect(isThere(one, in: all, at: uptime(301)))
     }
 
+    @Test func aFewMayWaitForOneAnswer() {
+        let all = conversations()
+        let one = open(all, at: uptime(0))
+        let typed = EAPPacket(.response, identifier: 2, type: .genericTokenCard, data: [65]).bytes
+        _ = one.take(EAPPacket(.response, identifier: 1, type: .identity, data: [65]).bytes, at: uptime(0)) { _ in }
+        guard case .judge = one.take(typed, at: uptime(0), other: { _ in }) else {
+            Issue.record("nothing is asked")
+            return
+        }
+        for _ in 0..<EAPConversation.mostOthers {
+            guard case .joined = one.take(typed, at: uptime(0), other: { _ in }) else {
+                Issue.record("nobody may wait")
+                return
+            }
+        }
+        guard case .busy = one.take(typed, at: uptime(0), other: { _ in }) else {
+            Issue.record("one more may wait")
+            return
+        }
+        #expect(one.judged(.reject(loginID, message: "no"), at: uptime(0)).others.count == EAPConversation.mostOthers)
+    }
+
     @Test func closedOnesLeaveTheirRoom() {
         let all = conversations()
         let some = (0..<10).map { _ in open(all, at: uptime(0)) }

@@ -220,7 +220,7 @@ import Testing
             "ALTER TABLE erasure DROP COLUMN seal", "DROP TABLE session", "DROP TABLE session_claim",
             "ALTER TABLE \"user\" DROP COLUMN most_sessions", "ALTER TABLE \"group\" DROP COLUMN most_sessions",
             "ALTER TABLE client DROP COLUMN disconnect_port",
-            "ALTER TABLE client DROP COLUMN charset",
+            "ALTER TABLE client DROP COLUMN charset", "ALTER TABLE client DROP COLUMN eap",
             "ALTER TABLE client DROP COLUMN psk_identity", "ALTER TABLE client DROP COLUMN psk",
             "DROP TABLE directory", "DROP INDEX user_by_directory", "ALTER TABLE \"user\" DROP COLUMN directory",
             "ALTER TABLE login_handle DROP COLUMN source_word",

@@ -255,8 +255,14 @@ import Testing
         choices.separator = "none"
         choices.concealFactor = true
         choices.retryTries = 9
+        choices.eap = ["mschapv2", "gtc"]
         choices.isEnabled = false
-        blueprint.clients = [Blueprint.Client(name: "no", place: "", choices: choices)]
+        var closed = ClientChoices()
+        closed.profile = "strongswan"
+        closed.eap = []
+        blueprint.clients = [
+            Blueprint.Client(name: "no", place: "", choices: choices), Blueprint.Client(name: "closed", place: "", choices: closed),
+        ]
         blueprint.groups = [
             Blueprint.Group(name: "VPN Users", place: "", users: [Blueprint.Member("CORP\\bob", place: "")], groups: []),
             Blueprint.Group(name: "large", place: ""),
@@ -274,6 +280,8 @@ import Testing
         let again = try read(text)
         #expect(again.yaml == text)
         #expect(again.clients?[0].choices.addresses == choices.addresses && again.clients?[0].choices.isEnabled == false)
+        // In their order; and none is not what the profile sets.
+        #expect(again.clients?[0].choices.eap == ["mschapv2", "gtc"] && again.clients?[1].choices.eap == [])
         #expect(again.groups?[0].users?[0].name == "CORP\\bob" && again.groups?[1].users == nil)
         #expect(again.policies?[0].choices.graceDays == 14 && again.policies?[0].choices.clientTags == ["a", "b"])
     }

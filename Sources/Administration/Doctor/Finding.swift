@@ -103,7 +103,7 @@ extension Finding {
         case authenticatorUnproven = "authenticator-unproven"
         case factorAlone = "factor-alone"
         case pushUnasked = "push-unasked"
-        case eapMD5 = "eap-md5"
+        case eapMD5 = "eap-weak"
         case passwordAlone = "password-alone"
         case namesPassedThrough = "names-passed-through"
         case nobodyLetIn = "nobody-let-in"
