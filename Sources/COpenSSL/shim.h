@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <time.h>
 
-/// TLS 1.2 and newer; no sessions are resumed, because what was checked at the handshake would not be checked again; no renegotiation.
+/// TLS 1.2 and newer; no sessions are resumed unless a cache for them is given, because what was checked at the
+/// handshake would not be checked again; no renegotiation.
 static inline bool openssl_set_rules(SSL_CTX *_Nonnull context) {
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
@@ -18,6 +19,22 @@ static inline bool openssl_set_rules(SSL_CTX *_Nonnull context) {
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
     return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
 }
+
+/// Sessions are kept, by whoever sets the callback for them: what is handed out as a ticket is only a number (SSL_OP_NO_TICKET).
+static inline void openssl_keep_sessions(SSL_CTX *_Nonnull context, long seconds) {
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_set_num_tickets(context, 1);
+    SSL_CTX_set_timeout(context, seconds);
+}
+
+static inline bool openssl_set_newest_version(SSL_CTX *_Nonnull context, int version) {
+    return SSL_CTX_set_max_proto_version(context, version);
+}
+
+/// Whether the keys of TLS 1.2 are bound to the whole handshake (RFC 7627).
+static inline bool openssl_has_bound_keys(SSL *_Nonnull connection) { return SSL_get_extms_support(connection) == 1; }
+
+static inline bool openssl_is_resumed(SSL *_Nonnull connection) { return SSL_session_reused(connection); }
 
 static inline bool openssl_add_chain(SSL_CTX *_Nonnull context, X509 *_Nonnull certificate) {
     return SSL_CTX_add1_chain_cert(context, certificate);
@@ -46,6 +63,32 @@ static inline void openssl_dns_names(const X509 *_Nonnull certificate, openssl_n
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, index);
         if (name->type == GEN_DNS)
             found(context, ASN1_STRING_get0_data(name->d.dNSName), (size_t)ASN1_STRING_length(name->d.dNSName));
+    }
+    GENERAL_NAMES_free(names);
+}
+
+/// Calls back for every mail address among the subject's alternative names.
+static inline void openssl_mail_names(const X509 *_Nonnull certificate, openssl_name_found _Nonnull found, void *_Nonnull context) {
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    if (!names) return;
+    for (int index = 0; index < sk_GENERAL_NAME_num(names); index++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, index);
+        if (name->type == GEN_EMAIL)
+            found(context, ASN1_STRING_get0_data(name->d.rfc822Name), (size_t)ASN1_STRING_length(name->d.rfc822Name));
+    }
+    GENERAL_NAMES_free(names);
+}
+
+/// Calls back for every user principal name: how Windows names the user of a certificate (szOID_NT_PRINCIPAL_NAME).
+static inline void openssl_principal_names(const X509 *_Nonnull certificate, openssl_name_found _Nonnull found, void *_Nonnull context) {
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    if (!names) return;
+    for (int index = 0; index < sk_GENERAL_NAME_num(names); index++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, index);
+        if (name->type != GEN_OTHERNAME || OBJ_obj2nid(name->d.otherName->type_id) != NID_ms_upn) continue;
+        const ASN1_TYPE *value = name->d.otherName->value;
+        if (value && value->type == V_ASN1_UTF8STRING)
+            found(context, ASN1_STRING_get0_data(value->value.utf8string), (size_t)ASN1_STRING_length(value->value.utf8string));
     }
     GENERAL_NAMES_free(names);
 }
