@@ -66,7 +66,7 @@ let package = Package(
         // 4: the doors that need nothing of Administration
         .target(name: "CSockets"),
         .target(
-            name: "RADIUSDoor", dependencies: ["LoginEngine", "RADIUS", "TLS", "CSockets", lifecycle, logging, coreMetrics, crypto],
+            name: "RADIUSDoor", dependencies: ["LoginEngine", "RADIUS", "EAP", "TLS", "CSockets", lifecycle, logging, coreMetrics, crypto],
             swiftSettings: settings),
         // tests
         .target(name: "TestSupport", dependencies: ["LoginEngine", "TLS"], path: "Tests/TestSupport", swiftSettings: settings),
@@ -82,7 +82,8 @@ let package = Package(
             name: "DirectoriesTests", dependencies: ["Directories", "LoginEngine", "RADIUS", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "FactorsTests", dependencies: ["Factors", "LoginEngine", "OTP", "TestSupport"], swiftSettings: settings),
         .testTarget(
-            name: "RADIUSDoorTests", dependencies: ["RADIUSDoor", "CSockets", "RADIUS", "TLS", "LoginEngine", "TestSupport", logging],
+            name: "RADIUSDoorTests",
+            dependencies: ["RADIUSDoor", "CSockets", "RADIUS", "EAP", "TLS", "LoginEngine", "TestSupport", logging],
             swiftSettings: settings),
     ],
     swiftLanguageModes: [.v6]
@@ -139,7 +140,7 @@ if !core {
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "sallyport", "RADIUS", "OTP", "LoginEngine", "Administration", "Store", "Directories", "RADIUSDoor", "ControlDoor",
+                "sallyport", "RADIUS", "EAP", "OTP", "LoginEngine", "Administration", "Store", "Directories", "RADIUSDoor", "ControlDoor",
                 "TLS", "TestSupport", logging, "WebDoor", grdb,
             ],
             exclude: ["DataDirectories", "Golden"], swiftSettings: settings),
@@ -153,6 +154,7 @@ if fuzz {
         .executableTarget(name: "FuzzDictionary", dependencies: ["RADIUS"], path: "Fuzz/FuzzDictionary"),
         .executableTarget(name: "FuzzPasswordField", dependencies: ["LoginEngine"], path: "Fuzz/FuzzPasswordField"),
         .executableTarget(name: "FuzzPasswordProof", dependencies: ["RADIUS"], path: "Fuzz/FuzzPasswordProof"),
+        .executableTarget(name: "FuzzEAP", dependencies: ["EAP"], path: "Fuzz/FuzzEAP"),
         .executableTarget(name: "FuzzBackup", dependencies: ["Store", "LoginEngine"], path: "Fuzz/FuzzBackup"),
         .executableTarget(name: "FuzzTunnel", dependencies: ["EAP", "TLS"], path: "Fuzz/FuzzTunnel"),
         .executableTarget(name: "FuzzHandle", dependencies: ["Store", "LoginEngine"], path: "Fuzz/FuzzHandle"),

@@ -163,8 +163,10 @@ public struct EAPAuthenticator {
 
     /// DISCARD
     private mutating func discard() -> Step {
+        // There is no request yet that could be sent again.
+        guard state != .initialize else { return failure(.malformed("EAP packet")) }
         discarded += 1
-        return discarded <= limits.discarded && state == .idle ? .discard : failure(.tooManyRounds)
+        return discarded <= limits.discarded ? .discard : failure(.tooManyRounds)
     }
 
     /// FAILURE

@@ -111,6 +111,33 @@ package struct PreSharedKey: Sendable, Equatable {
     }
 }
 
+/// A method of EAP, as clients are set to it.
+package enum EAPMethodName: String, Sendable, CaseIterable {
+    /// The password is shown: to the gateway too (RFC 3748 §5.6).
+    case gtc
+    case msCHAPv2 = "mschapv2"
+    /// Proves nothing of the server and makes no keys.
+    case md5
+
+    /// What the trail and people call it.
+    package var title: String {
+        switch self {
+        case .gtc: "EAP-GTC"
+        case .msCHAPv2: "EAP-MSCHAPv2"
+        case .md5: "EAP-MD5"
+        }
+    }
+
+    /// How it proves the password.
+    package var scheme: ProofScheme {
+        switch self {
+        case .gtc: .pap
+        case .msCHAPv2: .msCHAPv2
+        case .md5: .chap
+        }
+    }
+}
+
 /// A client as the engine and the doors judge by it. A value that is replaced as a whole when it changes.
 package struct ClientSettings: Sendable, Equatable {
     /// Unique; lower case letters, digits, `-`, `_`, `.`; 1…64 characters.
@@ -145,6 +172,8 @@ package struct ClientSettings: Sendable, Equatable {
     package var bindBeforeCode = false
     /// How its requests may prove a password or code.
     package var schemes: ProofSchemes = .pap
+    /// The methods of EAP that are offered to its users' devices, in this order; none: EAP is refused.
+    package var eap: [EAPMethodName] = []
     /// The product that it is.
     package var profile = ClientProfile.generic.name
     /// A name (`UserName.key`) that the product asks about to see whether somebody answers: refused, and nothing is written.

@@ -11,6 +11,8 @@ package struct ClientProfile: Sendable, Equatable {
     /// Whether it puts password and code together by itself, with nothing between them.
     package var fixedLengthTail = false
     package var schemes: ProofSchemes = .pap
+    /// The methods of EAP whose devices can carry what it requires.
+    package var eap: [EAPMethodName] = []
     /// What its page tells to set at the product, so that a login may take as long as somebody needs who looks for a telephone.
     package var retryTimeout = 10
     package var retryTries = 3
@@ -60,7 +62,8 @@ package struct ClientProfile: Sendable, Equatable {
         ClientProfile(name: "sonicwall", title: "SonicWall", asking: .challenge, groupAttribute: "SonicWall-User-Group"),
         ClientProfile(name: "sophos", title: "Sophos Firewall", asking: .append, fixedLengthTail: true),
         ClientProfile(
-            name: "strongswan", title: "strongSwan", asking: .append, fixedLengthTail: true, retryTimeout: 5, groupAttribute: "Class"),
+            name: "strongswan", title: "strongSwan", asking: .append, fixedLengthTail: true, eap: [.gtc], retryTimeout: 5,
+            groupAttribute: "Class"),
         ClientProfile(name: "ubiquiti", title: "Ubiquiti UniFi", asking: .append, retryTimeout: 5, charset: .auto),
         ClientProfile(name: "windows-rras", title: "Windows RRAS", asking: .append, charset: .auto, groupAttribute: "Class"),
     ]
@@ -76,6 +79,7 @@ package struct ClientProfile: Sendable, Equatable {
             settings.fixedLengthTail = fixedLengthTail
         }
         settings.schemes = schemes
+        settings.eap = eap
         settings.retryTimeout = retryTimeout
         settings.retryTries = retryTries
         settings.probeUser = probeUser

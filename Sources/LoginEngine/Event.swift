@@ -93,6 +93,8 @@ package enum RejectReason: String, Sendable, CaseIterable {
     case protocolNotSupported = "protocol-not-supported"
     case protocolNotAllowed = "protocol-not-allowed"
     case appendNeedsPlaintext = "append-needs-pap"
+    case cannotAsk = "cannot-ask"
+    case eapFailed = "eap-failed"
     case passwordNotKept = "password-not-kept-for-protocol"
     case passwordExpired = "password-must-be-changed"
     case newPasswordRefused = "new-password-refused"

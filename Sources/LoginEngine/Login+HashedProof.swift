@@ -5,7 +5,7 @@ extension Login {
     /// The first packet, by CHAP or MS-CHAP.
     mutating func start(_ proof: HashedProof, now: Moment) -> [Action] {
         let settings = client.settings
-        guard settings.schemes.contains(proof.scheme) else { return reject(.protocolNotAllowed, now: now) }
+        guard request.method != nil || settings.schemes.contains(proof.scheme) else { return reject(.protocolNotAllowed, now: now) }
         if request.handle != nil { return resume(now: now) }
         if wasWrongJustNow, !(settings.concealFactor && readsAs == .passwordAndFactor) { return reject(.sameWrongProof, now: now) }
         if proof.asksForChange, readsAs == .factor || settings.concealFactor { return reject(.protocolNotSupported, now: now) }
@@ -15,6 +15,9 @@ extension Login {
         case .factor:
             // The code is the password.
             return matchCodes(proof, now: now)
+        case .passwordAndFactor where !request.carriesQuestions, .deny where !request.carriesQuestions:
+            // What stands behind the password has to come by itself.
+            return settings.concealFactor ? reject(.cannotAsk, now: now) : check(by: .matchPassword(proof), owed: .challenge, now: now)
         case .passwordAndFactor, .deny:
             // Nothing can be cut from the end of what is not shown.
             if settings.asking == .append { return reject(.appendNeedsPlaintext, now: now) }

@@ -40,6 +40,7 @@ extension Login {
         case .plaintext(let field): return readCode(field, now: now)
         case .hashed(let proof): return matchCodes(proof, now: now)
         case .unsupported: return reject(.protocolNotSupported, now: now)
+        case .failed: return reject(.eapFailed, now: now)
         }
     }
 
@@ -122,7 +123,7 @@ extension Login {
         factorInUse = factor
         steps.add("waiting", at: now, since: began)
         phase = .waiting
-        switch client.settings.waitingShape {
+        switch request.carriesQuestions ? client.settings.waitingShape : .hold {
         case .hold: return [.hold(client.settings.holdTime)]
         case .confirm: return challenge(firstFactor: .right, now: now, random: &random, seal: seal, prompt: Prompt.confirm)
         }
@@ -181,6 +182,8 @@ extension Login {
                 proven = ProvenPassword(nothing, isCode: true)
             case .unsupported:
                 return [.cancelFactor] + reject(.protocolNotSupported, now: now)
+            case .failed:
+                return [.cancelFactor] + reject(.eapFailed, now: now)
             }
             return phase == .approvedLate ? acceptLate(under: ruling, now: now) : [.hold(client.settings.holdTime)]
         case (.waiting, .codesRead(let readings)), (.approvedLate, .codesRead(let readings)):
@@ -345,7 +348,11 @@ extension Login {
 
     func event(_ kind: EventKind, reason: RejectReason?, now: Moment) -> Event {
         var details = [Event.Detail("client", client.name)]
-        if case .hashed(let proof) = request.proof { details.append(Event.Detail("protocol", proof.scheme.title)) }
+        if let method = request.method {
+            details.append(Event.Detail("protocol", method))
+        } else if case .hashed(let proof) = request.proof {
+            details.append(Event.Detail("protocol", proof.scheme.title))
+        }
         if let kind = self.kind(of: factorInUse) { details.append(Event.Detail("factor", kind.rawValue)) }
         if let policy = ruling.policy {
             details.append(Event.Detail("policy", policy.label))

@@ -204,13 +204,18 @@ extension Login {
         switch request.proof {
         case .plaintext(let text):
             // An answer to a challenge is typed into whatever the gateway has for it.
-            guard request.handle != nil || client.settings.schemes.contains(.pap) else { return reject(.protocolNotAllowed, now: now) }
+            guard request.handle != nil || request.method != nil || client.settings.schemes.contains(.pap) else {
+                return reject(.protocolNotAllowed, now: now)
+            }
             field = text
         case .hashed(let proof):
             return start(proof, now: now)
         case .unsupported(let name):
             steps.add(name, at: now, since: began)
             return reject(.protocolNotSupported, now: now)
+        case .failed(let cause):
+            steps.add(cause, at: now, since: began)
+            return reject(.eapFailed, now: now)
         }
         if request.handle != nil { return resume(now: now) }
         let settings = client.settings
@@ -396,6 +401,7 @@ extension Login {
                     if case .waits(let life) = rules.offers[factor.kind]?.beginning { return [.startFactor(factor.id, lives: life)] }
                 }
             }
+            guard request.carriesQuestions else { return reject(.cannotAsk, now: now) }
             return challenge(firstFactor: .right, now: now, random: &random, seal: seal)
         }
     }

@@ -9,6 +9,8 @@ package enum PasswordProof: Sendable, Equatable {
     case hashed(HashedProof)
     /// A protocol that this server cannot judge yet; its name as the trail shows it, such as `CHAP`.
     case unsupported(String)
+    /// An exchange that came to no proof; what went wrong, as the trail shows it.
+    case failed(String)
 }
 
 package enum Door: UInt8, Sendable {
@@ -32,6 +34,10 @@ package struct LoginRequest: Sendable, Equatable {
     package var namesSession = false
     /// The address that the request came from.
     package var source: NetworkAddress
+    /// By which method of EAP it came, such as `EAP-GTC`; the door knows which ones the client may use. Nil: by none.
+    package var method: String?
+    /// Whether a question reaches the user: most methods of EAP have no room for one.
+    package var carriesQuestions = true
     /// Hash of the whole request: equal for a retransmission, and only for that.
     package var fingerprint: Fingerprint
 

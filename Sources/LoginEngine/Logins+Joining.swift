@@ -129,7 +129,7 @@ extension Logins {
         switch request.proof {
         case .plaintext(let text): seal.digest([Array("proof".utf8), idBytes(request.client.id), text.reveal { $0 }])
         case .hashed(let proof): seal.digest([Array(proof.scheme.rawValue.utf8), idBytes(request.client.id), proof.identity])
-        case .unsupported: request.fingerprint
+        case .unsupported, .failed: request.fingerprint
         }
     }
 
@@ -142,7 +142,7 @@ extension Logins {
         switch request.proof {
         case .plaintext(let text): proof = text.reveal { $0 }
         case .hashed(let hashed): (proof, label) = (hashed.identity, "retry-hashed")
-        case .unsupported: return nil
+        case .unsupported, .failed: return nil
         }
         guard let place = request.handle ?? request.callingStation else { return nil }
         return seal.digest([

@@ -41,6 +41,8 @@ extension RejectReason {
         case .sameWrongProof: "The same wrong answer again. Check what you typed."
         case .protocolNotSupported, .protocolNotAllowed, .appendNeedsPlaintext, .passwordNotKept:
             "The gateway sent the password in a way that is not supported."
+        case .cannotAsk: "A second factor is needed, and your device cannot be asked for one. Ask your administrator."
+        case .eapFailed: "Your device and the server did not understand each other. Try again."
         case .passwordExpired: "Your password must be changed first. Ask your administrator."
         case .newPasswordRefused: "The new password is not allowed. Choose a longer one."
         case .sourceUnreachable: "The directory cannot be reached. Try again in a few minutes."

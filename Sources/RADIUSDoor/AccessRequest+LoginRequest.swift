@@ -18,14 +18,26 @@ struct AccessRequest {
         guard let (proof, secretLooksWrong) = Self.proof(packet, secret: entry.secret, in: charset) else { return nil }
         let (name, nameProblem) = Self.name(packet, in: charset)
         self.secretLooksWrong = secretLooksWrong
-        var login = LoginRequest(
+        login = LoginRequest(
             door: .radius, client: entry.client, name: name, proof: nameProblem.map { .unsupported($0) } ?? proof,
-            handle: packet.octets(.state).map { String(decoding: $0, as: UTF8.self) },
-            callingStation: Self.callingStation(packet), gatewaySession: Self.gatewaySession(packet), source: source,
-            fingerprint: packet.version == .historic
-                ? Fingerprint(ofDatagram: packet.bytes) : Fingerprint(ofPacket: packet.bytes, connection: connection))
-        login.namesSession = packet.contains(.acctSessionID)
-        self.login = login
+            handle: packet.octets(.state).map { String(decoding: $0, as: UTF8.self) }, packet, from: source, connection: connection)
+    }
+
+    /// A round of EAP in which something is to be judged.
+    ///
+    /// - Parameters:
+    ///   - name: the identity of the conversation; nil where there is none yet, and User-Name stands for it.
+    ///   - handle: that of the engine, never what stands in the packet: its State is the conversation's.
+    init(
+        _ packet: Packet, of entry: ClientEntry, from source: NetworkAddress, connection: UInt64, name: ArraySlice<UInt8>?,
+        proof: PasswordProof, handle: String? = nil
+    ) {
+        let charset = entry.client.settings.charset
+        let (text, problem) = name.map { Self.name($0, in: charset) } ?? Self.name(packet, in: charset)
+        login = LoginRequest(
+            door: .radius, client: entry.client, name: text, proof: problem.map { .unsupported($0) } ?? proof, handle: handle,
+            packet, from: source, connection: connection)
+        secretLooksWrong = false
     }
 
     /// RFC 2865 §5.1 asks for User-Name only where it is available, so a request without one is no malformed packet: it is
@@ -33,7 +45,10 @@ struct AccessRequest {
     /// The same goes for a name that is no text in the client's character set.
     private static func name(_ packet: Packet, in charset: Charset) -> (name: String, problem: String?) {
         guard let attribute = packet.first(.userName) else { return ("", "no User-Name") }
-        let bytes = packet.value(of: attribute)
+        return name(packet.value(of: attribute), in: charset)
+    }
+
+    private static func name(_ bytes: ArraySlice<UInt8>, in charset: Charset) -> (name: String, problem: String?) {
         if let name = charset.text(bytes) { return (name, nil) }
         return (String(decoding: bytes, as: UTF8.self), charset == .utf8 ? nameNotUTF8 : "User-Name that is no text")
     }
@@ -70,7 +85,7 @@ struct AccessRequest {
     }
 
     /// Nil when it cannot be compared safely: a station only ever adds strictness, so none is the safe reading.
-    private static func callingStation(_ packet: Packet) -> String? {
+    fileprivate static func callingStation(_ packet: Packet) -> String? {
         guard let attribute = packet.first(.callingStationID) else { return nil }
         return station(packet.value(of: attribute))
     }
@@ -91,7 +106,7 @@ struct AccessRequest {
     }
 
     /// NAS-Port and Acct-Session-Id as one text that no other pair has: what follows the digits says how the rest is written.
-    private static func gatewaySession(_ packet: Packet) -> String? {
+    fileprivate static func gatewaySession(_ packet: Packet) -> String? {
         let port = packet.integer(.nasPort)
         let session = packet.first(.acctSessionID)
         guard port != nil || session != nil else { return nil }
@@ -100,6 +115,21 @@ struct AccessRequest {
         let bytes = packet.value(of: session)
         if let text = String(utf8: bytes) { return "\(portText)/\(text)" }
         return "\(portText)#" + bytes.map { String($0, radix: 16) }.joined(separator: ".")
+    }
+}
+
+extension LoginRequest {
+    /// With what the packet says of where it comes from.
+    fileprivate init(
+        door: LoginEngine.Door, client: Client, name: String, proof: PasswordProof, handle: String?, _ packet: Packet,
+        from source: NetworkAddress, connection: UInt64
+    ) {
+        self.init(
+            door: door, client: client, name: name, proof: proof, handle: handle, callingStation: AccessRequest.callingStation(packet),
+            gatewaySession: AccessRequest.gatewaySession(packet), source: source,
+            fingerprint: packet.version == .historic
+                ? Fingerprint(ofDatagram: packet.bytes) : Fingerprint(ofPacket: packet.bytes, connection: connection))
+        namesSession = packet.contains(.acctSessionID)
     }
 }
 

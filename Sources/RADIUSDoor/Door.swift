@@ -25,6 +25,7 @@ final class Door: Sendable {
     /// Nil where no accounting is taken.
     let ledger: (any SessionLedger)?
     let links: LoginLinks?
+    let eap: EAPConversations
     let now: @Sendable () -> Moment
     let counters = DoorCounters()
     let logger: Logger
@@ -35,13 +36,15 @@ final class Door: Sendable {
     private let onPin: @Sendable (ClientPin) -> Void
 
     init(
-        clients: ClientTable, judge: any LoginJudge, ledger: (any SessionLedger)? = nil, logger: Logger,
-        now: @escaping @Sendable () -> Moment, onPin: @escaping @Sendable (ClientPin) -> Void
+        clients: ClientTable, judge: any LoginJudge, ledger: (any SessionLedger)? = nil, eap: EAPConversationLimits,
+        random: any RandomNumberGenerator & Sendable, logger: Logger, now: @escaping @Sendable () -> Moment,
+        onPin: @escaping @Sendable (ClientPin) -> Void
     ) {
         self.clients = Mutex(clients)
         self.judge = judge
         self.ledger = ledger
         links = ledger == nil ? nil : LoginLinks()
+        self.eap = EAPConversations(limits: eap, random: random, counters: counters.eap)
         self.logger = logger
         self.now = now
         self.onPin = onPin
@@ -60,6 +63,22 @@ final class Door: Sendable {
     func noteAccept(_ login: LoginID, _ packet: Packet, of entry: ClientEntry) {
         guard let links else { return }
         links.note(login, packet, of: entry.client.id, at: now().uptime)
+    }
+
+    /// The conversation that a packet belongs to, or a new one; nil where its State is nobody's.
+    func conversation(of packet: Packet, _ entry: ClientEntry, from source: NetworkAddress, at now: Timestamp) -> EAPConversation? {
+        let client = entry.client
+        if let state = packet.octets(.state) {
+            let found = eap.find(state, client: client.id, source: source, at: now)
+            if found == nil { counters.eap.unknown.add() }
+            return found
+        }
+        return eap.open(
+            { state in
+                EAPConversation(
+                    state: state, client: client.id, source: source,
+                    methods: client.settings.eap.map { $0.method(challenge: eap.challenge) })
+            }, at: now)
     }
 
     func notePin(_ source: ClientPin, hasMessageAuthenticator: Bool, at now: Timestamp) {

@@ -40,6 +40,7 @@ final class Tally: Sendable {
 
 final class DoorCounters: Sendable {
     let tls = TLSCounters()
+    let eap = EAPCounters()
     let requests = Tally("sallyport_radius_requests_total")
     let duplicatesInProgress = Tally("sallyport_radius_duplicates_total", [("state", "in_progress")])
     let duplicatesAnswered = Tally("sallyport_radius_duplicates_total", [("state", "answered")])

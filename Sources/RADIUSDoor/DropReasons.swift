@@ -43,6 +43,7 @@ package enum DropReason: UInt8, Sendable, CaseIterable {
     // A request that asks nothing, or reports nothing
     case noProof
     case noSession
+    case eapOutOfTurn
     // No answer could be given
     case overloaded
     case databaseUnavailable
@@ -105,6 +106,7 @@ package enum DropReason: UInt8, Sendable, CaseIterable {
         case .wrongRequestAuthenticator: "wrong_request_authenticator"
         case .noProof: "no_proof"
         case .noSession: "no_session"
+        case .eapOutOfTurn: "eap_out_of_turn"
         case .overloaded: "overloaded"
         case .databaseUnavailable: "database_unavailable"
         case .sourceUnreachable: "source_unreachable"
@@ -166,6 +168,8 @@ extension DropReason {
                 + " one is answered, because someone else may send in the name of \(source)"
         case .noProof:
             return "an Access-Request with neither User-Password nor State (RFC 2865 §4.1); set the gateway to PAP"
+        case .eapOutOfTurn:
+            return "another EAP packet came for a login that is being decided; look at what \(source) sends"
         case .overloaded:
             return "overloaded: requests are dropped, because their answers would come too late; see the queues in /metrics"
         case .databaseUnavailable:

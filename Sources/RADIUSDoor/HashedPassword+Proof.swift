@@ -123,15 +123,14 @@ extension PacketWriter {
             guard !proven.isCode else { return }
             addEncryption()
             let keys = MPPEKeys(response, hash)
-            add(send: keys.send, receive: keys.receive, of: request, response, secret: secret)
+            addKeys(send: keys.send, receive: keys.receive, of: request, salt: response.bytes, secret: secret)
         }
     }
 
-    private mutating func add(
-        send: [UInt8], receive: [UInt8], of request: Packet, _ response: MSCHAPv2Response, secret: SharedSecret
-    ) {
+    /// - Parameter salt: other bytes for each login.
+    mutating func addKeys(send: [UInt8], receive: [UInt8], of request: Packet, salt: [UInt8], secret: SharedSecret) {
         // No two salts of a reply are the same (RFC 2548 §2.4.2), and the same request gets the same ones.
-        let salt = UInt16(truncatingIfNeeded: secret.hmacKey.code(for: request.authenticator.bytes + response.bytes).low) & ~1
+        let salt = UInt16(truncatingIfNeeded: secret.hmacKey.code(for: request.authenticator.bytes + salt).low) & ~1
         for (type, key, salt) in [
             (MicrosoftAttribute.mppeSendKey, send, salt), (MicrosoftAttribute.mppeReceiveKey, receive, salt | 1),
         ] {
@@ -161,7 +160,7 @@ extension PacketWriter {
             if let success = voucher.success { addVendor(MicrosoftAttribute.vendor, type: MicrosoftAttribute.chap2Success, success) }
             guard let send = voucher.send, let receive = voucher.receive else { return }
             addEncryption()
-            add(send: send.reveal { $0 }, receive: receive.reveal { $0 }, of: request, response, secret: secret)
+            addKeys(send: send.reveal { $0 }, receive: receive.reveal { $0 }, of: request, salt: response.bytes, secret: secret)
         }
     }
 

@@ -17,6 +17,7 @@ package struct RADIUSSettings: Sendable {
     /// How long shutdown waits for logins that are being decided.
     package var drainTime = Timestamp.Span.seconds(10)
     package var duplicates = DuplicateLimits()
+    package var eap = EAPConversationLimits()
     /// RADIUS over TLS; nil: none.
     package var tls: TLSListenSettings?
 
@@ -42,16 +43,20 @@ package final class RADIUSService: Service, Sendable {
 
     /// - Parameters:
     ///   - ledger: keeps what comes to the addresses for accounting, and what comes of it over TLS.
+    ///   - random: of what State and challenges are made.
     ///   - now: read once a batch and once an answer.
     ///   - onPin: runs on a reading thread, so it must only queue; the pin is to be stored and the table replaced.
     package init(
-        settings: RADIUSSettings, clients: ClientTable, judge: any LoginJudge, ledger: (any SessionLedger)? = nil, logger: Logger,
-        now: @escaping @Sendable () -> Moment, onPin: @escaping @Sendable (ClientPin) -> Void
+        settings: RADIUSSettings, clients: ClientTable, judge: any LoginJudge, ledger: (any SessionLedger)? = nil,
+        random: any RandomNumberGenerator & Sendable, logger: Logger, now: @escaping @Sendable () -> Moment,
+        onPin: @escaping @Sendable (ClientPin) -> Void
     ) {
         self.settings = settings
         // Over TLS one port is for everything.
         let takesAccounting = !settings.accounting.isEmpty || settings.tls?.listen.isEmpty == false
-        door = Door(clients: clients, judge: judge, ledger: takesAccounting ? ledger : nil, logger: logger, now: now, onPin: onPin)
+        door = Door(
+            clients: clients, judge: judge, ledger: takesAccounting ? ledger : nil, eap: settings.eap, random: random, logger: logger,
+            now: now, onPin: onPin)
     }
 
     /// Where it listens, in the order of the settings; ports are the bound ones. Empty before `start`.
@@ -66,6 +71,8 @@ package final class RADIUSService: Service, Sendable {
         door.counters.statistics(pending: listeners.reduce(tls?.pendingCount ?? 0) { $0 + $1.pendingCount })
     }
 
+    /// EAP conversations that are under way.
+    package var openConversations: Int { door.eap.figures.open }
     /// Connections over TLS that are through their handshake.
     package var openConnections: Int { door.counters.tls.openCount }
     /// Connections over TLS that were refused, by cause.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is done with a decoded packet and with its answer, whatever way they take. Generic, so that no packet pays for the choice.
 
+import EAP
 import LoginEngine
 import RADIUS
 
@@ -44,6 +45,27 @@ extension RequestListener {
             return
         }
         giveUp(waiting, DropReason(cause))
+    }
+
+    /// Runs once for each request of an EAP conversation, on any thread.
+    func complete(_ waiting: Waiting<Route>, _ outcome: EAPOutcome, of conversation: EAPConversation) {
+        if case .none(let cause) = outcome { return giveUp(waiting, DropReason(cause)) }
+        guard let reply = outcome.reply(to: waiting.packet, of: conversation, secret: waiting.entry.secret) else {
+            door.eap.close(conversation)
+            return giveUp(waiting, .replyTooLong)
+        }
+        switch outcome {
+        case .challenge, .none:
+            door.eap.note(conversation, at: door.now().uptime)
+        case .accept(_, _, let accepted):
+            door.counters.eap.accepted.add()
+            door.eap.close(conversation)
+            door.noteAccept(accepted.login, waiting.packet, of: waiting.entry)
+        case .reject:
+            door.counters.eap.failed.add()
+            door.eap.close(conversation)
+        }
+        finish(waiting, reply)
     }
 
     /// Runs once for each record that was handed to the ledger, on any thread.
@@ -123,6 +145,7 @@ struct RequestIntake<Listener: RequestListener> {
     }
 
     private mutating func attempt(_ arrival: Arrival<Listener.Route>, _ ticket: DuplicateCache.Ticket) -> Outcome {
+        if arrival.packet.contains(.eapMessage), !arrival.entry.client.settings.eap.isEmpty { return attemptEAP(arrival, ticket) }
         guard let request = AccessRequest(arrival.packet, of: arrival.entry, from: arrival.source, connection: arrival.key.connection)
         else {
             listener.forget(ticket)
@@ -148,6 +171,73 @@ struct RequestIntake<Listener: RequestListener> {
         guard !attempts.isEmpty else { return }
         door.judge.attempt(attempts)
         attempts.removeAll(keepingCapacity: true)
+    }
+
+    // MARK: EAP
+
+    private mutating func attemptEAP(_ arrival: Arrival<Listener.Route>, _ ticket: DuplicateCache.Ticket) -> Outcome {
+        let (packet, entry) = (arrival.packet, arrival.entry)
+        let waiting = Waiting(
+            packet: packet, entry: entry, route: arrival.route, ticket: ticket, read: arrival.isTimed ? arrival.now : nil)
+        guard let conversation = door.conversation(of: packet, entry, from: arrival.source, at: arrival.now) else {
+            return judge(arrival, waiting, name: nil, proof: .failed("EAP State that nobody knows"))
+        }
+        let turn = conversation.take(packet.joined(.eapMessage) ?? [], at: arrival.now) { [listener] outcome in
+            listener.complete(waiting, outcome, of: conversation)
+        }
+        switch turn {
+        case .answer(let outcome):
+            listener.complete(waiting, outcome, of: conversation)
+            return .waiting
+        case .joined:
+            return .waiting
+        case .busy:
+            listener.forget(ticket)
+            return drop(arrival, .eapOutOfTurn)
+        case .failed(let reason):
+            door.eap.close(conversation)
+            return judge(arrival, waiting, name: nil, proof: .failed(reason.description))
+        case .judge(let question, let identity, let handle):
+            // RFC 3579 §2.1: a gateway repeats the identity as User-Name, and lets in whom it names. Were they two, the device would
+            // prove one and become the other.
+            let isSame = packet.first(.userName).map { packet.value(of: $0).elementsEqual(identity) } ?? true
+            let proof: LoginEngine.PasswordProof =
+                isSame
+                ? question.passwordProof(in: entry.client.settings.charset) ?? .failed("\(question.method) that cannot be judged")
+                : .failed("EAP identity that is not User-Name")
+            var request = AccessRequest(
+                packet, of: entry, from: arrival.source, connection: arrival.key.connection, name: identity[...], proof: proof,
+                handle: handle
+            ).login
+            request.method = question.method
+            request.carriesQuestions = question.carriesQuestions
+            attempts.append(
+                Attempt(request: request, waiter: ticket.waiter) { [listener] answer in
+                    let (outcome, others) = conversation.judged(answer, at: listener.door.now().uptime)
+                    listener.complete(waiting, outcome, of: conversation)
+                    for other in others { other(outcome) }
+                })
+            return .waiting
+        }
+    }
+
+    /// For what the engine can only refuse, and write down.
+    private mutating func judge(
+        _ arrival: Arrival<Listener.Route>, _ waiting: Waiting<Listener.Route>, name: ArraySlice<UInt8>?, proof: LoginEngine.PasswordProof
+    ) -> Outcome {
+        door.counters.eap.failed.add()
+        let request = AccessRequest(
+            arrival.packet, of: arrival.entry, from: arrival.source, connection: arrival.key.connection, name: name, proof: proof
+        ).login
+        attempts.append(
+            Attempt(request: request, waiter: waiting.ticket.waiter) { [listener] answer in
+                switch answer {
+                case .reject, .none: listener.complete(waiting, answer)
+                // Nothing was proved, so whatever else is said is no answer to this.
+                case .accept, .challenge: listener.giveUp(waiting, .abandoned)
+                }
+            })
+        return .waiting
     }
 
     private func drop(_ arrival: Arrival<Listener.Route>, _ reason: DropReason) -> Outcome {

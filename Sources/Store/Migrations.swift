@@ -495,9 +495,17 @@ extension Migration {
             ALTER TABLE login_handle ADD COLUMN source_word BYTEA;
             """#)
 
+    private static let postgres15 = Migration(
+        number: 15, name: "eap",
+        checksum: "b66b2b8cdf8a8da43c1f4b929c36dbd209b16df4e3707fe936002c5f1757ca51",
+        script: #"""
+            -- The methods of EAP that the client's users may log in by, in the order in which they are offered. Empty: none.
+            ALTER TABLE client ADD COLUMN eap TEXT COLLATE "C" NOT NULL DEFAULT '';
+            """#)
+
     static let postgres: [Migration] = [
         postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8, postgres9, postgres10, postgres11,
-        postgres12, postgres13, postgres14,
+        postgres12, postgres13, postgres14, postgres15,
     ]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
@@ -988,7 +996,16 @@ extension Migration {
             ALTER TABLE login_handle ADD COLUMN source_word BLOB;
             """#)
 
+    private static let sqlite15 = Migration(
+        number: 15, name: "eap",
+        checksum: "bdf126fa2bfded2d9bffa7f1b038cd84d1228907dcf9e631d6791e9ee0f62feb",
+        script: #"""
+            -- The methods of EAP that the client's users may log in by, in the order in which they are offered. Empty: none.
+            ALTER TABLE client ADD COLUMN eap TEXT NOT NULL DEFAULT '';
+            """#)
+
     static let sqlite: [Migration] = [
         sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9, sqlite10, sqlite11, sqlite12, sqlite13, sqlite14,
+        sqlite15,
     ]
 }

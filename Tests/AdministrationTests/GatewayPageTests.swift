@@ -48,7 +48,8 @@ import Testing
             case .auto: "UTF-8 or Latin-1"
             }
         let row = [
-            asks + (profile.fixedLengthTail ? ", also with nothing between" : ""),
+            asks + (profile.fixedLengthTail ? ", also with nothing between" : "")
+                + profile.eap.map { "; \($0.title)" }.joined(),
             "\(profile.retryTimeout) seconds, \(profile.retryTries) times", charset,
             profile.disconnectPort == 0 ? "no Disconnect-Requests" : "Disconnect-Requests to UDP \(profile.disconnectPort)",
             "groups in `\(profile.groupAttribute)`" + (profile.groupPrefix.isEmpty ? "" : " behind `\(profile.groupPrefix)`"),

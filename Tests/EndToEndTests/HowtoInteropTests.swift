@@ -163,7 +163,7 @@ struct PAMInteropTests {
 }
 
 /// Debian packs them apart.
-private let hasStrongSwanPlugins = ["openssl", "eap-radius", "xauth-generic"].allSatisfy {
+private let hasStrongSwanPlugins = ["openssl", "eap-radius", "eap-identity", "eap-mschapv2", "eap-gtc", "xauth-generic"].allSatisfy {
     access("/usr/lib/ipsec/plugins/libstrongswan-\($0).so", F_OK) == 0
 }
 
@@ -227,6 +227,103 @@ struct StrongSwanInteropTests {
         try await #require(Program(installed: "swanctl")).run(
             arguments + ["--uri", "unix://\(folder.path)/\(name).vici"],
             environment: ["STRONGSWAN_CONF": try folder.file("nothing.conf", "swanctl {\n}\n")])
+    }
+
+    /// What a device is set to, and what of it belongs to the method.
+    enum EAPWay: String, Sendable, CaseIterable {
+        /// Code as password.
+        case msCHAPv2 = "eap-mschapv2"
+        /// Password and code in one field.
+        case gtc = "eap-gtc"
+    }
+
+    @Test(arguments: EAPWay.allCases) func strongSwanLogsInByEAP(_ way: EAPWay) async throws {
+        try await withNode { node in
+            try await node.addClient {
+                $0.profile = "strongswan"
+                $0.disconnectPort = 0
+                $0.eap = ["mschapv2", "gtc"]
+                if way == .msCHAPv2 { $0.requirement = "factor" }
+            }
+            let token = try await node.addUser()
+            let pasted = try await Pasted(node)
+            let folder = try TemporaryFolder()
+            try await certificates(in: folder)
+            let natPort = try freePort(SOCK_DGRAM)
+            let deviceNATPort = try freePort(SOCK_DGRAM)
+            let gateway = try daemon(
+                "gateway", in: folder, port: try freePort(SOCK_DGRAM), natPort: natPort, more: "eap-radius eap-identity",
+                include: try pasted.block("/etc/strongswan.d/sallyport.conf"))
+            let device = try daemon(
+                "device", in: folder, port: try freePort(SOCK_DGRAM), natPort: deviceNATPort,
+                more: "eap-identity eap-mschapv2 eap-gtc")
+            let connections = try folder.file(
+                "gateway/swanctl.conf",
+                try pasted.block("/etc/swanctl/conf.d/sallyport-ikev2.conf") + """
+                    pools {
+                      sallyport {
+                        addrs = 10.99.0.0/24
+                      }
+                    }
+
+                    """)
+            // Without a tunnel (RFC 6023), which would change the routes of this machine. The method's keys make AUTH all the same.
+            let home = try folder.file(
+                "device/swanctl.conf",
+                """
+                connections {
+                  home {
+                    version = 2
+                    remote_addrs = 127.0.0.1
+                    remote_port = \(natPort)
+                    local_port = \(deviceNATPort)
+                    childless = force
+                    local {
+                      auth = \(way.rawValue)
+                      id = alice
+                      eap_id = alice
+                    }
+                    remote {
+                      auth = pubkey
+                      id = "CN=gateway"
+                    }
+                    children {
+                      net {
+                        remote_ts = 10.20.0.0/16
+                      }
+                    }
+                  }
+                }
+                secrets {
+                  eap-alice {
+                    id = alice
+                    secret = "\(way == .gtc ? TestNode.password : "")\(try token.code())"
+                  }
+                }
+                """)
+            try await running("charon-systemd", [], ["STRONGSWAN_CONF": gateway]) { _ in
+                try await running("charon-systemd", [], ["STRONGSWAN_CONF": device]) { _ in
+                    for (name, file) in [("gateway", connections), ("device", home)] {
+                        _ = try await eventually { access("\(folder.path)/\(name).vici", F_OK) == 0 }
+                        let loaded = try await swanctl(["--load-all", "--file", file], name, in: folder)
+                        #expect(loaded.output.contains("successfully loaded 1 connections"), "\(loaded.everything)")
+                    }
+                    let up = try await swanctl(["--initiate", "--ike", "home", "--timeout", "20"], "device", in: folder)
+                    #expect(up.output.contains("initiate completed successfully"), "\(up.everything) \(folder.text(of: "gateway.log"))")
+                    #expect(up.output.contains("authentication of 'alice' (myself) with EAP"), "\(up.everything)")
+                    #expect(up.output.contains("authentication of 'CN=gateway' with EAP successful"), "\(up.everything)")
+                    let accepted = try #require(try await node.logins("login-accepted", count: 1).first)
+                    #expect(accepted.user == "alice")
+                    let method = accepted.details.first { $0.name == "protocol" }?.value
+                    #expect(method == (way == .gtc ? "EAP-GTC" : "EAP-MSCHAPv2"))
+                    // The same code opens nothing again.
+                    _ = try await swanctl(["--terminate", "--ike", "home", "--timeout", "10"], "device", in: folder)
+                    let again = try await swanctl(["--initiate", "--ike", "home", "--timeout", "20"], "device", in: folder)
+                    #expect(!again.output.contains("initiate completed successfully"), "\(again.everything)")
+                    #expect(try await node.lastReason(of: "alice") == "code-already-used")
+                }
+            }
+        }
     }
 
     @Test func strongSwanLogsInByXAuthAndEndsTheSession() async throws {

@@ -406,6 +406,74 @@ import Testing
             #expect(bench.phone.cancelled.isEmpty == typed.isEmpty, "\(typed)")
         }
     }
+
+    // MARK: By EAP, where nothing can be asked
+
+    private func overEAP(
+        _ bench: LoginBench, _ proof: HashedProof, client: Client, station: String? = nil, packet: UInt64? = nil
+    ) -> LoginRequest {
+        var request = request(bench, proof, client: client, station: station, packet: packet)
+        request.method = "EAP-MSCHAPv2"
+        request.carriesQuestions = false
+        return request
+    }
+
+    @Test func aFactorThatComesByItselfIsHeldThoughOthersAreAskedToConfirm() {
+        let bench = LoginBench(hasPhone: true)
+        let client = client(.passwordAndFactor) { settings in
+            // What a client's plain requests may use is another question, and appending does not matter.
+            settings.schemes = .pap
+            settings.asking = .append
+            settings.automaticPush = true
+            settings.waitingShape = .confirm
+        }
+        let waiter = bench.send(overEAP(bench, proof(LoginBench.password), client: client))
+        #expect(bench.phone.startCount == 1 && bench.answer(to: waiter) == nil)
+        bench.phone.answer(.approved)
+        #expect(proven(bench.answer(to: waiter)) == ProvenPassword(.text(Secret(utf8: LoginBench.password)), isCode: false))
+        #expect(bench.records.events.first { $0.kind == .loginAccepted }?["protocol"] == "EAP-MSCHAPv2")
+    }
+
+    @Test func aFactorThatWouldHaveToBeAskedForIsRefusedBehindTheRightPassword() {
+        for asking in Asking.allCases {
+            let bench = LoginBench()
+            let client = client(.passwordAndFactor) { $0.asking = asking }
+            #expect(bench.ask(overEAP(bench, proof(LoginBench.password), client: client))?.isReject == true)
+            #expect(bench.ask(overEAP(bench, proof("guess"), client: client))?.isReject == true)
+            #expect(bench.rejections == ["cannot-ask", "wrong-password"])
+        }
+    }
+
+    @Test func aConcealedFactorIsNeverAskedForWhereNothingCanBeAsked() {
+        let bench = LoginBench(hasPhone: true)
+        let client = client(.passwordAndFactor) { settings in
+            settings.concealFactor = true
+            settings.automaticPush = true
+        }
+        #expect(bench.ask(overEAP(bench, proof(LoginBench.password), client: client))?.isReject == true)
+        #expect(bench.ask(overEAP(bench, proof("guess"), client: client))?.isReject == true)
+        #expect(bench.rejections == ["cannot-ask", "cannot-ask"])
+        #expect(bench.passwords.checks.isEmpty && bench.phone.startCount == 0)
+    }
+
+    @Test func theCodeIsThePasswordByEAPToo() {
+        let bench = LoginBench()
+        let client = client(.factor) { $0.schemes = .pap }
+        #expect(proven(bench.ask(overEAP(bench, proof("222222"), client: client)))?.isCode == true)
+        var typed = bench.request("000000", client: client)
+        typed.method = "EAP-GTC"
+        #expect(bench.ask(typed)?.isReject == true)
+        #expect(bench.rejections == ["wrong-code"])
+    }
+
+    @Test func anExchangeThatCameToNothingIsWrittenDown() {
+        let bench = LoginBench()
+        var request = bench.request("", client: client(.passwordAndFactor))
+        request.proof = .failed("unexpected EAP-Nak")
+        #expect(bench.ask(request)?.isReject == true)
+        #expect(bench.rejections == ["eap-failed"])
+        #expect(bench.records.events.last?["steps"]?.hasSuffix("unexpected EAP-Nak") == true)
+    }
 }
 
 private final class Noted: Sendable {

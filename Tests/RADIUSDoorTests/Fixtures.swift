@@ -224,8 +224,9 @@ struct TestDoor {
         settings.duplicates = limits
         if ledger != nil { settings.accounting = [UDPEndpoint(address: address("127.0.0.1"), port: 0)] }
         service = RADIUSService(
-            settings: settings, clients: try ClientTable(clients, pins: pins), judge: judge, ledger: ledger, logger: log.logger,
-            now: clock.now, onPin: onPin)
+            settings: settings, clients: try ClientTable(clients, pins: pins), judge: judge, ledger: ledger,
+            random: SystemRandomNumberGenerator(),
+            logger: log.logger, now: clock.now, onPin: onPin)
         try service.start()
     }
 

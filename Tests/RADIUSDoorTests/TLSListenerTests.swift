@@ -51,8 +51,9 @@ final class Radsec: Sendable {
         self.judge = judge
         (self.folder, self.authority) = (folder, authority)
         service = RADIUSService(
-            settings: settings, clients: try Self.table(rules, addresses), judge: judge, ledger: ledger, logger: lines.logger,
-            now: clock.now, onPin: { _ in Issue.record("pins are of UDP") })
+            settings: settings, clients: try Self.table(rules, addresses), judge: judge, ledger: ledger,
+            random: SystemRandomNumberGenerator(),
+            logger: lines.logger, now: clock.now, onPin: { _ in Issue.record("pins are of UDP") })
         try use(own)
         try service.start()
     }

@@ -37,7 +37,8 @@ import Testing
         var settings = RADIUSSettings(listen: [UDPEndpoint(address: address("::"), port: door.endpoint.port)])
         settings.receiveBuffer = 1 << 16
         let second = RADIUSService(
-            settings: settings, clients: .empty, judge: ScriptedJudge(), logger: door.log.logger, now: door.clock.now, onPin: { _ in })
+            settings: settings, clients: .empty, judge: ScriptedJudge(), random: SystemRandomNumberGenerator(), logger: door.log.logger,
+            now: door.clock.now, onPin: { _ in })
         try second.start()
         second.stop(drain: .seconds(0))
         try await second.run()
@@ -285,7 +286,8 @@ import Testing
         var settings = RADIUSSettings(listen: [door.endpoint])
         settings.receiveBuffer = 1 << 16
         let next = RADIUSService(
-            settings: settings, clients: .empty, judge: judge, logger: door.log.logger, now: door.clock.now, onPin: { _ in })
+            settings: settings, clients: .empty, judge: judge, random: SystemRandomNumberGenerator(), logger: door.log.logger,
+            now: door.clock.now, onPin: { _ in })
         try next.start()
         next.stop(drain: .seconds(0))
         try await next.run()
@@ -316,7 +318,8 @@ import Testing
         let door = try TestDoor(ScriptedJudge())
         let settings = RADIUSSettings(listen: [door.endpoint])
         let second = RADIUSService(
-            settings: settings, clients: .empty, judge: ScriptedJudge(), logger: door.log.logger, now: door.clock.now, onPin: { _ in })
+            settings: settings, clients: .empty, judge: ScriptedJudge(), random: SystemRandomNumberGenerator(), logger: door.log.logger,
+            now: door.clock.now, onPin: { _ in })
         let error = #expect(throws: RADIUSServiceError.addressInUse(door.endpoint)) { try second.start() }
         #expect(
             error?.description

@@ -82,6 +82,7 @@ extension ClientChoices {
         rejoin = settings.rejoin
         automaticPush = settings.automaticPush
         protocols = settings.schemes.schemes.map(\.rawValue)
+        eap = settings.eap.map(\.rawValue)
         pskIdentity = settings.preSharedKey?.identity
         certificates = settings.certificates.map(\.description)
         isEnabled = settings.isEnabled

@@ -25,6 +25,7 @@ extension ClientChoices {
         new.automaticPush = automaticPush ?? new.automaticPush
         if let probeUser { new.probeUser = probeUser == "none" ? nil : try Valid.userName(probeUser, field: "probe-user").key }
         if let protocols { new.schemes = try Self.schemes(protocols) }
+        if let eap { new.eap = try Self.methods(eap) }
         if let certificates { new.certificates = try Self.rules(certificates) }
         new.preSharedKey = try preSharedKey(new.preSharedKey, of: new.name)
         if let disconnectPort { new.disconnectPort = UInt16(try Valid.number(disconnectPort, in: 0...65_535, "disconnect-port")) }
@@ -103,6 +104,19 @@ extension ClientChoices {
         return schemes
     }
 
+    private static func methods(_ names: [String]) throws(Refusal) -> [EAPMethodName] {
+        var methods: [EAPMethodName] = []
+        for name in names {
+            guard let method = EAPMethodName(rawValue: Valid.trimmed(name)) else {
+                throw Refusal(
+                    .invalid, "`\(Valid.shown(name))` is none of \(Words.list(EAPMethodName.allCases.map(\.rawValue), "and")).",
+                    place: "eap")
+            }
+            if !methods.contains(method) { methods.append(method) }
+        }
+        return methods
+    }
+
     private func choice<Choice: RawRepresentable<String> & CaseIterable>(_ text: String?, _ field: String) throws(Refusal) -> Choice? {
         guard let text else { return nil }
         if let choice = Choice(rawValue: text) { return choice }
@@ -169,6 +183,16 @@ extension ClientSettings {
         asking == .append && requirement == .passwordAndFactor ? schemes.hashed.first : nil
     }
 
+    /// Whether what this client itself requires could be proved by a method of EAP.
+    func isProvable(by method: EAPMethodName, kept: ProofSchemes) -> Bool {
+        switch requirement {
+        case .factor, .deny: true
+        case .password: method.scheme == .pap || kept.contains(method.scheme)
+        // Where nothing can be typed behind the password, a factor has to come by itself.
+        case .passwordAndFactor: method.scheme == .pap || kept.contains(method.scheme) && automaticPush
+        }
+    }
+
     static let shortestGoodSecret = 16
 
     enum SecretWeakness: Equatable {
@@ -220,6 +244,16 @@ extension ClientSettings {
             warnings.append("Only a policy lets anybody in here: `sallyport policy list` shows which name this client.")
         }
         if requirement == .factor { warnings.append("The code alone is enough here. Let the gateway check the password itself.") }
+        if eap.contains(.md5) {
+            warnings.append(
+                "EAP-MD5 is offered: it proves nothing of this server, and whoever listens can try passwords against it. Use mschapv2 or gtc."
+            )
+        }
+        if eap.contains(where: { $0.scheme != .pap }), requirement == .passwordAndFactor, !automaticPush {
+            warnings.append(
+                "Whoever takes an offered method of EAP that shows no password is refused here: no code can be asked for by it, unless a policy "
+                    + "requires the code alone.")
+        }
         if helpfulMessages { warnings.append("Reject messages tell whoever logs in why; strangers learn from them too.") }
         warnings += keyWarnings
         if hasLargeRange {

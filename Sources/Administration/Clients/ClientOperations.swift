@@ -102,6 +102,12 @@ extension Operations {
                 remedy: "Let the code be all that is asked (--require factor), use --protocol pap, or see `sallyport password keep "
                     + "\(scheme == .chap ? "clear-password" : "nt-hash")`.", place: "protocol")
         }
+        if let first = settings.eap.first, !settings.eap.contains(where: { settings.isProvable(by: $0, kept: provable) }) {
+            throw Refusal(
+                .conflict, "By \(first.title) nobody could prove what this client requires, \(settings.requirement.rawValue).",
+                remedy: "Offer gtc too, or let the code be all that is asked (--require factor); see docs/gateways/password-protocols.md.",
+                place: "eap")
+        }
         if let probe = settings.probeUser, let user = try records.user(key: probe) {
             throw Refusal(
                 .conflict, "`\(probe)` is user \(user.name), who could never log in through this client.",
@@ -219,6 +225,7 @@ extension ClientSettings {
         if let new = preSharedKey?.key, new != old.preSharedKey?.key { changes.append("psk changed") }
         compare("disconnect-port", \.disconnectPort) { $0 == 0 ? "none" : "\($0)" }
         compare("protocol", \.schemes) { $0.schemes.map(\.rawValue).joined(separator: ", ") }
+        compare("eap", \.eap) { $0.isEmpty ? "none" : $0.map(\.rawValue).joined(separator: ", ") }
         compare("reply", \.reply, \.words)
         compare("tags", \.tags) { $0.isEmpty ? "none" : $0.joined(separator: ", ") }
         if isEnabled != old.isEnabled { changes.append(isEnabled ? "enabled" : "disabled") }

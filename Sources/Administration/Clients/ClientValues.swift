@@ -38,6 +38,8 @@ package struct ClientView: Codable, Sendable, Equatable {
     package var rejoin: Bool
     package var automaticPush: Bool
     package var protocols: [String]
+    /// The methods of EAP that are offered, in their order.
+    package var eap: [String] = []
     package var probeUser: String?
     /// By which certificates it is known over TLS.
     package var certificates: [String]
@@ -83,6 +85,8 @@ package struct ClientChoices: Codable, Sendable, Equatable {
     package var probeUser: String?
     /// `pap`, `chap`, `ms-chap`, `ms-chap-v2`; replaces all.
     package var protocols: [String]?
+    /// `gtc`, `mschapv2`, `md5`, in the order in which they are offered; replaces all. Empty: none.
+    package var eap: [String]?
     /// `name:gw1.example.org`, `sha256:…`; replaces all. Empty: none.
     package var certificates: [String]?
     /// What the client calls its pre-shared key of TLS; its name where none is given.

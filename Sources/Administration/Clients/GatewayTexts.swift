@@ -431,6 +431,31 @@ enum GatewayTexts {
 
         With auth = xauth-radius:code it asks for password and code in turn, where the client
         can show that.
+
+        # /etc/swanctl/conf.d/sallyport-ikev2.conf; the certificate is yours
+        connections {
+          sallyport-ikev2 {
+            version = 2
+            pools = sallyport
+            send_cert = always
+            local {
+              auth = pubkey
+              certs = gateway.pem
+            }
+            remote {
+              auth = eap-radius
+              eap_id = %any
+            }
+            children {
+              net {
+                local_ts = 10.20.0.0/16
+              }
+            }
+          }
+        }
+
+        It needs the plugins eap-radius and eap-identity. Devices compare the certificate's names
+        with the address that they dial: give local an id that stands in it.
         """#,
         "ubiquiti": #"""
         From Ubiquiti's help pages (Network 8); not run here.

@@ -35,6 +35,7 @@ extension ShowClient {
             rejoin: settings.rejoin, automaticPush: settings.automaticPush, protocols: settings.schemes.schemes.map(\.rawValue),
             probeUser: settings.probeUser, certificates: settings.certificates.map(\.description), isEnabled: settings.isEnabled,
             tags: settings.tags, reply: settings.reply)
+        view.eap = settings.eap.map(\.rawValue)
         view.pskIdentity = settings.preSharedKey?.identity
         view.disconnectPort = settings.disconnectPort == 0 ? nil : Int(settings.disconnectPort)
         if !settings.isEnabled {

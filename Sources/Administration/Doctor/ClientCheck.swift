@@ -14,9 +14,11 @@ enum ClientCheck {
                     remedy: "Add a gateway: sallyport client add NAME --address 192.0.2.7 --generate-secret")
             ]
         }
-        let findings = enabled.flatMap { client in
-            ofSecret(client, among: enabled) + ofAuthenticator(client, isPinned: pinned.contains(client.id)) + ofProof(client)
-                + ofDenial(client, policies) + ofReach(client)
+        let findings = enabled.flatMap { client -> [Finding] in
+            let secrets = ofSecret(client, among: enabled)
+            let packets = ofAuthenticator(client, isPinned: pinned.contains(client.id))
+            let proofs = ofProof(client) + ofEAP(client)
+            return secrets + packets + proofs + ofDenial(client, policies) + ofReach(client)
         }
         return findings.orElse(
             Finding(.clientsRight, nil, "\(Words.count(enabled.count, "client")): secrets of their own, none of them weak."))
@@ -130,6 +132,18 @@ enum ClientCheck {
                     remedy: "See that the gateway checks the password itself.")
             ]
         }
+    }
+
+    private static func ofEAP(_ client: Client) -> [Finding] {
+        guard client.settings.eap.contains(.md5) else { return [] }
+        let others = client.settings.eap.filter { $0 != .md5 }
+        return [
+            Finding(
+                .eapMD5, client.name,
+                "Client \(client.name) offers EAP-MD5: it proves nothing of this server, and whoever listens can try passwords against it.",
+                remedy: "sallyport client set \(client.name) --eap "
+                    + (others.isEmpty ? "none" : others.map(\.rawValue).joined(separator: ",")))
+        ]
     }
 
     /// A client that denies is there for policies to open: without one it is a mistake, or a gateway that is out of service.

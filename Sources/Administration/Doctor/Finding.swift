@@ -103,6 +103,7 @@ extension Finding {
         case authenticatorUnproven = "authenticator-unproven"
         case factorAlone = "factor-alone"
         case pushUnasked = "push-unasked"
+        case eapMD5 = "eap-md5"
         case passwordAlone = "password-alone"
         case nobodyLetIn = "nobody-let-in"
         case rangeLarge = "range-large"
@@ -135,7 +136,7 @@ extension Finding {
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
-                .pushUnasked, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey, .certificateEnding,
+                .pushUnasked, .eapMD5, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey, .certificateEnding,
                 .directorySecretWeak,
                 .directoryForgeable:
                 .warning

@@ -158,7 +158,8 @@ package struct ReasonSentences: Sendable {
                 meaning: "The gateway sent the password in a way that this server cannot check.",
                 remedy:
                     "Set the gateway's authentication protocol to PAP: `sallyport client show \(client) --howto`. If the step names the User-Name: "
-                    + "`sallyport client set \(client) --charset auto`.")
+                    + "`sallyport client set \(client) --charset auto`. If it is EAP, allow a method: `sallyport client set \(client) --eap gtc`."
+            )
         case .protocolNotAllowed:
             Explanation(
                 meaning: "The gateway proved the password by a protocol that this client is not set to use.",
@@ -167,6 +168,18 @@ package struct ReasonSentences: Sendable {
             Explanation(
                 meaning: "With CHAP and MS-CHAP the password is never shown, so no code can be cut from its end.",
                 remedy: "Set the gateway to PAP, or let it ask for the code: `sallyport client set \(client) --ask challenge`.")
+        case .cannotAsk:
+            Explanation(
+                meaning: "The password was right, a second factor is owed, and by this method the device cannot be asked for one.",
+                remedy:
+                    "Let a factor on the phone start by itself (`sallyport client set \(client) --automatic-push on`), use EAP-GTC with "
+                    + "password and code in one field, or make the code the password: docs/gateways/password-protocols.md.")
+        case .eapFailed:
+            Explanation(
+                meaning: "The exchange of EAP came to nothing before or after a password was judged; the step says how.",
+                remedy:
+                    "Compare the method that the device is set to with those of the client: `sallyport client show \(client)`. After a "
+                    + "restart of the node, devices that were half-way start again by themselves.")
         case .passwordNotKept:
             Explanation(
                 meaning: "CHAP and MS-CHAP can be checked only against what is kept for them, and of this password nothing is.",

@@ -164,7 +164,7 @@ extension Records {
             .text(settings.profile), .text(settings.probeUser), .text(ReplyBody.json(settings.reply)),
             .text(settings.certificates.map(\.description).joined(separator: " ")),
             .integer(Int64(settings.disconnectPort)), .text(settings.charset.rawValue),
-            .text(settings.preSharedKey?.identity), key,
+            .text(settings.preSharedKey?.identity), key, .text(settings.eap.map(\.rawValue).joined(separator: " ")),
         ]
     }
 
@@ -205,6 +205,7 @@ extension Records {
             let key = try? sealing.open(sealed, at: .preSharedKey(try row.integer(0)))
             settings.preSharedKey = PreSharedKey(identity: identity, key: key ?? Secret([]))
         }
+        settings.eap = try row.text(27).split(separator: " ").compactMap { EAPMethodName(rawValue: String($0)) }
         return settings
     }
 }
@@ -219,9 +220,9 @@ extension SQL {
         """
         INSERT INTO client (name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
             helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags, schemes,
-            profile, probe_user, reply, certificates, disconnect_port, charset, psk_identity, psk)
+            profile, probe_user, reply, certificates, disconnect_port, charset, psk_identity, psk, eap)
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
-            ?25, ?26)
+            ?25, ?26, ?27)
         ON CONFLICT DO NOTHING RETURNING id
         """)
     static let updateClient = SQL(
@@ -230,14 +231,14 @@ extension SQL {
             fixed_length_tail = ?7, conceal_factor = ?8, helpful_messages = ?9, name_stripping = ?10, retry_timeout = ?11,
             retry_tries = ?12, rejoin = ?13, automatic_push = ?14, bind_before_code = ?15, is_enabled = ?16, tags = ?17,
             schemes = ?18, profile = ?19, probe_user = ?20, reply = ?21, certificates = ?22, disconnect_port = ?23,
-            charset = ?24, psk_identity = ?25, psk = ?26
-        WHERE id = ?27
+            charset = ?24, psk_identity = ?25, psk = ?26, eap = ?27
+        WHERE id = ?28
         """)
     fileprivate static let clients = SQL(
         """
         SELECT id, name, secret, message_authenticator, requirement, asking, separator, fixed_length_tail, conceal_factor,
             helpful_messages, name_stripping, retry_timeout, retry_tries, rejoin, automatic_push, bind_before_code, is_enabled, tags,
-            schemes, profile, probe_user, reply, certificates, disconnect_port, charset, psk_identity, psk
+            schemes, profile, probe_user, reply, certificates, disconnect_port, charset, psk_identity, psk, eap
         FROM client ORDER BY name
         """)
     static let setClientSecrets = SQL("UPDATE client SET secret = ?2, psk = ?3 WHERE id = ?1")

@@ -58,6 +58,8 @@ struct ClientFlags: ParsableArguments {
             "pap, chap, ms-chap or ms-chap-v2: how a password or code may be proved; can be repeated, replaces all.", valueName: "protocol")
     )
     var protocols: [String] = []
+    @Option(help: ArgumentHelp("Methods of EAP in the order of offering, such as gtc,mschapv2; or none.", valueName: "methods"))
+    var eap: String?
     @Option(
         help: ArgumentHelp("A name that is refused without a word in the trail: what the product asks about; or none.", valueName: "name"))
     var probeUser: String?
@@ -102,6 +104,7 @@ struct ClientFlags: ParsableArguments {
         choices.probeUser = probeUser
         choices.disconnectPort = disconnectPort
         choices.protocols = protocols.isEmpty ? nil : protocols
+        choices.eap = eap.map { $0 == "none" ? [] : $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
         choices.certificates = certificates.isEmpty ? nil : certificates
         choices.pskIdentity = pskIdentity
         if pskStdin { choices.psk = try prompts.secret("Pre-shared key") }
@@ -336,6 +339,7 @@ extension ClientCommand {
         }
         if let probe = client.probeUser { sheet.add("Probe user", Span(probe)) }
         sheet.add("Protocols", output.list(client.protocols))
+        if !client.eap.isEmpty { sheet.add("EAP", output.list(client.eap)) }
         sheet.add("Helpful messages", word(client.helpfulMessages))
         sheet.add("Strips from names", Span(client.nameStripping))
         if client.charset != "utf-8" { sheet.add("Character set", Span(client.charset)) }

@@ -14,12 +14,14 @@ struct LoginLog: Sendable {
     private let rejected: [String: Counter]
     private let policies = PolicyCounters()
     private let protocols = Dictionary(
-        uniqueKeysWithValues: ProofSchemes.all.hashed.map { scheme in
-            func counter(_ result: String) -> Counter {
-                Counter(label: "sallyport_logins_by_protocol_total", dimensions: [("protocol", scheme.rawValue), ("result", result)])
-            }
-            return (scheme.title, (accepted: counter("accepted"), rejected: counter("rejected")))
-        })
+        uniqueKeysWithValues: (ProofSchemes.all.hashed.map { ($0.title, $0.rawValue) }
+            + EAPMethodName.allCases.map { ($0.title, "eap-\($0.rawValue)") })
+            .map { title, name in
+                func counter(_ result: String) -> Counter {
+                    Counter(label: "sallyport_logins_by_protocol_total", dimensions: [("protocol", name), ("result", result)])
+                }
+                return (title, (accepted: counter("accepted"), rejected: counter("rejected")))
+            })
 
     init(logger: Logger) {
         self.logger = logger

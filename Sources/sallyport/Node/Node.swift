@@ -77,7 +77,7 @@ final class Node: Sendable {
         listen.tls = tls
         let radius = RADIUSService(
             settings: listen, clients: try Self.clientTable(records, logger), judge: logins, ledger: records,
-            logger: Logger(label: "sallyport.radius"), now: NodeClock.now, onPin: { pins.keep($0) })
+            random: BufferedRandom(), logger: Logger(label: "sallyport.radius"), now: NodeClock.now, onPin: { pins.keep($0) })
         radsec = RadSecKeeper(files: settings.radsec, radius: radius, logger: Logger(label: "sallyport.radsec"))
         try radsec?.load()
         records.writer.afterGroup { [weak radius] in radius?.flush() }
@@ -141,7 +141,9 @@ final class Node: Sendable {
         control = try ControlService(
             operations: operations, dataDirectory: store.directory.path, node: NodeLocation.nodeName, release: Sallyport.release,
             logger: Logger(label: "sallyport.control"))
-        let figures = NodeFigures(records: records, hashing: store.hashing, logins: logins, passwords: passwords)
+        let figures = NodeFigures(
+            records: records, hashing: store.hashing, logins: logins, passwords: passwords,
+            openConversations: { [weak radius] in radius?.openConversations ?? 0 })
         web = WebService(
             health: settings.webHealth, metrics: settings.webMetrics,
             sources: WebSources(

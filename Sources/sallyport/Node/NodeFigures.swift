@@ -12,8 +12,10 @@ struct NodeFigures: Sendable {
     let hashing: BlockingPool
     let logins: Logins
     let passwords: PasswordSources
+    let openConversations: @Sendable () -> Int
 
     private let waitingLogins = Gauge(label: "sallyport_logins_waiting")
+    private let conversations = Gauge(label: "sallyport_eap_conversations")
     private let keptRejects = Gauge(label: "sallyport_rejects_kept")
     private let writerQueue = Gauge(label: "sallyport_writer_queue")
     private let writerGroups = GrowingFigure("sallyport_writer_groups_total")
@@ -33,18 +35,24 @@ struct NodeFigures: Sendable {
 
     private let directories = DirectoryFigures()
 
-    init(records: Records, hashing: BlockingPool, logins: Logins, passwords: PasswordSources) {
+    init(
+        records: Records, hashing: BlockingPool, logins: Logins, passwords: PasswordSources,
+        openConversations: @escaping @Sendable () -> Int
+    ) {
         self.records = records
         self.hashing = hashing
         self.logins = logins
         self.passwords = passwords
+        self.openConversations = openConversations
     }
 
     static let help = [
         "sallyport_logins_total": "Logins by result and reason.",
         "sallyport_policy_decisions_total": "Logins decided by a policy, by its name and result.",
-        "sallyport_logins_by_protocol_total": "Logins that showed no password, by protocol and result.",
+        "sallyport_logins_by_protocol_total": "Logins by EAP, or that showed no password, by protocol and result.",
         "sallyport_logins_waiting": "Logins that wait for a password check or a phone.",
+        "sallyport_eap_conversations": "Conversations of EAP that are under way.",
+        "sallyport_eap_conversations_total": "Conversations of EAP, by what became of them.",
         "sallyport_rejects_kept": "Rejects that wait for their moment.",
         "sallyport_writer_queue": "Changes that wait to be written.",
         "sallyport_writer_groups_total": "Transactions since the start.",
@@ -85,6 +93,7 @@ struct NodeFigures: Sendable {
         let writer = records.writer.statistics
         waitingLogins.record(logins.waitingCount)
         keptRejects.record(logins.keptAnswerCount)
+        conversations.record(openConversations())
         writerQueue.record(writer.waiting)
         writerGroups.reach(writer.groups)
         writerUnits.reach(writer.units)

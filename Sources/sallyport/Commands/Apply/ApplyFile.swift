@@ -79,7 +79,7 @@ struct ApplyFile {
     static let clientKeys = [
         "address", "secret", "profile", "tags", "message-authenticator", "require", "ask", "separator", "fixed-length-tail",
         "conceal-factor", "helpful-messages", "strip", "charset", "retry-timeout", "retry-tries", "rejoin", "automatic-push", "protocols",
-        "probe-user", "certificate", "psk", "psk-identity", "disconnect-port", "enabled", "reply",
+        "eap", "probe-user", "certificate", "psk", "psk-identity", "disconnect-port", "enabled", "reply",
     ]
 
     private func client(_ entry: YAMLReader.Entry) throws -> Blueprint.Client {
@@ -108,6 +108,7 @@ struct ApplyFile {
         choices.rejoin = try isOn("rejoin")
         choices.automaticPush = try isOn("automatic-push")
         choices.protocols = try list("protocols")
+        choices.eap = try list("eap")
         choices.probeUser = try text("probe-user")
         choices.certificates = try list("certificate") ?? []
         choices.pskIdentity = try text("psk-identity")

@@ -83,6 +83,7 @@ extension Blueprint {
         if let protocols = choices.protocols, protocols != standard.schemes.schemes.map(\.rawValue) {
             lines.append("    protocols: \(list(protocols))")
         }
+        if let eap = choices.eap, eap != standard.eap.map(\.rawValue) { lines.append("    eap: \(list(eap))") }
         add("enabled", choices.isEnabled, standard.isEnabled)
         return lines + reply(choices.reply ?? [])
     }

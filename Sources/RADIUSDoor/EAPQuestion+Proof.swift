@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a method of EAP asks ↔ what the engine judges.
+
+import EAP
+import LoginEngine
+import RADIUS
+
+extension EAPQuestion {
+    /// - Returns: nil for what cannot be judged here.
+    func passwordProof(in charset: Charset) -> LoginEngine.PasswordProof? {
+        switch proof {
+        case .password(let secret):
+            return .plaintext(Secret(charset.utf8(secret.bytes)))
+        case .chap, .msCHAP, .msCHAPv2:
+            return hashed.map { .hashed($0.proof(in: charset)) }
+        // No client is set to a method that asks so.
+        case .certificate, .session:
+            return nil
+        }
+    }
+
+    /// Whether a question of the engine reaches the user. RFC 5281 §11.2.5 has a way inside TTLS that devices do not know.
+    var carriesQuestions: Bool {
+        if case .password = proof { method != "EAP-TTLS/PAP" } else { false }
+    }
+
+    private var hashed: HashedPassword? {
+        switch proof {
+        case .chap(let identifier, let challenge, let response):
+            Authenticator(response).map { .chap(CHAPResponse(identifier: identifier, challenge: challenge, response: $0)) }
+        case .msCHAP(let challenge, let value):
+            (try? MSCHAPResponse(challenge: challenge[...], value: value[...])).map { .msCHAP($0) }
+        case .msCHAPv2(let challenge, let value, let name):
+            (try? MSCHAPv2Response(challenge: challenge[...], value: value[...], userName: name[...])).map { .msCHAPv2($0) }
+        case .password, .certificate, .session:
+            nil
+        }
+    }
+
+    /// What proves the server, and the keys; nil unless this very proof is made of the candidate: others may hear the same decision.
+    func grant(_ candidate: PasswordCandidate) -> MSCHAPv2Grant? {
+        guard let hashed, case .msCHAPv2(let response) = hashed, hashed.fits(candidate) else { return nil }
+        if case .vouched(let voucher) = candidate {
+            guard let success = voucher.success, let receive = voucher.receive, let send = voucher.send else { return nil }
+            // RFC 2548 §2.3.3: behind the identifier.
+            return MSCHAPv2Grant(
+                success: Array(success.dropFirst()), receive: EAPSecret(receive.reveal { $0 }), send: EAPSecret(send.reveal { $0 }))
+        }
+        guard let hash = candidate.ntHash else { return nil }
+        let keys = MPPEKeys(response, hash)
+        return MSCHAPv2Grant(success: Array(response.success(hash).utf8), receive: EAPSecret(keys.receive), send: EAPSecret(keys.send))
+    }
+
+    /// RFC 2759 §6, for a device that shows it; nil where the method has no word for it. No other try is offered: that would be another
+    /// login, and the device starts one by itself.
+    func refusal(_ refusal: ProofRefusal, message: String) -> String? {
+        guard case .msCHAPv2(let challenge, _, _) = proof else { return nil }
+        let code: MSCHAPError.Code =
+            switch refusal {
+            // A change of password is not taken by EAP, so that no device may ask its user for one.
+            case .uniform, .passwordExpired, .changeFailed: .authenticationFailure
+            case .accountDisabled: .accountDisabled
+            }
+        return MSCHAPError(code, allowsRetry: false, challenge: challenge, message: message).text
+    }
+}
+
+extension EAPMethodName {
+    /// A fresh one for one conversation.
+    func method(challenge: () -> [UInt8]) -> any EAPMethod {
+        switch self {
+        case .gtc: GTCMethod()
+        case .msCHAPv2: MSCHAPv2Method(challenge: challenge(), server: "sallyport")
+        case .md5: MD5Method(challenge: challenge())
+        }
+    }
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// wpa_supplicant's eapol_test against a node: the methods that need no TLS, with the keys of both sides compared.
+
+import Administration
+import Foundation
+import LoginEngine
+import RADIUSDoor
+import Store
+import Testing
+
+@testable import sallyport
+
+/// One login of eapol_test.
+private struct EAPOLTest {
+    let folder: TemporaryFolder
+    let node: TestNode
+
+    init(_ node: TestNode) throws {
+        folder = try TemporaryFolder()
+        self.node = node
+    }
+
+    /// - Parameters:
+    ///   - method: as wpa_supplicant calls it.
+    ///   - portType: NAS-Port-Type; 5 is *Virtual*, as gateways of IKEv2 say.
+    ///   - comparesKeys: false for methods that make none.
+    func login(
+        _ method: String, _ password: String, name: String = "alice", portType: Int = 5, comparesKeys: Bool = true
+    ) async throws -> Finished {
+        let configuration = try folder.file(
+            "eapol.conf",
+            """
+            network={
+              key_mgmt=IEEE8021X
+              eap=\(method)
+              identity="\(name)"
+              password="\(password)"
+            }
+
+            """)
+        return try await #require(Program(installed: "eapol_test")).run(
+            [
+                "-c", configuration, "-a", "127.0.0.1", "-p", "\(node.endpoint.port)", "-s", TestNode.secret, "-N61:d:\(portType)", "-t",
+                "30",
+            ] + (comparesKeys ? [] : ["-n"]))
+    }
+}
+
+@Suite(.enabled(if: Foreign.isHere("eapol_test"), "eapol_test (eapoltest) is not installed"))
+struct EAPInteropTests {
+    private func expectSuccess(_ end: Finished, hasKeys: Bool) {
+        #expect(end.status == 0 && end.output.hasSuffix("SUCCESS\n"), "\(end.everything)")
+        #expect(end.output.contains("MPPE keys OK: \(hasKeys ? 1 : 0)  mismatch: 0"), "\(end.everything)")
+    }
+
+    private func expectFailure(_ end: Finished) {
+        #expect(end.status != 0 && end.output.hasSuffix("FAILURE\n"), "\(end.everything)")
+        #expect(end.output.contains("code=3 (Access-Reject)"), "\(end.everything)")
+        #expect(end.output.contains("CTRL-EVENT-EAP-FAILURE"), "\(end.everything)")
+    }
+
+    @Test func gtcWithPasswordAndCode() async throws {
+        try await withNode { node in
+            try await node.addClient {
+                $0.asking = "append"
+                $0.eap = ["gtc"]
+            }
+            let token = try await node.addUser()
+            let test = try EAPOLTest(node)
+            let field = append(try token.code())
+            expectSuccess(try await test.login("GTC", field, comparesKeys: false), hasKeys: false)
+            expectFailure(try await test.login("GTC", field, comparesKeys: false))
+            #expect(try await node.lastReason(of: "alice") == "code-already-used")
+            expectFailure(try await test.login("GTC", append(try token.code(), to: "wrong password"), comparesKeys: false))
+            expectFailure(try await test.login("GTC", "anything", name: "nobody", comparesKeys: false))
+        }
+    }
+
+    @Test func msCHAPv2WithTheCodeAsPassword() async throws {
+        try await withNode { node in
+            try await node.addClient {
+                $0.requirement = "factor"
+                $0.eap = ["mschapv2"]
+            }
+            let token = try await node.addUser()
+            let test = try EAPOLTest(node)
+            let code = try token.code()
+            expectSuccess(try await test.login("MSCHAPV2", code), hasKeys: true)
+            expectFailure(try await test.login("MSCHAPV2", code))
+            #expect(try await node.lastReason(of: "alice") == "code-already-used")
+        }
+    }
+
+    @Test func msCHAPv2WithAKeptPassword() async throws {
+        try await withNode { node in
+            try await node.perform(KeepPasswords(part: "nt-hash"))
+            try await node.addClient {
+                $0.requirement = "password"
+                $0.eap = ["mschapv2"]
+            }
+            _ = try await node.addUser()
+            let test = try EAPOLTest(node)
+            // Wireless: keys of a password may go anywhere.
+            expectSuccess(try await test.login("MSCHAPV2", TestNode.password, portType: 19), hasKeys: true)
+            let refused = try await test.login("MSCHAPV2", "wrong password")
+            expectFailure(refused)
+            #expect(refused.output.contains("EAP-MSCHAPV2: error 691"), "\(refused.everything)")
+            #expect(try await node.lastReason(of: "alice") == "wrong-password")
+        }
+    }
+
+    @Test func md5WithAKeptPassword() async throws {
+        try await withNode { node in
+            try await node.perform(KeepPasswords(part: "clear-password"))
+            try await node.addClient {
+                $0.requirement = "password"
+                $0.eap = ["md5"]
+            }
+            _ = try await node.addUser()
+            let test = try EAPOLTest(node)
+            expectSuccess(try await test.login("MD5", TestNode.password, comparesKeys: false), hasKeys: false)
+            expectFailure(try await test.login("MD5", "wrong password", comparesKeys: false))
+        }
+    }
+
+    @Test func deviceChoosesAmongTheMethodsOfTheClient() async throws {
+        try await withNode { node in
+            try await node.addClient {
+                $0.requirement = "factor"
+                $0.eap = ["mschapv2", "gtc"]
+            }
+            let token = try await node.addUser()
+            let test = try EAPOLTest(node)
+            let end = try await test.login("GTC", try token.code(), comparesKeys: false)
+            expectSuccess(end, hasKeys: false)
+            #expect(end.output.contains("EAP: Building EAP-Nak"), "\(end.everything)")
+            // Nothing that the client offers.
+            expectFailure(try await test.login("MD5", "123456", comparesKeys: false))
+            #expect(try await node.lastReason(of: "alice") == "eap-failed")
+        }
+    }
+}
