@@ -8,6 +8,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <time.h>
 
 /// TLS 1.2 and newer; no sessions are resumed unless a cache for them is given, because what was checked at the
@@ -130,4 +131,47 @@ static inline bool openssl_fingerprint(const X509 *_Nonnull certificate, unsigne
 /// Of the peer's own certificate; the authorities above it are chosen by whoever runs this side.
 static inline bool openssl_check_revocation(X509_STORE *_Nonnull store) {
     return X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+}
+
+/// A new key on P-256.
+static inline EVP_PKEY *_Nullable openssl_make_key(void) { return EVP_EC_gen("P-256"); }
+
+static inline bool openssl_add_extension(X509 *_Nonnull certificate, X509 *_Nonnull issuer, int kind, const char *_Nonnull value) {
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, issuer, certificate, NULL, NULL, 0);
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, kind, value);
+    if (!extension) return false;
+    bool isAdded = X509_add_ext(certificate, extension, -1);
+    X509_EXTENSION_free(extension);
+    return isAdded;
+}
+
+/// A certificate for `key`; of an authority where `issuer` is null, then signed by itself, else of a server, with `name` as its DNS name.
+/// `name` is letters, digits, dots and hyphens, or it would say more in an extension than a name.
+static inline X509 *_Nullable openssl_make_certificate(
+    EVP_PKEY *_Nonnull key, const char *_Nonnull name, X509 *_Nullable issuer, EVP_PKEY *_Nonnull issuer_key,
+    const unsigned char serial[_Nonnull 16], long days) {
+    X509 *certificate = X509_new();
+    if (!certificate) return NULL;
+    BIGNUM *number = BN_bin2bn(serial, 16, NULL);
+    X509_NAME *subject = X509_get_subject_name(certificate);
+    char alternative[300];
+    snprintf(alternative, sizeof alternative, "DNS:%s", name);
+    X509 *parent = issuer ? issuer : certificate;
+    bool isMade = number && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) && X509_set_version(certificate, 2)
+        && X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) && X509_time_adj_ex(X509_getm_notAfter(certificate), (int)days, 0, NULL)
+        && X509_set_pubkey(certificate, key)
+        && X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0)
+        && X509_set_issuer_name(certificate, X509_get_subject_name(parent))
+        && openssl_add_extension(certificate, parent, NID_basic_constraints, issuer ? "critical,CA:FALSE" : "critical,CA:TRUE,pathlen:0")
+        && openssl_add_extension(certificate, parent, NID_key_usage, issuer ? "critical,digitalSignature" : "critical,keyCertSign,cRLSign")
+        && openssl_add_extension(certificate, parent, NID_subject_key_identifier, "hash")
+        && openssl_add_extension(certificate, parent, NID_authority_key_identifier, "keyid:always")
+        && (!issuer || (openssl_add_extension(certificate, parent, NID_ext_key_usage, "serverAuth")
+            && openssl_add_extension(certificate, parent, NID_subject_alt_name, alternative)))
+        && X509_sign(certificate, issuer_key, EVP_sha256());
+    BN_free(number);
+    if (isMade) return certificate;
+    X509_free(certificate);
+    return NULL;
 }
