@@ -66,7 +66,7 @@ struct TunnelHostileTests {
                     TunnelAVP(name: .msCHAPChallenge, value: Array(repeating: 0, count: 16)),
                 ], "challenge"
             ),
-            ([TunnelAVP(name: .eapMessage, value: [2, 1, 0, 9, 1])], "too many rounds"),
+            ([TunnelAVP(name: .eapMessage, value: [2, 1, 0, 9, 1])], "malformed EAP packet"),
             ([TunnelAVP(name: .eapMessage, value: [2, 1, 0, 6, 21, 0])], "EAP-TTLS"),
         ]
         for (pairs, word) in cases {
@@ -245,5 +245,33 @@ struct TunnelHostileTests {
             if number == 2 { response = [0x00, 1] }
         }
         #expect(end.reason == .malformed("answer to a fragment"))
+    }
+}
+
+struct DeferredMethodTests {
+    private struct Problem: Error {}
+
+    @Test func methodIsMadeWhenItsTurnComes() throws {
+        var method = DeferredMethod(.genericTokenCard) { GTCMethod(prompt: "Code: ") }
+        let before = method.keptBytes
+        #expect(method.take(response: [1]) == .failure(.unexpectedType(.genericTokenCard)))
+        #expect(method.begin(identifier: 1) == .request(Array("Code: ".utf8)))
+        #expect(method.keptBytes > before)
+        guard case .ask(let question) = method.take(response: [65]) else {
+            Issue.record("nothing was asked")
+            return
+        }
+        #expect(question.proof == .password(EAPSecret([65])))
+        #expect(method.take(verdict: .accept()) == .success(nil))
+    }
+
+    @Test func methodThatCannotBeMadeFails() {
+        var method = DeferredMethod(.ttls) { throw Problem() }
+        guard case .failure(.unsupported) = method.begin(identifier: 1) else {
+            Issue.record("it began")
+            return
+        }
+        var other = DeferredMethod(.ttls) { GTCMethod() }
+        #expect(other.begin(identifier: 1) == .failure(.unexpectedType(.genericTokenCard)))
     }
 }
