@@ -85,9 +85,12 @@ final class TunnelKeeper: Sendable {
         return IssuedCertificate(certificate: Array(certificate), key: Array(key))
     }
 
-    /// The certificate last: where it is there, its key is too.
+    /// The certificate goes first and comes last: where it is there, its key is too, and what broke off half-way is made anew.
     private func write(_ made: IssuedCertificate, _ name: String) throws {
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        if FileManager.default.fileExists(atPath: "\(path)/\(name).pem") {
+            try FileManager.default.removeItem(atPath: "\(path)/\(name).pem")
+        }
         for (file, bytes) in [("\(path)/\(name).key", made.key), ("\(path)/\(name).pem", made.certificate)] {
             guard FileManager.default.createFile(atPath: file, contents: Data(bytes), attributes: [.posixPermissions: 0o600]) else {
                 throw SettingsError(description: "\(file) cannot be written")
