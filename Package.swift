@@ -73,7 +73,7 @@ let package = Package(
         .testTarget(
             name: "RADIUSTests", dependencies: ["RADIUS"], resources: [.copy("Vectors")], swiftSettings: settings),
         .testTarget(name: "OTPTests", dependencies: ["OTP"], resources: [.copy("Vectors")], swiftSettings: settings),
-        .testTarget(name: "EAPTests", dependencies: ["EAP", "TLS", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "EAPTests", dependencies: ["EAP", "TLS", "RADIUS", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "TLSTests", dependencies: ["TLS", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "LoginEngineTests", dependencies: ["LoginEngine", "TestSupport"], swiftSettings: settings),
         .testTarget(
@@ -157,6 +157,7 @@ if fuzz {
         .executableTarget(name: "FuzzPasswordProof", dependencies: ["RADIUS"], path: "Fuzz/FuzzPasswordProof"),
         .executableTarget(name: "FuzzEAP", dependencies: ["EAP"], path: "Fuzz/FuzzEAP"),
         .executableTarget(name: "FuzzBackup", dependencies: ["Store", "LoginEngine"], path: "Fuzz/FuzzBackup"),
+        .executableTarget(name: "FuzzTunnel", dependencies: ["EAP", "TLS"], path: "Fuzz/FuzzTunnel"),
         .executableTarget(name: "FuzzHandle", dependencies: ["Store", "LoginEngine"], path: "Fuzz/FuzzHandle"),
     ]
 }

@@ -8,9 +8,11 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <time.h>
 
-/// TLS 1.2 and newer; no sessions are resumed, because what was checked at the handshake would not be checked again; no renegotiation.
+/// TLS 1.2 and newer; no sessions are resumed unless a cache for them is given, because what was checked at the
+/// handshake would not be checked again; no renegotiation.
 static inline bool openssl_set_rules(SSL_CTX *_Nonnull context) {
     SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
@@ -18,6 +20,22 @@ static inline bool openssl_set_rules(SSL_CTX *_Nonnull context) {
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_AUTO_RETRY);
     return SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
 }
+
+/// Sessions are kept, by whoever sets the callback for them: what is handed out as a ticket is only a number (SSL_OP_NO_TICKET).
+static inline void openssl_keep_sessions(SSL_CTX *_Nonnull context, long seconds) {
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_set_num_tickets(context, 1);
+    SSL_CTX_set_timeout(context, seconds);
+}
+
+static inline bool openssl_set_newest_version(SSL_CTX *_Nonnull context, int version) {
+    return SSL_CTX_set_max_proto_version(context, version);
+}
+
+/// Whether the keys of TLS 1.2 are bound to the whole handshake (RFC 7627).
+static inline bool openssl_has_bound_keys(SSL *_Nonnull connection) { return SSL_get_extms_support(connection) == 1; }
+
+static inline bool openssl_is_resumed(SSL *_Nonnull connection) { return SSL_session_reused(connection); }
 
 static inline bool openssl_add_chain(SSL_CTX *_Nonnull context, X509 *_Nonnull certificate) {
     return SSL_CTX_add1_chain_cert(context, certificate);
@@ -46,6 +64,32 @@ static inline void openssl_dns_names(const X509 *_Nonnull certificate, openssl_n
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, index);
         if (name->type == GEN_DNS)
             found(context, ASN1_STRING_get0_data(name->d.dNSName), (size_t)ASN1_STRING_length(name->d.dNSName));
+    }
+    GENERAL_NAMES_free(names);
+}
+
+/// Calls back for every mail address among the subject's alternative names.
+static inline void openssl_mail_names(const X509 *_Nonnull certificate, openssl_name_found _Nonnull found, void *_Nonnull context) {
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    if (!names) return;
+    for (int index = 0; index < sk_GENERAL_NAME_num(names); index++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, index);
+        if (name->type == GEN_EMAIL)
+            found(context, ASN1_STRING_get0_data(name->d.rfc822Name), (size_t)ASN1_STRING_length(name->d.rfc822Name));
+    }
+    GENERAL_NAMES_free(names);
+}
+
+/// Calls back for every user principal name: how Windows names the user of a certificate (szOID_NT_PRINCIPAL_NAME).
+static inline void openssl_principal_names(const X509 *_Nonnull certificate, openssl_name_found _Nonnull found, void *_Nonnull context) {
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    if (!names) return;
+    for (int index = 0; index < sk_GENERAL_NAME_num(names); index++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, index);
+        if (name->type != GEN_OTHERNAME || OBJ_obj2nid(name->d.otherName->type_id) != NID_ms_upn) continue;
+        const ASN1_TYPE *value = name->d.otherName->value;
+        if (value && value->type == V_ASN1_UTF8STRING)
+            found(context, ASN1_STRING_get0_data(value->value.utf8string), (size_t)ASN1_STRING_length(value->value.utf8string));
     }
     GENERAL_NAMES_free(names);
 }
@@ -87,4 +131,47 @@ static inline bool openssl_fingerprint(const X509 *_Nonnull certificate, unsigne
 /// Of the peer's own certificate; the authorities above it are chosen by whoever runs this side.
 static inline bool openssl_check_revocation(X509_STORE *_Nonnull store) {
     return X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+}
+
+/// A new key on P-256.
+static inline EVP_PKEY *_Nullable openssl_make_key(void) { return EVP_EC_gen("P-256"); }
+
+static inline bool openssl_add_extension(X509 *_Nonnull certificate, X509 *_Nonnull issuer, int kind, const char *_Nonnull value) {
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, issuer, certificate, NULL, NULL, 0);
+    X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, kind, value);
+    if (!extension) return false;
+    bool isAdded = X509_add_ext(certificate, extension, -1);
+    X509_EXTENSION_free(extension);
+    return isAdded;
+}
+
+/// A certificate for `key`; of an authority where `issuer` is null, then signed by itself, else of a server, with `name` as its DNS name.
+/// `name` is letters, digits, dots and hyphens, or it would say more in an extension than a name.
+static inline X509 *_Nullable openssl_make_certificate(
+    EVP_PKEY *_Nonnull key, const char *_Nonnull name, X509 *_Nullable issuer, EVP_PKEY *_Nonnull issuer_key,
+    const unsigned char serial[_Nonnull 16], long days) {
+    X509 *certificate = X509_new();
+    if (!certificate) return NULL;
+    BIGNUM *number = BN_bin2bn(serial, 16, NULL);
+    X509_NAME *subject = X509_get_subject_name(certificate);
+    char alternative[300];
+    snprintf(alternative, sizeof alternative, "DNS:%s", name);
+    X509 *parent = issuer ? issuer : certificate;
+    bool isMade = number && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate)) && X509_set_version(certificate, 2)
+        && X509_gmtime_adj(X509_getm_notBefore(certificate), -3600) && X509_time_adj_ex(X509_getm_notAfter(certificate), (int)days, 0, NULL)
+        && X509_set_pubkey(certificate, key)
+        && X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)name, -1, -1, 0)
+        && X509_set_issuer_name(certificate, X509_get_subject_name(parent))
+        && openssl_add_extension(certificate, parent, NID_basic_constraints, issuer ? "critical,CA:FALSE" : "critical,CA:TRUE,pathlen:0")
+        && openssl_add_extension(certificate, parent, NID_key_usage, issuer ? "critical,digitalSignature" : "critical,keyCertSign,cRLSign")
+        && openssl_add_extension(certificate, parent, NID_subject_key_identifier, "hash")
+        && openssl_add_extension(certificate, parent, NID_authority_key_identifier, "keyid:always")
+        && (!issuer || (openssl_add_extension(certificate, parent, NID_ext_key_usage, "serverAuth")
+            && openssl_add_extension(certificate, parent, NID_subject_alt_name, alternative)))
+        && X509_sign(certificate, issuer_key, EVP_sha256());
+    BN_free(number);
+    if (isMade) return certificate;
+    X509_free(certificate);
+    return NULL;
 }

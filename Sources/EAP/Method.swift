@@ -45,8 +45,11 @@ public struct EAPQuestion: Sendable, Equatable {
         /// EAP-MSCHAPv2, TTLS with MS-CHAPv2 (RFC 2759). `value` as RFC 2548 §2.3.2 has it, 50 bytes; the challenge has 16; `name` as it
         /// went into the hash.
         case msCHAPv2(challenge: [UInt8], value: [UInt8], name: [UInt8])
-        /// EAP-TLS: a certificate whose chain was found good. DER, the peer's own first.
-        case certificate([[UInt8]])
+        /// EAP-TLS: a certificate whose chain was found good, now or in the handshake whose session is taken up again.
+        case certificate(EAPCertificate)
+        /// TTLS and PEAP: a session that is taken up again, of the login whose name this is. Proves the device, and nothing that a user
+        /// knows or has; whatever the verdict is but acceptance, the peer has to prove itself inside the tunnel as usual.
+        case session(since: Int64)
     }
 
     /// The method, with the outer one of a tunnel in front: `EAP-GTC`, `EAP-TTLS/PAP`.
@@ -59,6 +62,30 @@ public struct EAPQuestion: Sendable, Equatable {
         self.method = method
         self.name = name
         self.proof = proof
+    }
+}
+
+/// What a certificate says of its holder.
+public struct EAPCertificate: Sendable, Hashable {
+    /// As RFC 2253 writes it.
+    public var subject: String
+    public var issuer: String
+    public var commonNames: [String]
+    /// Of the alternative names: mail addresses, and the names by which Windows knows users (`alice@corp.example`).
+    public var mails: [String] = []
+    public var principals: [String] = []
+    /// DNS names, lower case; the common names where there is none.
+    public var hosts: [String] = []
+    /// SHA-256
+    public var fingerprint: [UInt8]
+    /// Seconds since 1970.
+    public var expires: Int64
+    /// When it was shown, in seconds since 1970, where a session is taken up again; nil: in this very handshake.
+    public var shownBefore: Int64?
+
+    public init(subject: String, issuer: String, commonNames: [String], fingerprint: [UInt8], expires: Int64) {
+        (self.subject, self.issuer, self.commonNames) = (subject, issuer, commonNames)
+        (self.fingerprint, self.expires) = (fingerprint, expires)
     }
 }
 

@@ -118,6 +118,13 @@ package enum EAPMethodName: String, Sendable, CaseIterable {
     case msCHAPv2 = "mschapv2"
     /// Proves nothing of the server and makes no keys.
     case md5
+    /// Any password, or one of the methods above, under the protection of TLS.
+    case ttls
+    /// `mschapv2` or `gtc` under the protection of TLS.
+    case peap
+
+    /// Whether it needs a certificate of this node.
+    package var isTunnel: Bool { self == .ttls || self == .peap }
 
     /// What the trail and people call it.
     package var title: String {
@@ -125,13 +132,15 @@ package enum EAPMethodName: String, Sendable, CaseIterable {
         case .gtc: "EAP-GTC"
         case .msCHAPv2: "EAP-MSCHAPv2"
         case .md5: "EAP-MD5"
+        case .ttls: "EAP-TTLS"
+        case .peap: "PEAP"
         }
     }
 
     /// How it proves the password.
     package var scheme: ProofScheme {
         switch self {
-        case .gtc: .pap
+        case .gtc, .ttls, .peap: .pap
         case .msCHAPv2: .msCHAPv2
         case .md5: .chap
         }

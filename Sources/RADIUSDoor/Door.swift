@@ -5,6 +5,7 @@ internal import Logging
 package import LoginEngine
 import RADIUS
 internal import Synchronization
+import TLS
 
 /// What was last said about why packets got no answer.
 package struct DropExplanation: Sendable, Equatable {
@@ -30,6 +31,8 @@ final class Door: Sendable {
     let counters = DoorCounters()
     let logger: Logger
     private let clients: Mutex<ClientTable>
+    /// What EAP-TTLS and PEAP are made from; nil: neither is offered.
+    private let tunnel = Mutex<TLSContext?>(nil)
     private let pinRule = Mutex(PinRule())
     private let dropLog = Mutex(DropLog())
     private let explained = Mutex<[String: DropExplanation]>([:])
@@ -55,6 +58,10 @@ final class Door: Sendable {
     /// The latest sentence of each cause.
     var explanations: [DropExplanation] { explained.withLock { $0.values.sorted { $0.cause < $1.cause } } }
 
+    func useTunnel(_ context: TLSContext) {
+        tunnel.withLock { $0 = context }
+    }
+
     func replaceClients(_ table: ClientTable) {
         clients.withLock { $0 = table }
     }
@@ -73,11 +80,15 @@ final class Door: Sendable {
             if found == nil { counters.eap.unknown.add() }
             return found
         }
+        let tunnel = tunnel.withLock { $0 }
+        let framedMTU = packet.integer(.framedMTU)
         return eap.open(
             { state in
                 EAPConversation(
                     state: state, client: client.id, source: source,
-                    methods: client.settings.eap.map { $0.method(challenge: eap.challenge) })
+                    methods: client.settings.eap.compactMap {
+                        $0.method(tunnel: tunnel, framedMTU: framedMTU, challenge: eap.challenge)
+                    })
             }, at: now)
     }
 

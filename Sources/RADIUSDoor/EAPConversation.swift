@@ -23,6 +23,8 @@ final class EAPConversation: Sendable {
         let reply: [UInt8]
         /// The keys have the strength of a code.
         let isCode: Bool
+        /// Who was let in, where the gateway knows another name: the device gave this one inside of a tunnel (RFC 2865 §5.1).
+        let name: [UInt8]?
         let at: Timestamp
     }
 
@@ -150,7 +152,11 @@ final class EAPConversation: Sendable {
     private static func verdict(_ answer: LoginAnswer, _ course: inout Course, at now: Timestamp) -> EAPVerdict? {
         switch answer {
         case .accept(let login, let proven, let reply):
-            course.accepted = Accepted(login: login, reply: reply, isCode: proven?.isCode ?? false, at: now)
+            let inner = course.question.flatMap { $0.isOfTunnel ? $0.name : nil }
+            course.accepted = Accepted(
+                login: login, reply: reply,
+                // A tunnel's keys are TLS's own.
+                isCode: inner == nil && proven?.isCode ?? false, name: inner == course.authenticator.identity ? nil : inner, at: now)
             return .accept(proven.flatMap { proven in course.question?.grant(proven.candidate) })
         case .challenge(_, let challenge):
             course.handle = challenge.handle

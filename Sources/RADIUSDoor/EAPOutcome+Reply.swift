@@ -29,7 +29,8 @@ extension EAPOutcome {
                 writer.addKeys(
                     send: keys.send.bytes, receive: keys.receive.bytes, of: request, salt: conversation.state.bytes, secret: secret)
             }
-            writer.addBesideEAP(accepted.reply)
+            if let name = accepted.name { writer.add(.userName, name) }
+            writer.addBesideEAP(accepted.reply, hasName: accepted.name != nil)
         case .reject(let packet):
             writer.addSplit(.eapMessage, packet)
         case .none:
@@ -42,11 +43,12 @@ extension EAPOutcome {
 
 extension PacketWriter {
     /// RFC 3579 §2.6.5: no Reply-Message beside EAP-Message, whoever configured one.
-    fileprivate mutating func addBesideEAP(_ reply: [UInt8]) {
+    fileprivate mutating func addBesideEAP(_ reply: [UInt8], hasName: Bool) {
         var rest = reply[...]
         while rest.count >= Packet.attributeHeaderLength {
             let attribute = rest.prefix(max(Packet.attributeHeaderLength, Int(rest[rest.startIndex + 1])))
-            if attribute[attribute.startIndex] != AttributeType.replyMessage.rawValue { addEncoded(Array(attribute)) }
+            let type = AttributeType(rawValue: attribute[attribute.startIndex])
+            if type != .replyMessage, type != .userName || !hasName { addEncoded(Array(attribute)) }
             rest = rest.dropFirst(attribute.count)
         }
     }

@@ -4,6 +4,7 @@
 import EAP
 import LoginEngine
 import RADIUS
+import TLS
 
 extension EAPQuestion {
     /// - Returns: nil for what cannot be judged here.
@@ -13,14 +14,18 @@ extension EAPQuestion {
             return .plaintext(Secret(charset.utf8(secret.bytes)))
         case .chap, .msCHAP, .msCHAPv2:
             return hashed.map { .hashed($0.proof(in: charset)) }
-        case .certificate:
+        // No client is set to a method that asks so.
+        case .certificate, .session:
             return nil
         }
     }
 
-    /// Whether a question of the engine reaches the user.
+    /// Whether it was asked under the protection of TLS.
+    var isOfTunnel: Bool { method.hasPrefix("EAP-TTLS/") || method.hasPrefix("PEAP/") }
+
+    /// Whether a question of the engine reaches the user. RFC 5281 §11.2.5 has a way inside TTLS that devices do not know.
     var carriesQuestions: Bool {
-        if case .password = proof { true } else { false }
+        if case .password = proof { method != "EAP-TTLS/PAP" } else { false }
     }
 
     private var hashed: HashedPassword? {
@@ -31,7 +36,7 @@ extension EAPQuestion {
             (try? MSCHAPResponse(challenge: challenge[...], value: value[...])).map { .msCHAP($0) }
         case .msCHAPv2(let challenge, let value, let name):
             (try? MSCHAPv2Response(challenge: challenge[...], value: value[...], userName: name[...])).map { .msCHAPv2($0) }
-        case .password, .certificate:
+        case .password, .certificate, .session:
             nil
         }
     }
@@ -65,12 +70,32 @@ extension EAPQuestion {
 }
 
 extension EAPMethodName {
-    /// A fresh one for one conversation.
-    func method(challenge: () -> [UInt8]) -> any EAPMethod {
+    /// A fresh one for one conversation; nil for a tunnel where there is no certificate.
+    ///
+    /// - Parameters:
+    ///   - tunnel: what a tunnel is made from.
+    ///   - framedMTU: of the request (RFC 2865 §5.12).
+    ///   - challenge: draws 16 random bytes. Only here: a conversation must not ask for any while it is locked.
+    func method(tunnel: TLSContext?, framedMTU: UInt32?, challenge: () -> [UInt8]) -> (any EAPMethod)? {
+        let size = framedMTU.map { Int(clamping: $0) }
         switch self {
-        case .gtc: GTCMethod()
-        case .msCHAPv2: MSCHAPv2Method(challenge: challenge(), server: "sallyport")
-        case .md5: MD5Method(challenge: challenge())
+        case .gtc: return GTCMethod()
+        case .msCHAPv2: return MSCHAPv2Method(challenge: challenge(), server: "sallyport")
+        case .md5: return MD5Method(challenge: challenge())
+        case .ttls:
+            guard let tunnel else { return nil }
+            let inside = challenge()
+            return DeferredMethod(.ttls) {
+                let inner: [any EAPMethod] = [GTCMethod(), MSCHAPv2Method(challenge: inside, server: "sallyport")]
+                return try TTLSMethod(context: tunnel, inner: inner, framedMTU: size, now: 0)
+            }
+        case .peap:
+            guard let tunnel else { return nil }
+            let (inside, nonce) = (challenge(), challenge() + challenge())
+            return DeferredMethod(.peap) {
+                let inner: [any EAPMethod] = [MSCHAPv2Method(challenge: inside, server: "sallyport"), GTCMethod()]
+                return try PEAPMethod(context: tunnel, inner: inner, nonce: nonce, framedMTU: size, now: 0)
+            }
         }
     }
 }

@@ -105,6 +105,18 @@ package final class RADIUSService: Service, Sendable {
         return fresh
     }
 
+    /// Conversations that begin from now on may be EAP-TTLS and PEAP under this certificate; those that are under way keep theirs.
+    ///
+    /// - Throws: `TLSError.unusable`; what was in force stays so.
+    package func useTunnel(_ settings: TLSSettings) throws(TLSError) -> TLSContext {
+        var settings = settings
+        // Users prove themselves inside, and no session is taken up: that would leave their second factor away.
+        (settings.peerCertificate, settings.sessions) = (.none, nil)
+        let context = try TLSContext(.server, settings)
+        door.useTunnel(context)
+        return context
+    }
+
     /// Asks a gateway by the connection over TLS that it keeps open.
     package func ask(_ question: GatewayQuestion) async -> GatewayAnswer {
         await withCheckedContinuation { continuation in ask(question) { continuation.resume(returning: $0) } }

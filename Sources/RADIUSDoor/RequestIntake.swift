@@ -228,8 +228,10 @@ struct RequestIntake<Listener: RequestListener> {
                 isSame
                 ? question.passwordProof(in: entry.client.settings.charset) ?? .failed("\(question.method) that cannot be judged")
                 : .failed("EAP identity that is not User-Name")
+            // Inside of a tunnel the device names the user anew, and that is who proves something.
+            let name = question.isOfTunnel ? question.name ?? identity : identity
             var request = AccessRequest(
-                packet, of: entry, from: arrival.source, connection: arrival.key.connection, name: identity[...], proof: proof,
+                packet, of: entry, from: arrival.source, connection: arrival.key.connection, name: name[...], proof: proof,
                 handle: handle
             ).login
             request.method = question.method

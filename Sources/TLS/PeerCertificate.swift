@@ -9,6 +9,11 @@ package struct PeerCertificate: Sendable, Equatable {
     package let issuer: String
     /// DNS names, lower case; the common names where there is no DNS name (RFC 6125 §6.4.4).
     package let names: [String]
+    package let commonNames: [String]
+    /// Mail addresses among the alternative names.
+    package let mails: [String]
+    /// User principal names, by which Windows names a user: `alice@corp.example`.
+    package let principals: [String]
     /// SHA-256 over the certificate.
     package let fingerprint: [UInt8]
     /// Seconds since 1970.
@@ -21,11 +26,12 @@ package struct PeerCertificate: Sendable, Equatable {
         subject = Self.text(X509_get_subject_name(certificate))
         issuer = Self.text(X509_get_issuer_name(certificate))
         expires = openssl_end(certificate)
-        let found = FoundNames()
-        let context = Unmanaged.passUnretained(found).toOpaque()
-        openssl_dns_names(certificate, FoundNames.take, context)
-        if found.names.isEmpty { openssl_common_names(certificate, FoundNames.take, context) }
-        names = found.names
+        let hosts = FoundNames.all(FoundNames.isHost) { openssl_dns_names(certificate, $0, $1) }
+        let common = FoundNames.all(FoundNames.isText) { openssl_common_names(certificate, $0, $1) }
+        names = (hosts.isEmpty ? common.filter { FoundNames.isHost(Array($0.utf8)) } : hosts).map { $0.lowercased() }
+        commonNames = common
+        mails = FoundNames.all(FoundNames.isText) { openssl_mail_names(certificate, $0, $1) }
+        principals = FoundNames.all(FoundNames.isText) { openssl_principal_names(certificate, $0, $1) }
     }
 
     /// `ab:cd:…`, as gateways and `openssl x509 -fingerprint` show it, in lower case.
@@ -54,13 +60,33 @@ package struct PeerCertificate: Sendable, Equatable {
 
 /// Collects what the shim calls back with.
 private final class FoundNames {
-    var names: [String] = []
+    /// As long as a host's name may be (RFC 1035 §2.3.4), and a mail address (RFC 5321 §4.5.3.1.3).
+    static let longest = 254
+    private var names: [String] = []
+    private let isGood: ([UInt8]) -> Bool
 
-    static let take: @convention(c) (UnsafeMutableRawPointer, UnsafePointer<UInt8>, Int) -> Void = { context, bytes, count in
+    private init(_ isGood: @escaping ([UInt8]) -> Bool) { self.isGood = isGood }
+
+    static func all(
+        _ isGood: @escaping ([UInt8]) -> Bool,
+        _ list: (@convention(c) (UnsafeMutableRawPointer, UnsafePointer<UInt8>, Int) -> Void, UnsafeMutableRawPointer) -> Void
+    ) -> [String] {
+        let found = FoundNames(isGood)
+        list(take, Unmanaged.passUnretained(found).toOpaque())
+        return found.names
+    }
+
+    /// A name with a zero byte is how certificates were forged, and what is no host's name could not be registered.
+    static func isHost(_ name: [UInt8]) -> Bool { name.count <= 253 && name.allSatisfy(PeerCertificate.isOfName) }
+
+    /// No control characters: the text is shown, and compared with users' names.
+    static func isText(_ name: [UInt8]) -> Bool { !name.contains { $0 < 0x20 || $0 == 0x7f } }
+
+    private static let take: @convention(c) (UnsafeMutableRawPointer, UnsafePointer<UInt8>, Int) -> Void = { context, bytes, count in
         let found = Unmanaged<FoundNames>.fromOpaque(context).takeUnretainedValue()
-        let name = UnsafeBufferPointer(start: bytes, count: count)
-        // A name with a zero byte is how certificates were forged, and what is no host's name could not be registered.
-        guard count > 0, count <= 253, name.allSatisfy(PeerCertificate.isOfName) else { return }
-        found.names.append(String(decoding: name, as: UTF8.self).lowercased())
+        guard count > 0, count <= longest else { return }
+        let name = Array(UnsafeBufferPointer(start: bytes, count: count))
+        guard found.isGood(name), let text = String(validating: name, as: UTF8.self) else { return }
+        found.names.append(text)
     }
 }

@@ -21,6 +21,23 @@ package struct TLSSettings: Sendable {
     /// Those that are chosen only over TLS 1.3.
     package var needsTLS13: Set<String> = []
 
+    /// What a client without a certificate gets.
+    package var peerCertificate = CertificateRule.required
+    /// Where a server keeps sessions for peers to take up again; nil: every handshake is a full one.
+    package var sessions: SessionCache?
+    package var newestVersion = Version.tls13
+
+    package enum CertificateRule: Sendable {
+        /// No handshake.
+        case required
+        /// A handshake all the same: it is not asked for one.
+        case none
+    }
+
+    package enum Version: Sendable {
+        case tls12, tls13
+    }
+
     package init() {}
 }
 
@@ -50,6 +67,9 @@ package final class TLSContext: Sendable {
             guard openssl_set_rules(pointer), SSL_CTX_set_cipher_list(pointer, Self.ciphers) == 1 else {
                 throw .unusable("OpenSSL does not know the ciphers that are asked of it")
             }
+            if settings.newestVersion == .tls12, !openssl_set_newest_version(pointer, TLS1_2_VERSION) {
+                throw .unusable("OpenSSL has no TLS 1.2")
+            }
             own = try Self.show(settings, by: pointer)
             try Self.trust(settings, by: pointer, isServer: side == .server)
         } catch {
@@ -66,6 +86,10 @@ package final class TLSContext: Sendable {
         SSL_CTX_set_ex_data(pointer, 0, Unmanaged.passUnretained(self).toOpaque())
         if side == .server {
             if !settings.applicationProtocols.isEmpty { SSL_CTX_set_alpn_select_cb(pointer, Callbacks.selectProtocol, nil) }
+            if let sessions = settings.sessions {
+                openssl_keep_sessions(pointer, Int(sessions.lifetime))
+                SSL_CTX_sess_set_get_cb(pointer, Callbacks.keptSession)
+            }
             if settings.preSharedKey != nil {
                 SSL_CTX_set_psk_server_callback(pointer, Callbacks.preSharedKey)
                 // A pre-shared key counts as a resumed session, which has to say what it is for; none is kept.
@@ -128,7 +152,11 @@ package final class TLSContext: Sendable {
             }
             guard openssl_check_revocation(store) else { throw unusable("revocation cannot be checked") }
         }
-        SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, Callbacks.verify)
+        switch settings.peerCertificate {
+        case .none where isServer: SSL_CTX_set_verify(context, SSL_VERIFY_NONE, nil)
+        // A server without a certificate is nobody.
+        case .none, .required: SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, Callbacks.verify)
+        }
     }
 
     private static func unusable(_ words: String) -> TLSError {
@@ -193,81 +221,4 @@ extension [UInt8] {
         }
         return try result.get()
     }
-}
-
-// MARK: - What OpenSSL asks
-
-enum Callbacks {
-    private static func context(of connection: OpaquePointer?) -> TLSContext? {
-        guard let connection, let context = SSL_get_SSL_CTX(connection), let kept = SSL_CTX_get_ex_data(context, 0) else { return nil }
-        return Unmanaged<TLSContext>.fromOpaque(kept).takeUnretainedValue()
-    }
-
-    private static func session(of connection: OpaquePointer?) -> TLSSession? {
-        guard let connection, let kept = SSL_get_ex_data(connection, 0) else { return nil }
-        return Unmanaged<TLSSession>.fromOpaque(kept).takeUnretainedValue()
-    }
-
-    /// Nobody is there to type one.
-    static let noPassphrase: @convention(c) (UnsafeMutablePointer<CChar>?, CInt, CInt, UnsafeMutableRawPointer?) -> CInt = { _, _, _, _ in
-        -1
-    }
-
-    static let verify: @convention(c) (CInt, OpaquePointer?) -> CInt = { isFine, chain in
-        guard let chain else { return 0 }
-        let connection = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx()).map { OpaquePointer($0) }
-        guard let session = session(of: connection) else { return 0 }
-        return session.verify(chain, isFine: isFine == 1) ? 1 : 0
-    }
-
-    /// RFC 7301 §3.2, by this side's preference.
-    static let selectProtocol:
-        @convention(c) (
-            OpaquePointer?, UnsafeMutablePointer<UnsafePointer<UInt8>?>?, UnsafeMutablePointer<UInt8>?, UnsafePointer<UInt8>?, UInt32,
-            UnsafeMutableRawPointer?
-        ) -> CInt = { connection, chosen, chosenLength, offered, offeredLength, _ in
-            guard let context = context(of: connection), let connection, let offered, let chosen, let chosenLength else {
-                return SSL_TLSEXT_ERR_ALERT_FATAL
-            }
-            let isNew = SSL_version(connection) >= TLS1_3_VERSION
-            for wanted in context.settings.applicationProtocols where isNew || !context.settings.needsTLS13.contains(wanted) {
-                var place = 0
-                while place < Int(offeredLength) {
-                    let length = Int(offered[place])
-                    guard place + 1 + length <= Int(offeredLength) else { return SSL_TLSEXT_ERR_ALERT_FATAL }
-                    if UnsafeBufferPointer(start: offered + place + 1, count: length).elementsEqual(wanted.utf8) {
-                        chosen.pointee = offered + place + 1
-                        chosenLength.pointee = UInt8(length)
-                        return SSL_TLSEXT_ERR_OK
-                    }
-                    place += 1 + length
-                }
-            }
-            return SSL_TLSEXT_ERR_ALERT_FATAL
-        }
-
-    /// SSL_CTX_set_psk_server_callback(3). No cipher of TLS 1.2 here takes a pre-shared key, so it is asked in TLS 1.3 alone.
-    static let preSharedKey: @convention(c) (OpaquePointer?, UnsafePointer<CChar>?, UnsafeMutablePointer<UInt8>?, UInt32) -> UInt32 = {
-        connection, identity, room, capacity in
-        guard let context = context(of: connection), let session = session(of: connection), let identity, let room else { return 0 }
-        // What is no text nobody is registered by; of a session that was to be resumed, it is a ticket.
-        guard let name = String(validatingCString: identity) else { return 0 }
-        session.askedIdentity = name
-        guard let key = context.settings.preSharedKey?(name), !key.isEmpty, key.count <= Int(capacity) else { return 0 }
-        room.update(from: key, count: key.count)
-        session.presented = (name, key)
-        return UInt32(key.count)
-    }
-
-    static let ownKey:
-        @convention(c) (
-            OpaquePointer?, UnsafePointer<CChar>?, UnsafeMutablePointer<CChar>?, UInt32, UnsafeMutablePointer<UInt8>?, UInt32
-        ) -> UInt32 = { connection, _, nameRoom, nameCapacity, room, capacity in
-            guard let context = context(of: connection), case .client(let identity, let key) = context.side, let nameRoom, let room,
-                identity.utf8.count < Int(nameCapacity), key.count <= Int(capacity)
-            else { return 0 }
-            for (place, byte) in (Array(identity.utf8) + [0]).enumerated() { nameRoom[place] = CChar(bitPattern: byte) }
-            room.update(from: key, count: key.count)
-            return UInt32(key.count)
-        }
 }

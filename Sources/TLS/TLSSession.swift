@@ -4,8 +4,8 @@
 internal import COpenSSL
 
 package final class TLSSession {
-    private let context: TLSContext
-    private let pointer: OpaquePointer
+    let context: TLSContext
+    let pointer: OpaquePointer
     /// Owned by `pointer`.
     private let incoming: OpaquePointer
     private let outgoing: OpaquePointer
@@ -18,7 +18,16 @@ package final class TLSSession {
     /// Whether the chain leads to a trusted root; false for one that was taken by its fingerprint alone.
     package private(set) var isChainTrusted = true
 
-    package init(_ context: TLSContext) throws(TLSError) {
+    /// What a kept session may be taken up for.
+    let purpose: [UInt8]
+    /// When the connection began, in seconds since 1970; the age of kept sessions is told by it.
+    let now: Int64
+    /// The kept session that the peer named.
+    var offered: (id: [UInt8], owner: SessionCache.Owner)?
+
+    /// - Parameter purpose: at most 32 bytes; of use where the context keeps sessions.
+    package init(_ context: TLSContext, purpose: [UInt8] = [], now: Int64 = 0) throws(TLSError) {
+        precondition(purpose.count <= 32)
         guard let pointer = SSL_new(context.pointer) else { throw .broken("no memory for a connection") }
         guard let incoming = openssl_memory() else {
             SSL_free(pointer)
@@ -30,15 +39,23 @@ package final class TLSSession {
             throw .broken("no memory for a connection")
         }
         self.context = context
+        self.purpose = purpose
+        self.now = now
         self.pointer = pointer
         self.incoming = incoming
         self.outgoing = outgoing
         SSL_set_bio(pointer, incoming, outgoing)
         SSL_set_ex_data(pointer, 0, Unmanaged.passUnretained(self).toOpaque())
+        if !purpose.isEmpty { SSL_set_session_id_context(pointer, purpose, UInt32(purpose.count)) }
         if context.side == .server { SSL_set_accept_state(pointer) } else { SSL_set_connect_state(pointer) }
     }
 
+    /// Others may take this session up again.
+    var isKept = false
+
     deinit {
+        // Without a goodbye OpenSSL lets nobody take the session up; in EAP nobody says one.
+        if isKept { SSL_set_shutdown(pointer, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN) }
         SSL_free(pointer)
     }
 
@@ -117,7 +134,7 @@ package final class TLSSession {
         ERR_clear_error()
     }
 
-    private func broken(_ words: String) -> TLSError {
+    func broken(_ words: String) -> TLSError {
         let error = OpenSSLError.take()
         return .broken(error.map { "\(words): \($0.words)" } ?? words)
     }

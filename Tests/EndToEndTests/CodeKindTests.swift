@@ -98,10 +98,9 @@ import Testing
         try await node.addClient { $0.requirement = "factor" }
         let token = try await node.addUser()
         let gateway = try GatewayClient(node)
-        for ahead in 1...2 as ClosedRange<Int64> {
-            #expect(try await gateway.login("alice", try token.code(ahead: ahead))?.code == .accessAccept)
-        }
-        let used = try token.code(ahead: 2)
+        // Made once: in the next step the same two steps ahead are another code.
+        let (first, used) = (try token.code(ahead: 1), try token.code(ahead: 2))
+        for code in [first, used] { #expect(try await gateway.login("alice", code)?.code == .accessAccept) }
         // Three days later the marks are folded into the factor's row; the guards still find the used step.
         let later = NodeClock.now().wall + .minutes(3 * 24 * 60)
         try await node.node.store.records.housekeeping(at: later)

@@ -6,6 +6,7 @@ import Foundation
 import LoginEngine
 import RADIUSDoor
 import Store
+import TLS
 import Testing
 
 @testable import sallyport
@@ -25,7 +26,7 @@ private struct EAPOLTest {
     ///   - portType: NAS-Port-Type; 5 is *Virtual*, as gateways of IKEv2 say.
     ///   - comparesKeys: false for methods that make none.
     func login(
-        _ method: String, _ password: String, name: String = "alice", portType: Int = 5, comparesKeys: Bool = true
+        _ method: String, _ password: String, name: String = "alice", portType: Int = 5, comparesKeys: Bool = true, lines: [String] = []
     ) async throws -> Finished {
         let configuration = try folder.file(
             "eapol.conf",
@@ -35,6 +36,7 @@ private struct EAPOLTest {
               eap=\(method)
               identity="\(name)"
               password="\(password)"
+              \(lines.joined(separator: "\n  "))
             }
 
             """)
@@ -137,6 +139,73 @@ struct EAPInteropTests {
             // Nothing that the client offers.
             expectFailure(try await test.login("MD5", "123456", comparesKeys: false))
             #expect(try await node.lastReason(of: "alice") == "eap-failed")
+        }
+    }
+
+    /// The authority that the node made for itself is all that the device needs.
+    private func inside(_ node: TestNode, _ phase2: String, _ phase1: String) -> [String] {
+        [
+            "anonymous_identity=\"anonymous\"", "ca_cert=\"\(node.folder.path)/eap/ca.pem\"", "phase2=\"\(phase2)\"",
+            "phase1=\"\(phase1)\"",
+        ]
+    }
+
+    @Test(arguments: ["tls_disable_tlsv1_3=1", "tls_disable_tlsv1_3=0"]) func ttlsWithPasswordAndCode(_ version: String) async throws {
+        try await withNode { node in
+            try await node.addClient {
+                $0.asking = "append"
+                $0.eap = ["ttls"]
+            }
+            let token = try await node.addUser()
+            let test = try EAPOLTest(node)
+            let lines = inside(node, "auth=PAP", version)
+            let field = append(try token.code())
+            let end = try await test.login("TTLS", field, lines: lines)
+            expectSuccess(end, hasKeys: true)
+            // Whom the gateway lets in is whom the device named inside.
+            #expect(end.output.contains("Attribute 1 (User-Name) length=7"), "\(end.everything)")
+            expectFailure(try await test.login("TTLS", field, lines: lines))
+            #expect(try await node.lastReason(of: "alice") == "code-already-used")
+            expectFailure(try await test.login("TTLS", "wrong", lines: lines))
+        }
+    }
+
+    @Test(arguments: ["tls_disable_tlsv1_3=1", "tls_disable_tlsv1_3=0"]) func peapWithTheCodeAsPassword(_ version: String) async throws {
+        try await withNode { node in
+            try await node.addClient {
+                $0.requirement = "factor"
+                $0.eap = ["peap"]
+            }
+            let token = try await node.addUser()
+            let test = try EAPOLTest(node)
+            let code = try token.code()
+            let lines = inside(node, "auth=MSCHAPV2", version + " peapver=0 crypto_binding=2")
+            // Wireless: the keys are TLS's, and may go anywhere.
+            expectSuccess(try await test.login("PEAP", code, portType: 19, lines: lines), hasKeys: true)
+            // A device that demands the binding breaks off at a failure, which has none, and the gateway hears nothing more.
+            let refused = try await test.login("PEAP", code, lines: inside(node, "auth=MSCHAPV2", version))
+            expectFailure(refused)
+            #expect(
+                refused.output.contains("EAP-MSCHAPV2: failure message") || refused.output.contains("error 691"), "\(refused.everything)")
+            #expect(try await node.lastReason(of: "alice") == "code-already-used")
+        }
+    }
+
+    @Test func deviceThatDoesNotTrustTheNodeIsTold() async throws {
+        try await withNode { node in
+            try await node.addClient {
+                $0.requirement = "factor"
+                $0.eap = ["ttls", "gtc"]
+            }
+            _ = try await node.addUser()
+            let test = try EAPOLTest(node)
+            let other = try IssuedCertificate(name: "elsewhere", of: nil, serial: Array(repeating: 1, count: 16), days: 2)
+            let file = try test.folder.file("elsewhere.pem", String(decoding: other.certificate, as: UTF8.self))
+            var lines = inside(node, "auth=PAP", "")
+            lines[1] = "ca_cert=\"\(file)\""
+            expectFailure(try await test.login("TTLS", "123456", lines: lines))
+            // A gateway would take the anonymous name for whoever it was.
+            #expect(try await node.lastReason(of: "anonymous") == "eap-failed")
         }
     }
 }

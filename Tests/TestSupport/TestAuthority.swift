@@ -38,14 +38,19 @@ package struct TestAuthority: Sendable {
     private static let newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 
     /// Signed by this authority.
-    package func issue(_ commonName: String, names: [String] = [], for purpose: String = "clientAuth") throws -> Issued {
+    ///
+    /// - Parameter alternatives: more alternative names as `openssl` writes them, such as `email:alice@example.org`.
+    package func issue(
+        _ commonName: String, names: [String] = [], alternatives: [String] = [], for purpose: String = "clientAuth"
+    ) throws -> Issued {
         let issued = Issued(certificate: "\(folder)/\(commonName).pem", key: "\(folder)/\(commonName).key")
         var arguments = [
             "req", "-x509", "-CA", certificate, "-CAkey", key, "-subj", "/O=Test/CN=\(commonName)", "-days", "30", "-keyout", issued.key,
             "-out",
             issued.certificate, "-addext", "basicConstraints=CA:false", "-addext", "extendedKeyUsage=\(purpose)",
         ]
-        if !names.isEmpty { arguments += ["-addext", "subjectAltName=" + names.map { "DNS:\($0)" }.joined(separator: ",")] }
+        let subjects = names.map { "DNS:\($0)" } + alternatives
+        if !subjects.isEmpty { arguments += ["-addext", "subjectAltName=" + subjects.joined(separator: ",")] }
         try Self.openssl(arguments + Self.newKey)
         return issued
     }

@@ -38,7 +38,10 @@ struct LoginLog: Sendable {
     func callAsFunction(_ event: Event, isWritten: Bool) {
         if let policy = event["policy"] { policies.count(policy, event.kind) }
         // It stands behind the client, and nothing stands there of a login that showed its password.
-        if event.details.count > 1, event.details[1].name == "protocol", let counters = protocols[event.details[1].value] {
+        if event.details.count > 1, event.details[1].name == "protocol",
+            // What is spoken inside of a tunnel stands behind the tunnel.
+            let counters = protocols[String(event.details[1].value.prefix { $0 != "/" })]
+        {
             if event.kind == .loginAccepted { counters.accepted.increment() }
             if event.kind == .loginRejected { counters.rejected.increment() }
         }

@@ -82,6 +82,8 @@ final class Node: Sendable {
             random: BufferedRandom(), logger: Logger(label: "sallyport.radius"), now: NodeClock.now, onPin: { pins.keep($0) })
         radsec = RadSecKeeper(files: settings.radsec, radius: radius, logger: Logger(label: "sallyport.radsec"))
         try radsec?.load()
+        let tunnel = TunnelKeeper(dataDirectory: settings.dataDirectory, logger: Logger(label: "sallyport.eap"))
+        try tunnel.use(for: records.clients(), in: radius, at: NodeClock.now().wall)
         records.writer.afterGroup { [weak radius] in radius?.flush() }
         deadlines.afterGroup { [weak radius] in radius?.flush() }
         let database = DatabaseLog(logger: Logger(label: "sallyport.database"))
@@ -96,7 +98,10 @@ final class Node: Sendable {
             switch part {
             case .rules: try policies.reload()
             case .directories: try Self.reload(passwords, from: records, replies)
-            case .clients: try radius?.replaceClients(Self.clientTable(records, traffic, logger))
+            case .clients:
+                guard let radius else { return }
+                try tunnel.use(for: records.clients(), in: radius, at: NodeClock.now().wall)
+                try radius.replaceClients(Self.clientTable(records, traffic, logger))
             }
         }
         pins.inForce = inForce

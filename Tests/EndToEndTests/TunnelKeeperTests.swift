@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// The certificate of EAP-TTLS and PEAP in the data directory: made once, readable by nobody else, made anew where it was lost.
+
+import Administration
+import Foundation
+import Testing
+
+@testable import sallyport
+
+struct TunnelKeeperTests {
+    private func contents(_ node: TestNode, _ file: String) -> Data? {
+        FileManager.default.contents(atPath: "\(node.folder.path)/eap/\(file)")
+    }
+
+    @Test func certificateIsMadeAtFirstUseAndKept() async throws {
+        var node = try await TestNode.start()
+        try await node.addClient { $0.eap = ["gtc"] }
+        #expect(contents(node, "ca.pem") == nil, "nobody needs one")
+        try await node.addClient("wireless", ["127.0.0.2"]) { $0.eap = ["peap"] }
+        let files = ["ca.pem", "ca.key", "server.pem", "server.key"]
+        let made = files.map { contents(node, $0) }
+        #expect(made.allSatisfy { $0 != nil })
+        for file in files {
+            let attributes = try FileManager.default.attributesOfItem(atPath: "\(node.folder.path)/eap/\(file)")
+            #expect(attributes[.posixPermissions] as? Int == 0o600)
+        }
+        node = try await node.restarted()
+        #expect(files.map { contents(node, $0) } == made)
+
+        // Broken off between the key and the certificate: the authority, which devices know, stays.
+        try FileManager.default.removeItem(atPath: "\(node.folder.path)/eap/server.pem")
+        node = try await node.restarted()
+        #expect(contents(node, "server.pem") != nil && contents(node, "server.pem") != made[2])
+        #expect(contents(node, "ca.pem") == made[0])
+        await node.stop()
+    }
+}
