@@ -158,12 +158,13 @@ struct GatewayCheck {
                 "\(Words.count(count, "request")) of client \(client.name) came by \(scheme.title), which it may not use: all were refused.",
                 gateway: scheme == .pap ? nil : words.pap, here: allowed)
         }
-        if habits.eap >= Self.enough {
+        // Counted only while no method was offered; what was seen before one was is of the past.
+        if habits.eap >= Self.enough, settings.eap.isEmpty {
             findings.append(
                 finding(
                     .gatewayProtocol,
-                    "\(Words.count(habits.eap, "request")) of client \(client.name) came by EAP, which is not answered: all were refused.",
-                    gateway: words.pap))
+                    "\(Words.count(habits.eap, "request")) of client \(client.name) came by EAP, of which it offers no method: all were refused.",
+                    gateway: words.pap, here: "--eap gtc,mschapv2"))
         }
         return findings
     }
