@@ -143,7 +143,8 @@ package final class ClientTraffic: Sendable {
 
     private func note(_ source: NetworkAddress) {
         let folded = UInt64(truncatingIfNeeded: source.bits) ^ UInt64(truncatingIfNeeded: source.bits >> 64)
-        let bit = UInt64(1) << (folded &* 0x9E37_79B9_7F4A_7C15 >> 58)
+        // The product's upper six bits; without the parentheses the shift would come first.
+        let bit = UInt64(1) << ((folded &* 0x9E37_79B9_7F4A_7C15) >> 58)
         guard knownSources.load(ordering: .relaxed) & bit == 0 else { return }
         state.withLock { state in
             if state.sources.count < Self.mostSources, !state.sources.contains(source) { state.sources.append(source) }
