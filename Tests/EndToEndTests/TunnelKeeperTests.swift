@@ -3,6 +3,7 @@
 
 import Administration
 import Foundation
+import LoginEngine
 import Testing
 
 @testable import sallyport
@@ -32,6 +33,28 @@ struct TunnelKeeperTests {
         node = try await node.restarted()
         #expect(contents(node, "server.pem") != nil && contents(node, "server.pem") != made[2])
         #expect(contents(node, "ca.pem") == made[0])
+        #expect(contents(node, "server.key.before") == made[3])
         await node.stop()
+    }
+
+    @Test(arguments: ["server.key", "ca.key"]) func halfOfAPairIsNamedAndNeverReplaced(_ missing: String) async throws {
+        let node = try await TestNode.start()
+        try await node.addClient { $0.eap = ["peap"] }
+        await node.stop()
+        // An authority without its key is asked for where a certificate is to be made.
+        if missing == "ca.key" { try FileManager.default.removeItem(atPath: "\(node.folder.path)/eap/server.pem") }
+        try FileManager.default.removeItem(atPath: "\(node.folder.path)/eap/\(missing)")
+        let certificate = missing.replacing(".key", with: ".pem")
+        let before = contents(node, certificate)
+        await #expect(throws: SettingsError.self) { _ = try await TestNode.start(in: node.folder) }
+        #expect(contents(node, certificate) == before && contents(node, missing) == nil)
+    }
+
+    @Test func doctorKnowsWhenTheCertificateEnds() {
+        let inForce = TunnelKeeper.InForce(subject: "CN=vpn", expires: Timestamp(seconds: 2_000_000_000))
+        let kinds = [-90, -20, 1].map { days in
+            TunnelCheck.finding(inForce, file: "server.pem", now: Timestamp(seconds: 2_000_000_000 + Int64(days) * 86_400)).kind
+        }
+        #expect(kinds == [.certificateRight, .certificateEnding, .certificateEnded])
     }
 }

@@ -83,6 +83,7 @@ struct FileState: Equatable {
     var mode: Int
     var owner: uid_t
     var isLink: Bool
+    var isFolder = false
 
     init?(_ path: String) {
         guard let attributes = try? FileManager.default.attributesOfItem(atPath: path),
@@ -90,6 +91,7 @@ struct FileState: Equatable {
         else { return nil }
         (self.mode, self.owner) = (mode.intValue, owner.uint32Value)
         isLink = attributes[.type] as? FileAttributeType == .typeSymbolicLink
+        isFolder = attributes[.type] as? FileAttributeType == .typeDirectory
     }
 }
 
@@ -105,7 +107,8 @@ enum FileCheck {
         for name in names.sorted() {
             let path = directory + "/" + name
             guard let state = FileState(path) else { continue }
-            findings += ofMode(path, state, remedy: "chmod 600 \(path)")
+            // A folder that may not be entered is as good as gone.
+            findings += ofMode(path, state, remedy: "chmod \(state.isFolder ? 700 : 600) \(path)")
             if state.owner != own.owner {
                 findings.append(
                     Finding(

@@ -125,9 +125,10 @@ final class Node: Sendable {
                     throw error
                 }
             }, isServing: true,
-            examine: { [weak radius, radsec] in
+            examine: { [weak radius, radsec, tunnel] in
                 let now = NodeClock.now()
                 return NodeCheck.findings(radius, since: started, now: now) + RadSecCheck.findings(radsec, now: now.wall)
+                    + TunnelCheck.findings(tunnel, now: now.wall)
                     + DirectoryCheck.findings(passwords, now: now)
             },
             dataDirectory: settings.dataDirectory)

@@ -20,40 +20,63 @@ final class TunnelKeeper: Sendable {
     /// Renewed from here on, in seconds.
     static let renewal: Int64 = 60 * 86_400
 
+    struct InForce: Sendable, Equatable {
+        var subject: String
+        var expires: Timestamp
+    }
+
     private let path: String
     private let logger: Logger
-    private let isInUse = Mutex(false)
+    private let used = Mutex<InForce?>(nil)
 
     init(dataDirectory: String, logger: Logger) {
         path = "\(dataDirectory)/\(Self.folder)"
         self.logger = logger
     }
 
+    /// What devices are shown; nil while no client needs it.
+    var inForce: InForce? { used.withLock { $0 } }
+    /// Where the certificate lies.
+    var file: String { "\(path)/server.pem" }
+
     /// Brings the certificate into force once a client is set to a method that needs it.
     ///
     /// - Throws: one line, with the file.
     func use(for clients: [Client], in radius: RADIUSService, at now: Timestamp) throws {
         guard clients.contains(where: { $0.settings.eap.contains { $0.isTunnel } }) else { return }
-        try isInUse.withLock { isInUse in
-            guard !isInUse else { return }
-            var context = try radius.useTunnel(try load())
-            if let expires = context.expires, expires - now.seconds < Self.renewal, let authority = read("ca") {
+        try used.withLock { used in
+            guard used == nil else { return }
+            var context = try take(try load(), in: radius)
+            // One of somebody else's lies alone; what was made here lies beside its authority.
+            if let expires = context.expires, expires - now.seconds < Self.renewal, let authority = try read("ca") {
                 try issue(by: authority)
-                context = try radius.useTunnel(try load())
+                context = try take(try load(), in: radius)
             }
-            isInUse = true
+            let new = InForce(subject: context.subject ?? "", expires: Timestamp(seconds: context.expires ?? 0))
+            used = new
             logger.notice(
                 "EAP-TTLS and PEAP are offered under this certificate; devices have to trust \(path)/ca.pem or whoever signed it",
-                metadata: ["certificate": "\(context.subject ?? "")", "expires": "\(Instant(Timestamp(seconds: context.expires ?? 0)))"])
+                metadata: ["certificate": "\(new.subject)", "expires": "\(Instant(new.expires))"])
+        }
+    }
+
+    private func take(_ settings: TLSSettings, in radius: RADIUSService) throws -> TLSContext {
+        do {
+            return try radius.useTunnel(settings)
+        } catch {
+            throw SettingsError(
+                description: "\(path)/server.pem and server.key cannot be used for EAP: \(error). Put them right, or take both away to have "
+                    + "them made here.")
         }
     }
 
     private func load() throws -> TLSSettings {
-        if read("server") == nil {
-            let authority = try read("ca") ?? makeAuthority()
-            try issue(by: authority)
+        var server = try read("server")
+        if server == nil {
+            try issue(by: try read("ca") ?? makeAuthority())
+            server = try read("server")
         }
-        guard let server = read("server") else { throw SettingsError(description: "\(path)/server.pem cannot be read") }
+        guard let server else { throw SettingsError(description: "\(path)/server.pem cannot be read") }
         var settings = TLSSettings()
         (settings.certificates, settings.key) = (server.certificate, server.key)
         return settings
@@ -77,19 +100,31 @@ final class TunnelKeeper: Sendable {
         return isName ? name : "sallyport"
     }
 
-    /// Nil unless both files are there.
-    private func read(_ name: String) -> IssuedCertificate? {
-        guard let certificate = FileManager.default.contents(atPath: "\(path)/\(name).pem"),
-            let key = FileManager.default.contents(atPath: "\(path)/\(name).key")
-        else { return nil }
+    /// Nil where there is no certificate. One that is there is never made anew in its place: it may be somebody's own.
+    private func read(_ name: String) throws -> IssuedCertificate? {
+        let files = ("\(path)/\(name).pem", "\(path)/\(name).key")
+        guard FileManager.default.fileExists(atPath: files.0) else { return nil }
+        guard FileManager.default.fileExists(atPath: files.1) else {
+            throw SettingsError(
+                description: "\(files.0) is there and its key \(files.1) is not. Put the key beside it, or take the certificate away to have "
+                    + "both made here.")
+        }
+        guard let certificate = FileManager.default.contents(atPath: files.0), let key = FileManager.default.contents(atPath: files.1) else {
+            throw SettingsError(
+                description: "\(files.0) and \(files.1) cannot be read. Give them to the user that the node runs as, with mode 600.")
+        }
         return IssuedCertificate(certificate: Array(certificate), key: Array(key))
     }
 
-    /// The certificate goes first and comes last: where it is there, its key is too, and what broke off half-way is made anew.
+    /// The certificate goes first and comes last: where it is there, its key is too. A key without a certificate is what broke off half-way, or
+    /// somebody's whose certificate is still to come: it is kept under another name.
     private func write(_ made: IssuedCertificate, _ name: String) throws {
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         if FileManager.default.fileExists(atPath: "\(path)/\(name).pem") {
             try FileManager.default.removeItem(atPath: "\(path)/\(name).pem")
+        } else if FileManager.default.fileExists(atPath: "\(path)/\(name).key") {
+            try? FileManager.default.removeItem(atPath: "\(path)/\(name).key.before")
+            try FileManager.default.moveItem(atPath: "\(path)/\(name).key", toPath: "\(path)/\(name).key.before")
         }
         for (file, bytes) in [("\(path)/\(name).key", made.key), ("\(path)/\(name).pem", made.certificate)] {
             guard FileManager.default.createFile(atPath: file, contents: Data(bytes), attributes: [.posixPermissions: 0o600]) else {
