@@ -26,7 +26,7 @@ import Testing
     // MARK: Which names
 
     @Test(arguments: [
-        ("bob@corp.example", "bob", Int64(7)), ("Bob@CORP.example", "Bob", 7), ("a@b@corp.example", "a@b", 7), ("LAB\\Bob", "Bob", 8),
+        ("bob@corp.example", "bob", Int64(7)), ("Bob@CORP.example", "Bob", 7), ("LAB\\Bob", "Bob", 8), ("bob j", "bob j", 9),
         ("lab\\bob", "bob", 8), ("bob@lab.example", "bob@lab.example", 9), ("bob", "bob", 9), ("@corp.example", "@corp.example", 9),
         ("LAB\\", "LAB\\", 9), ("bob@corp.example.evil", "bob@corp.example.evil", 9),
     ])
@@ -81,6 +81,18 @@ import Testing
         let client = client(Self.rules("corp.example", "CORP\\", "*"))
         #expect(bench.ask(bench.request(theirs, name: name, client: client))?.isReject == true)
         #expect(bench.passwords.directories == [nil] && bench.rejections == ["unknown-user"], "her second factor would be gone round")
+    }
+
+    @Test(arguments: [
+        "CORP\\CORP\\alice", "alice@corp.example@corp.example", "alice@corp.example@lab.example", "Z1\\bob@corp.example", "Z1\\Z2\\bob",
+        "\u{E1}lice", "a\u{301}lice", "alice\u{FE0F}", "\u{101}lice@corp.example", "CORP\\\u{E0}lice", "alice\u{FF20}corp.example",
+        "al\u{34F}ice", "bob  j", "CORP\\bob  j",
+    ])
+    func whatAnotherServerCouldTakeForAUserIsAskedOfNone(name: String) {
+        let bench = LoginBench()
+        let client = client(Self.rules("corp.example", "CORP\\", "*"))
+        #expect(bench.ask(bench.request(theirs, name: name, client: client))?.isReject == true)
+        #expect(bench.passwords.directories == [nil] && bench.rejections == ["unknown-user"])
     }
 
     @Test func whereThatCannotBeLookedUpNobodyIsLetIn() {
