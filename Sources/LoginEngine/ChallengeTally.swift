@@ -38,3 +38,26 @@ struct ChallengeTally: Sendable {
         if !asked.isEmpty { asked[subject] = nil }
     }
 }
+
+/// What directories asked names that nobody has here, within the minute, of each client. Every one of them is a row and an event, whatever
+/// name was invented for it.
+struct StrangersChallenges: Sendable {
+    private var minute: Int64 = 0
+    private var asked: [Int64: Int] = [:]
+
+    mutating func mayAsk(at client: Int64, _ uptime: Timestamp, rules: LoginRules) -> Bool {
+        let now = uptime.microseconds / 60_000_000
+        if now != minute {
+            minute = now
+            asked = [:]
+        }
+        guard asked[client, default: 0] < rules.strangersChallengesPerMinute else { return false }
+        asked[client, default: 0] += 1
+        return true
+    }
+
+    /// One of them was answered rightly.
+    mutating func giveBack(at client: Int64) {
+        if let count = asked[client], count > 0 { asked[client] = count - 1 }
+    }
+}

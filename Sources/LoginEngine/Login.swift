@@ -226,7 +226,7 @@ extension Login {
         if wasWrongJustNow, !(settings.concealFactor && readsAs == .passwordAndFactor) {
             return reject(.sameWrongProof, now: now)
         }
-        if stranger != nil { return passThrough(by: .checkPassword(field), isEmpty: field.isEmpty, now: now) }
+        if isPassedThrough(field) { return passThrough(by: .checkPassword(field), isEmpty: field.isEmpty, now: now) }
         switch readsAs {
         case .password:
             return checkPassword(field, owed: .nothing, now: now)
@@ -470,6 +470,8 @@ package struct LoginRules: Sendable, Equatable {
     /// Challenges of one user in a minute that no accept came of, from one source and from all; more are refused.
     package var challengesFromSource = 20
     package var challengesPerMinute = 100
+    /// Challenges by directories of all names that nobody has here, at one client in a minute.
+    package var strangersChallengesPerMinute = 100
     /// Nil: a reject leaves when it is decided.
     package var rejectRelease: RejectRelease?
 

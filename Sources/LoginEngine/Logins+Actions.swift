@@ -82,11 +82,11 @@ extension Logins {
                     closeUnlessWaiting(open)
                 }
             case .suspend(let row, let event):
-                guard mayAsk(open, at: moment) else {
+                guard mayAsk(open, row, at: moment) else {
                     advance(open, .tooManyChallenges, at: moment)
                     continue
                 }
-                guard isWorthARow(event, of: open, at: moment) else {
+                guard isWorthARow(row, event, of: open, at: moment) else {
                     advance(open, .suspended(nil), at: moment)
                     continue
                 }
@@ -213,6 +213,8 @@ extension Logins {
         let shard = shard(of: open.subject)
         guard case .user(let id) = open.subject else {
             // A name that is passed through: what is counted of it is in memory alone.
+            let (client, handle) = open.withLock { ($0.login.client.id, $0.login.handle) }
+            if handle != nil { strangersChallenges.withLock { $0.giveBack(at: client) } }
             return shard.state.withLock { state in
                 state.challenges.forget(open.subject)
                 let known = state.known(open.subject, stored: [])
@@ -264,19 +266,21 @@ extension Logins {
     }
 
     /// A challenge is a row and an event of its own: whoever only knows a name must not get them by the thousand.
-    private func mayAsk(_ open: OpenLogin, at moment: Moment) -> Bool {
+    private func mayAsk(_ open: OpenLogin, _ row: SuspendedLogin, at moment: Moment) -> Bool {
         let source = open.failureSource
-        return shard(of: open.subject).state.withLock { state in
+        let mayBeAsked = shard(of: open.subject).state.withLock { state in
             state.challenges.mayAsk(open.subject, from: source, at: moment.uptime, rules: rules)
         }
+        guard mayBeAsked, row.isOfStranger else { return mayBeAsked }
+        return strangersChallenges.withLock { $0.mayAsk(at: row.client, moment.uptime, rules: rules) }
     }
 
     /// A name that nobody has gets its challenge like everybody, but invented names by the thousand write neither rows nor events:
     /// beyond the first few of a minute they are counted. Their handles open nothing either way.
-    private func isWorthARow(_ event: Event, of open: OpenLogin, at moment: Moment) -> Bool {
+    private func isWorthARow(_ row: SuspendedLogin, _ event: Event, of open: OpenLogin, at moment: Moment) -> Bool {
         guard case .nobody = open.subject else { return true }
-        // What a directory asks a name that is passed through is answered by it: the handle has to open.
-        if open.withLock({ $0.login.stranger != nil }) { return true }
+        // The answer goes to the directory that asked: the handle has to open.
+        if row.isOfStranger { return true }
         var counted = event
         counted.reason = RejectReason.unknownUser.rawValue
         return tally(counted, as: .nobody(""), in: shard(of: open.subject), at: moment)

@@ -22,6 +22,7 @@ package final class Logins: LoginJudge, Sendable {
     /// Held answers by waiter, so that a door can give one up.
     let held = Mutex<[UInt64: OpenLogin]>([:])
     let keptAnswers = Mutex(KeptAnswers())
+    let strangersChallenges = Mutex(StrangersChallenges())
 
     /// Logins that wait for something at the same time; more are shed.
     package static let mostOpen = 50_000
@@ -141,14 +142,21 @@ package final class Logins: LoginJudge, Sendable {
             return
         }
         for (position, (index, key)) in known.enumerated() where position < facts.count {
-            let client = attempts[index].request.client
-            homes.place(&facts[position], at: client, named: attempts[index].request.name, lookupKey: key)
-            do throws(NoAnswer) {
-                try keepUsers(outOf: &facts[position], at: moment)
-            } catch {
-                attempts[index].completion(.none(error))
+            let request = attempts[index].request
+            homes.place(&facts[position], at: request.client, named: request.name, lookupKey: key)
+        }
+        var failure: NoAnswer?
+        do throws(NoAnswer) {
+            try keepUsers(outOf: &facts, at: moment)
+        } catch {
+            failure = error
+        }
+        for (position, (index, key)) in known.enumerated() where position < facts.count {
+            if let failure, facts[position].stranger != nil {
+                attempts[index].completion(.none(failure))
                 continue
             }
+            let client = attempts[index].request.client
             var ruling = policies.isEmpty ? .own(of: client) : policies.ruling(for: client, groups: facts[position].groups)
             if !replies.isEmpty { ruling.reply = replies.plan(for: client, policy: ruling.policy, groups: facts[position].groups) }
             ruling.groupLimit = limits.least(of: facts[position].groups)

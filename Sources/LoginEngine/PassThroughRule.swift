@@ -79,6 +79,15 @@ package final class Stranger: Sendable {
     /// The name itself, without domain, realm and both, and what the directory is asked for.
     package static let mostKeys = 5
 
+    /// Whether the directory may be asked for a name at all. What it takes for the same name has to be the same one here, or a user gets
+    /// past the second factor by it: a second realm that is left on here and dropped there, a letter that is another one in a directory's
+    /// order of letters (`á` is `a` in Active Directory), a blank that does not count (RFC 4518 §2.6.1).
+    package static func mayBeAskedFor(_ name: String) -> Bool {
+        name.utf8.allSatisfy { (UInt8(ascii: " ")...UInt8(ascii: "~")).contains($0) }
+            && name.utf8.count { $0 == UInt8(ascii: "\\") || $0 == UInt8(ascii: "@") } <= 1
+            && !name.contains("  ")
+    }
+
     init(_ name: String, by rule: PassThroughRule, typed: String, lookupKey: String) {
         self.name = name
         self.rule = rule
@@ -101,6 +110,7 @@ package final class Stranger: Sendable {
 extension ClientSettings {
     /// The first rule that fits a name that nobody has here.
     package func stranger(named name: String, lookupKey: String) -> Stranger? {
+        guard !passThrough.isEmpty, Stranger.mayBeAskedFor(name) else { return nil }
         for rule in passThrough {
             if let user = rule.user(of: name) { return Stranger(user, by: rule, typed: name, lookupKey: lookupKey) }
         }

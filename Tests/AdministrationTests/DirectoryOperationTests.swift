@@ -171,10 +171,13 @@ import Testing
         let answer = try await office.perform(set(["corp.example=nps", "LAB\\=old"]))
         #expect(answer.message == "Changed client office: pass-through: none → corp.example=nps, lab\\=old.")
         #expect(answer.warnings.contains { $0.contains("on another server's word alone") })
+        #expect(answer.warnings.contains { $0.contains("letters beyond ASCII") })
         let bob = try await explain("Bob@Corp.example")
         #expect(bob.directory == "nps" && bob.directoryBy == "realm corp.example" && bob.user == nil)
         #expect(bob.steps.last?.text == "Realm corp.example is passed through to directory nps, as `Bob`.")
         #expect(try await explain("bob").outcome.first?.contains("refused (unknown-user)") == true)
+        let twice = try await explain("LAB\\LAB\\bob")
+        #expect(twice.directory == nil && twice.steps.last?.text.hasPrefix("Not passed through: it has two of") == true)
         _ = try await office.perform(AddUser(name: "alice", password: SecretText("a long password")))
         let alice = try await explain("alice@corp.example")
         #expect(
@@ -184,7 +187,9 @@ import Testing
         #expect(try await office.perform(ListDirectories()).directories.map(\.clients) == [["office"], ["office"]])
         #expect(await office.refusal(of: RemoveDirectory(name: "old")).contains("client office"))
         #expect(
-            try await office.perform(ExamineNode(seconds: 0)).findings.contains { $0.kind == .namesPassedThrough && $0.subject == "office" }
+            try await office.perform(ExamineNode(seconds: 0)).findings.contains {
+                $0.kind == .namesPassedThrough && $0.subject == "office" && $0.text.contains("letters beyond ASCII")
+            }
         )
         let exported = try await office.perform(ExportBlueprint()).blueprint
         #expect(try await office.perform(ApplyBlueprint(blueprint: exported)).differences.isEmpty)

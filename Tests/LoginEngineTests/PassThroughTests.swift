@@ -26,7 +26,7 @@ import Testing
     // MARK: Which names
 
     @Test(arguments: [
-        ("bob@corp.example", "bob", Int64(7)), ("Bob@CORP.example", "Bob", 7), ("a@b@corp.example", "a@b", 7), ("LAB\\Bob", "Bob", 8),
+        ("bob@corp.example", "bob", Int64(7)), ("Bob@CORP.example", "Bob", 7), ("LAB\\Bob", "Bob", 8), ("bob j", "bob j", 9),
         ("lab\\bob", "bob", 8), ("bob@lab.example", "bob@lab.example", 9), ("bob", "bob", 9), ("@corp.example", "@corp.example", 9),
         ("LAB\\", "LAB\\", 9), ("bob@corp.example.evil", "bob@corp.example.evil", 9),
     ])
@@ -83,6 +83,18 @@ import Testing
         #expect(bench.passwords.directories == [nil] && bench.rejections == ["unknown-user"], "her second factor would be gone round")
     }
 
+    @Test(arguments: [
+        "CORP\\CORP\\alice", "alice@corp.example@corp.example", "alice@corp.example@lab.example", "Z1\\bob@corp.example", "Z1\\Z2\\bob",
+        "\u{E1}lice", "a\u{301}lice", "alice\u{FE0F}", "\u{101}lice@corp.example", "CORP\\\u{E0}lice", "alice\u{FF20}corp.example",
+        "al\u{34F}ice", "bob  j", "CORP\\bob  j",
+    ])
+    func whatAnotherServerCouldTakeForAUserIsAskedOfNone(name: String) {
+        let bench = LoginBench()
+        let client = client(Self.rules("corp.example", "CORP\\", "*"))
+        #expect(bench.ask(bench.request(theirs, name: name, client: client))?.isReject == true)
+        #expect(bench.passwords.directories == [nil] && bench.rejections == ["unknown-user"])
+    }
+
     @Test func whereThatCannotBeLookedUpNobodyIsLetIn() {
         let bench = LoginBench()
         bench.records.change { $0.failsAt = $0.calls + 2 }
@@ -105,10 +117,24 @@ import Testing
         #expect(bench.passwords.directories == [nil])
     }
 
-    @Test func anEmptyPasswordIsAskedOfNobody() {
+    @Test(arguments: [Requirement.password, .passwordAndFactor]) func anEmptyPasswordIsAskedOfNobody(requirement: Requirement) {
         let bench = LoginBench()
-        #expect(bench.ask(bench.request("", name: "bob", client: client { $0.requirement = .factor }))?.isReject == true)
+        #expect(bench.ask(bench.request("", name: "bob", client: client { $0.requirement = requirement }))?.isReject == true)
         #expect(bench.passwords.checks.isEmpty)
+    }
+
+    @Test func whereNothingHasToBeTypedEverybodyIsAskedAlike() throws {
+        let bench = LoginBench()
+        let client = client { $0.requirement = .factor }
+        let (ours, asked) = (
+            try #require(bench.ask(bench.request("", client: client))?.challenge),
+            try #require(bench.ask(bench.request("", name: "bob", client: client))?.challenge)
+        )
+        #expect(ours.prompt == asked.prompt && ours.echo == asked.echo && ours.lifetime == asked.lifetime)
+        #expect(bench.ask(bench.request(theirs, name: "bob", client: client, handle: asked.handle))?.isReject == true)
+        #expect(bench.passwords.checks.isEmpty)
+        for number in 1...200 { #expect(bench.ask(bench.request("", name: "bob\(number)", client: client))?.challenge != nil) }
+        #expect(bench.records.change { $0.handles.count } < 30, "invented names write few rows")
     }
 
     @Test func nothingIsAcceptedThatIsNotWritten() {
@@ -187,9 +213,48 @@ import Testing
         #expect(bench.ask(request)?.challenge != nil)
     }
 
+    @Test func aBatchOfStrangersIsLookedUpAtOnce() {
+        let bench = LoginBench()
+        bench.passwords.holdBack(true)
+        let client = client()
+        let before = bench.records.change { $0.calls }
+        bench.logins.attempt(
+            ["bob@corp.example", "eve@corp.example", "alice@corp.example", "LAB\\carol"].enumerated().map { number, name in
+                Attempt(request: bench.request(theirs, name: name, client: client), waiter: UInt64(number)) { _ in }
+            })
+        #expect(bench.records.change { $0.calls } == before + 2)
+        #expect(bench.passwords.directories == [7, 7, nil, 8])
+    }
+
     // MARK: A question of the directory's
 
     private let thread = SourceThread(server: "192.0.2.7:1812", state: [1, 2, 3])
+
+    @Test func questionsToInventedNamesAreBoundedForEachClient() throws {
+        let bench = LoginBench()
+        bench.passwords.askStrangers(SourceQuestion(prompt: "Code?", echo: false, thread: thread))
+        func ask(_ name: String, at id: Int64 = 1, handle: String? = nil) -> LoginAnswer? {
+            let client = LoginBench.client(id: id) { $0.passThrough = Self.rules("*") }
+            return bench.ask(bench.request(theirs, name: name, client: client, handle: handle))
+        }
+        let most = LoginRules().strangersChallengesPerMinute
+        var first: Challenge?
+        for number in 1...most {
+            let asked = ask("bob\(number)")?.challenge
+            #expect(asked != nil)
+            first = first ?? asked
+        }
+        for number in 1...most { #expect(ask("eve\(number)")?.isReject == true) }
+        #expect(bench.records.events.count { $0.kind == .loginChallenged } == most && bench.records.change { $0.handles.count } == most)
+        #expect(Set(bench.rejections) == ["too-many-challenges"])
+        #expect(ask("eve", at: 2)?.challenge != nil, "another gateway's names are asked")
+        let handle = try #require(first?.handle)
+        #expect(ask("bob1", handle: handle)?.isAccept == true)
+        #expect(ask("carol")?.challenge != nil, "whoever answers rightly makes room")
+        #expect(ask("dave")?.isReject == true)
+        bench.advance(by: .seconds(60))
+        #expect(ask("dave")?.challenge != nil)
+    }
 
     private func login(_ field: String, suspended: SuspendedLogin? = nil) -> Login {
         let client = client()

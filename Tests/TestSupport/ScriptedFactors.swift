@@ -11,6 +11,7 @@ package final class ScriptedPasswords: PasswordSource {
         var checks: [String] = []
         var directories: [Int64?] = []
         var holdsBack = false
+        var question: SourceQuestion?
     }
 
     private let state = Mutex(State())
@@ -31,6 +32,9 @@ package final class ScriptedPasswords: PasswordSource {
     /// What a directory takes of names that nobody has here.
     package static let strangersPassword = "their own horse"
 
+    /// What a directory asks names that nobody has here, behind the password. The right answer is the password again.
+    package func askStrangers(_ question: SourceQuestion) { state.withLock { $0.question = question } }
+
     package func holdBack(_ holds: Bool) {
         let waiting = state.withLock { state in
             defer { if !holds { state.waiting = [] } }
@@ -49,13 +53,16 @@ package final class ScriptedPasswords: PasswordSource {
                 let known = user.id < 0 ? Self.strangersPassword : passwords[user.id]
                 return known.map { Secret(utf8: $0) } == password
             } ?? false
-        let isHeldBack = state.withLock { state in
+        let verdict = state.withLock { state -> PasswordVerdict? in
             state.checks.append(user?.name ?? "nobody")
             state.directories.append(user?.directory)
-            if state.holdsBack { state.waiting.append { completion(isRight ? .right : .wrong) } }
-            return state.holdsBack
+            var verdict: PasswordVerdict = isRight ? .right : .wrong
+            if isRight, thread == nil, let user, user.id < 0, let question = state.question { verdict = .asks(question) }
+            guard state.holdsBack else { return verdict }
+            state.waiting.append { [verdict] in completion(verdict) }
+            return nil
         }
-        if !isHeldBack { completion(isRight ? .right : .wrong) }
+        if let verdict { completion(verdict) }
     }
 
     /// Of everybody in the table the password itself is kept.

@@ -291,6 +291,9 @@ extension ClientSettings {
                 passThrough.contains { $0.realm == .any }
                 ? "Names that nobody has here" : "Names of \(Words.list(passThrough.map(\.realm.description)))"
             warnings.append("\(names) are let in on another server's word alone, without a second factor of this one.")
+            warnings.append(
+                "A user whose name has letters beyond ASCII may be known there by plain ones (`josé` as `jose`): give that name as an alias here, "
+                    + "or whoever types it needs no second factor.")
         }
         if eap.contains(.md5) {
             warnings.append(

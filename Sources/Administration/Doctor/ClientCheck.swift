@@ -77,7 +77,8 @@ enum ClientCheck {
         return [
             Finding(
                 .namesPassedThrough, client.name,
-                "Client \(client.name) lets \(who) in on another server's word alone: no second factor of this one is asked for.",
+                "Client \(client.name) lets \(who) in on another server's word alone: no second factor of this one is asked for. "
+                    + "A user with letters beyond ASCII may be known there by plain ones (`josé` as `jose`), and that name has to be an alias here.",
                 remedy: "When those people are users here: sallyport client set \(client.name) --no-pass-through")
         ]
     }

@@ -74,6 +74,14 @@ package struct ExplainName: AdminOperation {
                 try explain(stranger, at: client, in: operations, &answer)
                 return answer
             }
+            if !settings.passThrough.isEmpty, !Stranger.mayBeAskedFor(name) {
+                answer.steps.append(
+                    Step(
+                        step: "pass-through",
+                        text:
+                            "Not passed through: it has two of `\\` and `@`, two blanks on end or characters beyond ASCII, so another server could "
+                            + "take it for a user of this one."))
+            }
             answer.outcome = try ["The login is refused (unknown-user), like a wrong password."] + remedies(client, key, operations)
             return answer
         }
