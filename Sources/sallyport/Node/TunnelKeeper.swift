@@ -65,8 +65,8 @@ final class TunnelKeeper: Sendable {
             return try radius.useTunnel(settings)
         } catch {
             throw SettingsError(
-                description: "\(path)/server.pem and server.key cannot be used for EAP: \(error). Put them right, or take both away to have "
-                    + "them made here.")
+                description: "\(path)/server.pem and server.key cannot be used for EAP: \(error). Put them right, or take both away "
+                    + "to have them made here.")
         }
     }
 
@@ -106,18 +106,20 @@ final class TunnelKeeper: Sendable {
         guard FileManager.default.fileExists(atPath: files.0) else { return nil }
         guard FileManager.default.fileExists(atPath: files.1) else {
             throw SettingsError(
-                description: "\(files.0) is there and its key \(files.1) is not. Put the key beside it, or take the certificate away to have "
+                description:
+                    "\(files.0) is there and its key \(files.1) is not. Put the key beside it, or take the certificate away to have "
                     + "both made here.")
         }
-        guard let certificate = FileManager.default.contents(atPath: files.0), let key = FileManager.default.contents(atPath: files.1) else {
+        let contents = (FileManager.default.contents(atPath: files.0), FileManager.default.contents(atPath: files.1))
+        guard let certificate = contents.0, let key = contents.1 else {
             throw SettingsError(
                 description: "\(files.0) and \(files.1) cannot be read. Give them to the user that the node runs as, with mode 600.")
         }
         return IssuedCertificate(certificate: Array(certificate), key: Array(key))
     }
 
-    /// The certificate goes first and comes last: where it is there, its key is too. A key without a certificate is what broke off half-way, or
-    /// somebody's whose certificate is still to come: it is kept under another name.
+    /// The certificate goes first and comes last: where it is there, its key is too. A key without a certificate is what broke off
+    /// half-way, or somebody's whose certificate is still to come: it is kept under another name.
     private func write(_ made: IssuedCertificate, _ name: String) throws {
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         if FileManager.default.fileExists(atPath: "\(path)/\(name).pem") {
