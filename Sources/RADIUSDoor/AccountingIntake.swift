@@ -52,7 +52,11 @@ struct AccountingIntake<Listener: RequestListener> {
         case .record(var record):
             door.counters.record(record.kind)
             entry.traffic.noteRecord()
-            record.login = door.links?.login(of: packet, of: entry.client.id, at: arrival.now)
+            if let link = door.links?.login(of: packet, of: entry.client.id, at: arrival.now) {
+                record.login = link.login
+                // Limits and disconnects are of users, and the name that the gateway reports is nobody's.
+                if let nameKey = link.nameKey { record.nameKey = nameKey }
+            }
             entries.append(AccountingEntry(record) { [listener] problem in listener.acknowledge(waiting, problem) })
         case .ofNoSession:
             door.counters.record(nil)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What all listeners share: the clients, the judge, the counters, and what is said in the log.
 
+import EAP
 internal import Logging
 package import LoginEngine
 import RADIUS
@@ -67,29 +68,47 @@ final class Door: Sendable {
     }
 
     /// So that the session that begins now is known to be this login's.
-    func noteAccept(_ login: LoginID, _ packet: Packet, of entry: ClientEntry) {
+    ///
+    /// - Parameter name: who was let in, where the packet says another name.
+    func noteAccept(_ login: LoginID, _ packet: Packet, of entry: ClientEntry, name: [UInt8]? = nil) {
         guard let links else { return }
-        links.note(login, packet, of: entry.client.id, at: now().uptime)
+        let nameKey = name.flatMap { OuterIdentity.key($0, of: entry.client.settings) }
+        links.note(login, nameKey: nameKey, packet, of: entry.client.id, at: now().uptime)
     }
 
-    /// The conversation that a packet belongs to, or a new one; nil where its State is nobody's.
-    func conversation(of packet: Packet, _ entry: ClientEntry, from source: NetworkAddress, at now: Timestamp) -> EAPConversation? {
+    enum ConversationOfPacket {
+        case known(EAPConversation)
+        /// Its State is nobody's.
+        case unknown
+        /// There is no room for another.
+        case overloaded
+    }
+
+    /// The conversation that a packet belongs to, or a new one.
+    func conversation(
+        of packet: Packet, _ entry: ClientEntry, from source: NetworkAddress, at now: Timestamp
+    ) -> ConversationOfPacket {
         let client = entry.client
         if let state = packet.octets(.state) {
             let found = eap.find(state, client: client.id, source: source, at: now)
             if found == nil { counters.eap.unknown.add() }
-            return found
+            return found.map { .known($0) } ?? .unknown
         }
+        let methods = client.settings.eap
+        // Who may prove a password without a tunnel as well could have his proof carried into the tunnel of another (Asokan, Niemi and
+        // Nyberg 2003).
+        let binding: PEAPMethod.Binding = methods.contains(.msCHAPv2) ? .required : .offered
         let tunnel = tunnel.withLock { $0 }
         let framedMTU = packet.integer(.framedMTU)
-        return eap.open(
+        let opened = eap.open(
             { state in
                 EAPConversation(
                     state: state, client: client.id, source: source,
-                    methods: client.settings.eap.compactMap {
-                        $0.method(tunnel: tunnel, framedMTU: framedMTU, challenge: eap.challenge)
+                    methods: methods.compactMap {
+                        $0.method(tunnel: tunnel, binding: binding, framedMTU: framedMTU, challenge: eap.challenge)
                     })
-            }, at: now)
+            }, client: client.id, mayShakeHands: methods.contains { $0.isTunnel }, at: now)
+        return opened.map { .known($0) } ?? .overloaded
     }
 
     func notePin(_ source: ClientPin, hasMessageAuthenticator: Bool, at now: Timestamp) {

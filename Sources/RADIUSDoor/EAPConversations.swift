@@ -7,8 +7,12 @@ internal import Synchronization
 package struct EAPConversationLimits: Sendable {
     /// Kept in all; one more pushes out the one that was quiet the longest.
     package var count = 20_000
-    /// Kept in all, over all of them: 40 KB each.
-    package var bytes = 20_000 * 40_960
+    /// Kept in all, over all of them.
+    package var bytes = 256 << 20
+    /// One client has at most one part in so many of both, so that none has the others' devices pushed out.
+    package var parts = 4
+    /// Of one client in a second, where a handshake of TLS may come of each: they are made on the thread that reads.
+    package var handshakes: Int64 = 200
     /// Forgotten when nothing came for so long: as long as somebody may look for a code.
     package var quiet = Timestamp.Span.minutes(2)
     /// Forgotten in any case: rounds that never end.
@@ -27,23 +31,49 @@ final class EAPConversations: Sendable {
     private struct Slot {
         var conversation: EAPConversation?
         var state: Bits128
+        var client: Int64 = 0
         var bytes = 0
         var began: Timestamp
         var touched: Timestamp
-        /// Neighbours in the order of touching; `newer` also chains the free ones.
+        /// `newer` also chains the free ones.
+        var order = Neighbours()
+        /// Among those of the same client.
+        var own = Neighbours()
+    }
+
+    /// In the order of touching.
+    private struct Neighbours {
         var older: Int32 = -1
         var newer: Int32 = -1
+    }
+
+    private struct Ends {
+        var oldest: Int32 = -1
+        var newest: Int32 = -1
+    }
+
+    /// What one client has.
+    private struct Share {
+        var ends = Ends()
+        var count = 0
+        var bytes = 0
+        /// When its handshakes so far were due, had each come in its turn.
+        var due = Timestamp(microseconds: .min)
     }
 
     private struct Kept {
         var places: [Bits128: Int32] = [:]
         var slots: [Slot] = []
-        var oldest: Int32 = -1
-        var newest: Int32 = -1
+        var ends = Ends()
+        /// One for each client that ever had a conversation.
+        var shares: [Int64: Share] = [:]
         var free: Int32 = -1
         var bytes = 0
         var random: any RandomNumberGenerator & Sendable
     }
+
+    /// Those that are being judged are passed by, but not all of them for one newcomer.
+    private static let mostPassedBy = 64
 
     private let limits: EAPConversationLimits
     private let kept: Mutex<Kept>
@@ -63,28 +93,35 @@ final class EAPConversations: Sendable {
     }
 
     /// Begins one.
-    func open(_ make: (_ state: Bits128) -> EAPConversation, at now: Timestamp) -> EAPConversation {
-        counters.begun.add()
-        let state = kept.withLock { Bits128(random: &$0.random) }
+    ///
+    /// - Parameter mayShakeHands: whether a tunnel is offered.
+    /// - Returns: nil when the client begins too many, or all that it has are being judged.
+    func open(
+        _ make: (_ state: Bits128) -> EAPConversation, client: Int64, mayShakeHands: Bool = false, at now: Timestamp
+    ) -> EAPConversation? {
+        let state = kept.withLock { kept in
+            !mayShakeHands || takeTurn(&kept.shares[client, default: Share()].due, at: now) ? Bits128(random: &kept.random) : nil
+        }
+        guard let state else { return nil }
         let conversation = make(state)
         let bytes = conversation.keptBytes
-        let dropped = kept.withLock { kept in
+        let (isKept, dropped) = kept.withLock { kept in
             var dropped = expire(&kept, at: now)
-            while kept.places.count >= limits.count || kept.bytes + bytes > limits.bytes, kept.oldest >= 0 {
-                release(&kept, kept.oldest)
-                dropped.pushedOut += 1
-            }
+            guard makeRoom(&kept, for: client, count: 1, bytes: bytes, &dropped, at: now) else { return (false, dropped) }
             let place = takeFree(&kept, now)
             kept.slots[Int(place)].conversation = conversation
             kept.slots[Int(place)].state = state
+            kept.slots[Int(place)].client = client
             kept.slots[Int(place)].began = now
-            kept.slots[Int(place)].bytes = bytes
-            kept.bytes += bytes
             kept.places[state] = place
+            kept.shares[client, default: Share()].count += 1
+            grow(&kept, place, to: bytes)
             link(&kept, place, at: now)
-            return dropped
+            return (true, dropped)
         }
         count(dropped)
+        guard isKept else { return nil }
+        counters.begun.add()
         return conversation
     }
 
@@ -101,8 +138,7 @@ final class EAPConversations: Sendable {
                 dropped.expired += 1
                 return (nil, dropped)
             }
-            unlink(&kept, place)
-            link(&kept, place, at: now)
+            touch(&kept, place, at: now)
             return (found, dropped)
         }
         count(dropped)
@@ -114,15 +150,10 @@ final class EAPConversations: Sendable {
         let bytes = conversation.keptBytes
         let dropped = kept.withLock { kept in
             guard let place = kept.places[conversation.state] else { return Dropped() }
-            kept.bytes += bytes - kept.slots[Int(place)].bytes
-            kept.slots[Int(place)].bytes = bytes
-            unlink(&kept, place)
-            link(&kept, place, at: now)
+            grow(&kept, place, to: bytes)
+            touch(&kept, place, at: now)
             var dropped = Dropped()
-            while kept.bytes > limits.bytes, kept.oldest >= 0 {
-                release(&kept, kept.oldest)
-                dropped.pushedOut += 1
-            }
+            _ = makeRoom(&kept, for: conversation.client, count: 0, bytes: 0, &dropped, at: now)
             return dropped
         }
         count(dropped)
@@ -148,12 +179,11 @@ final class EAPConversations: Sendable {
 
     private func expire(_ kept: inout Kept, at now: Timestamp) -> Dropped {
         var dropped = Dropped()
-        while kept.oldest >= 0, now - kept.slots[Int(kept.oldest)].touched > limits.quiet {
-            let place = kept.oldest
+        while kept.ends.oldest >= 0, now - kept.slots[Int(kept.ends.oldest)].touched > limits.quiet {
+            let place = kept.ends.oldest
             if kept.slots[Int(place)].conversation?.isBeingJudged == true {
                 // A phone may be looked at for longer; the gateway is still there.
-                unlink(&kept, place)
-                link(&kept, place, at: now)
+                touch(&kept, place, at: now)
                 continue
             }
             release(&kept, place)
@@ -162,37 +192,93 @@ final class EAPConversations: Sendable {
         return dropped
     }
 
+    /// Pushes out what is quiet until so much more fits: of the client's own where it has its part, else of all.
+    private func makeRoom(
+        _ kept: inout Kept, for client: Int64, count: Int, bytes: Int, _ dropped: inout Dropped, at now: Timestamp
+    ) -> Bool {
+        while true {
+            let own = kept.shares[client] ?? Share()
+            let isOver = own.count + count > limits.count / limits.parts || own.bytes + bytes > limits.bytes / limits.parts
+            guard isOver || kept.places.count + count > limits.count || kept.bytes + bytes > limits.bytes else { return true }
+            guard pushOut(&kept, of: isOver ? client : nil, at: now) else { return false }
+            dropped.pushedOut += 1
+        }
+    }
+
+    private func pushOut(_ kept: inout Kept, of client: Int64?, at now: Timestamp) -> Bool {
+        for _ in 0..<Self.mostPassedBy {
+            let ends = client.map { kept.shares[$0]?.ends ?? Ends() } ?? kept.ends
+            guard ends.oldest >= 0 else { return false }
+            guard kept.slots[Int(ends.oldest)].conversation?.isBeingJudged == true else {
+                release(&kept, ends.oldest)
+                return true
+            }
+            // The engine has spent a hash or a push on it, and somebody waits.
+            touch(&kept, ends.oldest, at: now)
+        }
+        return false
+    }
+
+    /// Evenly in the long run, and a second's worth at once.
+    private func takeTurn(_ due: inout Timestamp, at now: Timestamp) -> Bool {
+        let next = max(due, now)
+        guard next - now < .seconds(1) else { return false }
+        due = next + Timestamp.Span(microseconds: 1_000_000 / limits.handshakes)
+        return true
+    }
+
     private func takeFree(_ kept: inout Kept, _ now: Timestamp) -> Int32 {
         if kept.free >= 0 {
             let place = kept.free
-            kept.free = kept.slots[Int(place)].newer
+            kept.free = kept.slots[Int(place)].order.newer
             return place
         }
         kept.slots.append(Slot(state: Bits128(high: 0, low: 0), began: now, touched: now))
         return Int32(kept.slots.count - 1)
     }
 
+    private func grow(_ kept: inout Kept, _ place: Int32, to bytes: Int) {
+        let more = bytes - kept.slots[Int(place)].bytes
+        kept.slots[Int(place)].bytes = bytes
+        kept.bytes += more
+        kept.shares[kept.slots[Int(place)].client, default: Share()].bytes += more
+    }
+
+    private func touch(_ kept: inout Kept, _ place: Int32, at now: Timestamp) {
+        unlink(&kept, place)
+        link(&kept, place, at: now)
+    }
+
     private func link(_ kept: inout Kept, _ place: Int32, at now: Timestamp) {
         kept.slots[Int(place)].touched = now
-        kept.slots[Int(place)].older = kept.newest
-        kept.slots[Int(place)].newer = -1
-        if kept.newest >= 0 { kept.slots[Int(kept.newest)].newer = place } else { kept.oldest = place }
-        kept.newest = place
+        Self.append(place, to: &kept.ends, of: &kept.slots, \.order)
+        Self.append(place, to: &kept.shares[kept.slots[Int(place)].client, default: Share()].ends, of: &kept.slots, \.own)
     }
 
     private func unlink(_ kept: inout Kept, _ place: Int32) {
-        let (older, newer) = (kept.slots[Int(place)].older, kept.slots[Int(place)].newer)
-        if older >= 0 { kept.slots[Int(older)].newer = newer } else { kept.oldest = newer }
-        if newer >= 0 { kept.slots[Int(newer)].older = older } else { kept.newest = older }
+        Self.remove(place, from: &kept.ends, of: &kept.slots, \.order)
+        Self.remove(place, from: &kept.shares[kept.slots[Int(place)].client, default: Share()].ends, of: &kept.slots, \.own)
+    }
+
+    private static func append(_ place: Int32, to ends: inout Ends, of slots: inout [Slot], _ chain: WritableKeyPath<Slot, Neighbours>) {
+        slots[Int(place)][keyPath: chain] = Neighbours(older: ends.newest, newer: -1)
+        if ends.newest >= 0 { slots[Int(ends.newest)][keyPath: chain].newer = place } else { ends.oldest = place }
+        ends.newest = place
+    }
+
+    private static func remove(_ place: Int32, from ends: inout Ends, of slots: inout [Slot], _ chain: WritableKeyPath<Slot, Neighbours>) {
+        let own = slots[Int(place)][keyPath: chain]
+        if own.older >= 0 { slots[Int(own.older)][keyPath: chain].newer = own.newer } else { ends.oldest = own.newer }
+        if own.newer >= 0 { slots[Int(own.newer)][keyPath: chain].older = own.older } else { ends.newest = own.older }
     }
 
     private func release(_ kept: inout Kept, _ place: Int32) {
         unlink(&kept, place)
+        grow(&kept, place, to: 0)
+        kept.shares[kept.slots[Int(place)].client]?.count -= 1
         kept.places[kept.slots[Int(place)].state] = nil
-        kept.bytes -= kept.slots[Int(place)].bytes
         kept.slots[Int(place)].conversation = nil
-        kept.slots[Int(place)].bytes = 0
-        kept.slots[Int(place)].newer = kept.free
+        kept.slots[Int(place)].order.newer = kept.free
         kept.free = place
     }
 }

@@ -74,9 +74,12 @@ extension EAPMethodName {
     ///
     /// - Parameters:
     ///   - tunnel: what a tunnel is made from.
+    ///   - binding: whether a device of PEAP must prove that it is the one that speaks inside.
     ///   - framedMTU: of the request (RFC 2865 §5.12).
     ///   - challenge: draws 16 random bytes. Only here: a conversation must not ask for any while it is locked.
-    func method(tunnel: TLSContext?, framedMTU: UInt32?, challenge: () -> [UInt8]) -> (any EAPMethod)? {
+    func method(
+        tunnel: TLSContext?, binding: PEAPMethod.Binding, framedMTU: UInt32?, challenge: () -> [UInt8]
+    ) -> (any EAPMethod)? {
         let size = framedMTU.map { Int(clamping: $0) }
         switch self {
         case .gtc: return GTCMethod()
@@ -94,7 +97,7 @@ extension EAPMethodName {
             let (inside, nonce) = (challenge(), challenge() + challenge())
             return DeferredMethod(.peap) {
                 let inner: [any EAPMethod] = [MSCHAPv2Method(challenge: inside, server: "sallyport"), GTCMethod()]
-                return try PEAPMethod(context: tunnel, inner: inner, nonce: nonce, framedMTU: size, now: 0)
+                return try PEAPMethod(context: tunnel, inner: inner, nonce: nonce, binding: binding, framedMTU: size, now: 0)
             }
         }
     }

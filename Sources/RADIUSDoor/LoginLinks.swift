@@ -5,11 +5,20 @@ import LoginEngine
 import RADIUS
 internal import Synchronization
 
+/// What a record belongs to.
+struct LoginLink {
+    let login: LoginID
+    /// What the user is found by who was let in, where the gateway was told another name: an anonymous one (RFC 7542 §2.4). Known by the
+    /// session alone, which is one; behind a station there may be many.
+    let nameKey: String?
+}
+
 /// A hint of fixed size that costs an accept two stores: newer logins push older ones out, and a restart forgets all.
 final class LoginLinks: Sendable {
     private struct Place {
         var hash: UInt64 = 0
         var login = LoginID(Bits128(high: 0, low: 0))
+        var nameKey: String?
         var until = Timestamp(microseconds: .min)
     }
 
@@ -21,20 +30,23 @@ final class LoginLinks: Sendable {
 
     private let places = Mutex([Place](repeating: Place(), count: LoginLinks.count))
 
-    func note(_ login: LoginID, _ packet: Packet, of client: Int64, at now: Timestamp) {
+    func note(_ login: LoginID, nameKey: String?, _ packet: Packet, of client: Int64, at now: Timestamp) {
         let (session, station) = Self.hashes(packet, client)
         places.withLock { places in
-            if let session { places[Self.index(session)] = Place(hash: session, login: login, until: now + Self.knownBySession) }
+            if let session {
+                let until = now + Self.knownBySession
+                places[Self.index(session)] = Place(hash: session, login: login, nameKey: nameKey, until: until)
+            }
             if let station { places[Self.index(station)] = Place(hash: station, login: login, until: now + Self.knownByStation) }
         }
     }
 
-    func login(of packet: Packet, of client: Int64, at now: Timestamp) -> LoginID? {
+    func login(of packet: Packet, of client: Int64, at now: Timestamp) -> LoginLink? {
         let (session, station) = Self.hashes(packet, client)
         return places.withLock { places in
             for case .some(let hash) in [session, station] {
                 let place = places[Self.index(hash)]
-                if place.hash == hash, place.until > now { return place.login }
+                if place.hash == hash, place.until > now { return LoginLink(login: place.login, nameKey: place.nameKey) }
             }
             return nil
         }

@@ -75,7 +75,7 @@ extension RequestListener {
         case .accept(_, _, let accepted):
             door.counters.eap.accepted.add()
             door.eap.close(conversation)
-            door.noteAccept(accepted.login, waiting.packet, of: waiting.entry)
+            door.noteAccept(accepted.login, waiting.packet, of: waiting.entry, name: accepted.name)
         case .reject:
             door.counters.eap.failed.add()
             door.eap.close(conversation)
@@ -202,8 +202,13 @@ struct RequestIntake<Listener: RequestListener> {
         let waiting = Waiting(
             packet: packet, entry: entry, route: arrival.route, ticket: ticket, read: arrival.isTimed ? arrival.now : nil,
             source: arrival.source)
-        guard let conversation = door.conversation(of: packet, entry, from: arrival.source, at: arrival.now) else {
-            return judge(arrival, waiting, name: nil, proof: .failed("EAP State that nobody knows"))
+        let conversation: EAPConversation
+        switch door.conversation(of: packet, entry, from: arrival.source, at: arrival.now) {
+        case .known(let known): conversation = known
+        case .unknown: return judge(arrival, waiting, name: nil, proof: .failed("EAP State that nobody knows"))
+        case .overloaded:
+            listener.forget(ticket)
+            return drop(arrival, .overloaded)
         }
         let turn = conversation.take(packet.joined(.eapMessage) ?? [], at: arrival.now) { [listener] outcome in
             listener.complete(waiting, outcome, of: conversation)
@@ -224,12 +229,16 @@ struct RequestIntake<Listener: RequestListener> {
             // RFC 3579 §2.1: a gateway repeats the identity as User-Name, and lets in whom it names. Were they two, the device would
             // prove one and become the other.
             let isSame = packet.first(.userName).map { packet.value(of: $0).elementsEqual(identity) } ?? true
-            let proof: LoginEngine.PasswordProof =
-                isSame
-                ? question.passwordProof(in: entry.client.settings.charset) ?? .failed("\(question.method) that cannot be judged")
-                : .failed("EAP identity that is not User-Name")
             // Inside of a tunnel the device names the user anew, and that is who proves something.
             let name = question.isOfTunnel ? question.name ?? identity : identity
+            let proof: LoginEngine.PasswordProof =
+                if !isSame {
+                    .failed("EAP identity that is not User-Name")
+                } else if !OuterIdentity.fits(identity, inner: name, of: entry.client.settings) {
+                    .failed("EAP identity that is another user's than inside of the tunnel")
+                } else {
+                    question.passwordProof(in: entry.client.settings.charset) ?? .failed("\(question.method) that cannot be judged")
+                }
             var request = AccessRequest(
                 packet, of: entry, from: arrival.source, connection: arrival.key.connection, name: name[...], proof: proof,
                 handle: handle

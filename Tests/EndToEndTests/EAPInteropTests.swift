@@ -143,9 +143,9 @@ struct EAPInteropTests {
     }
 
     /// The authority that the node made for itself is all that the device needs.
-    private func inside(_ node: TestNode, _ phase2: String, _ phase1: String) -> [String] {
+    private func inside(_ node: TestNode, _ phase2: String, _ phase1: String, outer: String = "anonymous") -> [String] {
         [
-            "anonymous_identity=\"anonymous\"", "ca_cert=\"\(node.folder.path)/eap/ca.pem\"", "phase2=\"\(phase2)\"",
+            "anonymous_identity=\"\(outer)\"", "ca_cert=\"\(node.folder.path)/eap/ca.pem\"", "phase2=\"\(phase2)\"",
             "phase1=\"\(phase1)\"",
         ]
     }
@@ -188,6 +188,51 @@ struct EAPInteropTests {
             #expect(
                 refused.output.contains("EAP-MSCHAPV2: failure message") || refused.output.contains("error 691"), "\(refused.everything)")
             #expect(try await node.lastReason(of: "alice") == "code-already-used")
+        }
+    }
+
+    @Test(arguments: ["TTLS", "PEAP"]) func nobodyIsAnotherUserOutside(_ method: String) async throws {
+        try await withNode { node in
+            try await node.addClient {
+                $0.requirement = "factor"
+                $0.eap = ["ttls", "peap"]
+            }
+            let token = try await node.addUser()
+            let test = try EAPOLTest(node)
+            let phase2 = method == "TTLS" ? "auth=PAP" : "auth=MSCHAPV2"
+            let version = method == "TTLS" ? "" : "peapver=0"
+            let code = try token.code()
+            for (number, outer) in ["boss", "boss@corp.example", "alice2"].enumerated() {
+                // The code is right, and is not used up.
+                let end = try await test.login(method, code, lines: inside(node, phase2, version, outer: outer))
+                #expect(end.status != 0 && !end.output.contains("Access-Accept"), "\(end.everything)")
+                #expect(try await node.lastReason(of: "alice", count: number + 1) == "eap-failed")
+            }
+            let end = try await test.login(method, code, lines: inside(node, phase2, version, outer: "ALICE"))
+            expectSuccess(end, hasKeys: true)
+        }
+    }
+
+    @Test func peapBesideBareMSCHAPv2DemandsTheBinding() async throws {
+        for methods in [["peap"], ["peap", "mschapv2"]] {
+            try await withNode { node in
+                try await node.addClient {
+                    $0.requirement = "factor"
+                    $0.eap = methods
+                }
+                let token = try await node.addUser()
+                let test = try EAPOLTest(node)
+                let lines = inside(node, "auth=MSCHAPV2", "peapver=0 crypto_binding=0")
+                let end = try await test.login("PEAP", try token.code(), lines: lines)
+                guard methods.count > 1 else {
+                    expectSuccess(end, hasKeys: true)
+                    return
+                }
+                // The device believes that it is done, and only the gateway hears of the refusal.
+                #expect(end.status != 0 && end.output.contains("code=3 (Access-Reject)"), "\(end.everything)")
+                #expect(!end.output.contains("Access-Accept"), "\(end.everything)")
+                #expect(try await node.lastReason(of: "anonymous") == "eap-failed")
+            }
         }
     }
 

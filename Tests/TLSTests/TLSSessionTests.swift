@@ -246,6 +246,27 @@ struct TLSSessionTests {
         return nil
     }
 
+    @Test(arguments: ["ffdhe2048", "ffdhe8192", "P-521"], [TLSSettings.Version.tls12, .tls13])
+    func aClientOfCostlyGroupsIsRefused(_ groups: String, _ version: TLSSettings.Version) throws {
+        let gateway = try authority.issue("gw7")
+        func client(_ groups: String) throws -> TLSContext {
+            try clientContext(gateway) {
+                $0.groups = groups
+                $0.newestVersion = version
+            }
+        }
+        guard case .handshake = try serversWord(try client(groups), to: try serverContext()) else {
+            Issue.record("\(groups) was agreed on")
+            return
+        }
+        // One that offers another beside has to take that.
+        try Pair(try client("\(groups):P-256"), try serverContext()).shakeHands()
+    }
+
+    @Test func groupsThatOpenSSLDoesNotKnowAreNone() throws {
+        #expect(throws: TLSError.self) { try serverContext { $0.groups = "Q-256" } }
+    }
+
     @Test func aPreSharedKeyStandsForCertificates() throws {
         let key = [UInt8](repeating: 7, count: 32)
         let context = try serverContext { $0.preSharedKey = { $0 == "gw6" ? key : nil } }
