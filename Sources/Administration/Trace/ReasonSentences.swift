@@ -178,8 +178,11 @@ package struct ReasonSentences: Sendable {
             Explanation(
                 meaning: "The exchange of EAP came to nothing before or after a password was judged; the step says how.",
                 remedy:
-                    "Compare the method that the device is set to with those of the client: `sallyport client show \(client)`. After a "
-                    + "restart of the node, devices that were half-way start again by themselves.")
+                    "Compare the method that the device is set to with those of the client: `sallyport client show \(client)`. If the device "
+                    + "ended the handshake over the certificate (unknown ca, certificate expired): let it trust `eap/ca.pem` of the data "
+                    + "directory, and expect the name that the node's log gives. If the step names another user's identity: let the device's "
+                    + "outer (anonymous) identity be `anonymous` or the user's own. After a restart of the node, devices that were half-way "
+                    + "start again by themselves.")
         case .passwordNotKept:
             Explanation(
                 meaning: "CHAP and MS-CHAP can be checked only against what is kept for them, and of this password nothing is.",
