@@ -239,8 +239,10 @@ private func judged(_ request: Packet) -> [ScriptedServer.Datagram] {
         #expect(await bench.ask() == "accessAccept of \(second.address)")
         #expect(bench.changes == [UpstreamServers.Change(server: first.address, isUp: false, why: "no answer")])
         let asked = first.requests.count { $0.code == .accessRequest }
-        #expect(await bench.ask() == "accessAccept of \(second.address)")
-        #expect(first.requests.count { $0.code == .accessRequest } == asked, "a server that is down costs nobody its timeout")
+        for _ in 1...4 { #expect(await bench.ask() == "accessAccept of \(second.address)") }
+        // On a busy machine one that was sent before is read only now.
+        let more = first.requests.count { $0.code == .accessRequest } - asked
+        #expect(more <= 1, "a server that is down costs nobody its timeout")
         // The password is hidden anew for each server.
         let secret = try #require(SharedSecret(UpstreamBench.secret))
         let (one, other) = (try #require(first.requests.first), try #require(second.requests.first))
