@@ -140,7 +140,8 @@ public struct EAPSecret: Sendable, Equatable {
 
     public static func == (left: EAPSecret, right: EAPSecret) -> Bool {
         guard left.bytes.count == right.bytes.count else { return false }
-        return zip(left.bytes, right.bytes).reduce(UInt8(0)) { $0 | $1.0 ^ $1.1 } == 0
+        // Both operators bind alike: without the parentheses little but the last byte would count.
+        return zip(left.bytes, right.bytes).reduce(UInt8(0)) { $0 | ($1.0 ^ $1.1) } == 0
     }
 }
 
