@@ -29,7 +29,9 @@ func probe(_ input: [UInt8]) {
     }
     guard let choice = input.first else { return }
     let challenge = [UInt8](repeating: 0x5A, count: 16)
-    let all: [any EAPMethod] = [GTCMethod(), MSCHAPv2Method(challenge: challenge, server: "fuzz"), MD5Method(challenge: challenge)]
+    let all: [any EAPMethod] = [
+        GTCMethod(), MSCHAPv2Method(challenge: challenge, renewal: challenge, server: "fuzz"), MD5Method(challenge: challenge),
+    ]
     let start = Int(choice % 3)
     var machine = EAPAuthenticator(methods: Array(all[start...] + all[..<start]).dropLast(Int(choice >> 6)))
     var isAccepted = false
@@ -52,7 +54,8 @@ func probe(_ input: [UInt8]) {
             isAccepted = isAccepted || machine.state == .methodResponse
             step = machine.take(verdict: .accept(length.isMultiple(of: 2) ? grant : nil))
         case 6:
-            step = machine.take(verdict: .challenge(prompt: String(decoding: piece, as: UTF8.self)))
+            let text = String(decoding: piece, as: UTF8.self)
+            step = machine.take(verdict: length.isMultiple(of: 3) ? .expired(message: text) : .challenge(prompt: text))
         default:
             step = machine.take(verdict: .reject(message: length == 0 ? nil : String(decoding: piece, as: UTF8.self)))
         }

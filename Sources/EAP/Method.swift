@@ -45,6 +45,9 @@ public struct EAPQuestion: Sendable, Equatable {
         /// EAP-MSCHAPv2, TTLS with MS-CHAPv2 (RFC 2759). `value` as RFC 2548 §2.3.2 has it, 50 bytes; the challenge has 16; `name` as it
         /// went into the hash.
         case msCHAPv2(challenge: [UInt8], value: [UInt8], name: [UInt8])
+        /// EAP-MSCHAPv2 behind `expired` (RFC 2759 §7). `value` as RFC 2548 §2.3.4 has MS-CHAP2-CPW, 68 bytes; `block` the 516 that hide
+        /// the new password.
+        case newPassword(challenge: [UInt8], value: [UInt8], block: [UInt8], name: [UInt8])
         /// EAP-TLS: a certificate whose chain was found good, now or in the handshake whose session is taken up again.
         case certificate(EAPCertificate)
         /// TTLS and PEAP: a session that is taken up again, of the login whose name this is. Proves the device, and nothing that a user
@@ -95,6 +98,10 @@ public enum EAPVerdict: Sendable, Equatable {
     case accept(MSCHAPv2Grant? = nil)
     /// One more thing is asked of the user; a method that cannot ask fails.
     case challenge(prompt: String)
+    /// The password was right and has to be changed first. A method that takes a new one asks for it; for every other it is a reject.
+    ///
+    /// - Parameter message: for people.
+    case expired(message: String)
     /// - Parameter message: of MS-CHAP, such as `E=691 R=0 C=… V=3 M=Login refused.`; nil: the method makes the plainest there is.
     case reject(message: String? = nil)
 }

@@ -113,6 +113,8 @@ final class EAPConversation: Sendable {
         case .ask(let question):
             course.question = question
             course.isBeingJudged = true
+            // Of an expired password; what comes now is judged for itself.
+            course.isRefused = false
             return .judge(question, identity: course.authenticator.identity, handle: course.handle)
         case .success(let packet, let keys):
             // No method is done before its question was answered; were it otherwise, nobody is let in.
@@ -163,7 +165,7 @@ final class EAPConversation: Sendable {
             return .challenge(prompt: challenge.prompt)
         case .reject(_, let message, let refusal):
             course.isRefused = true
-            return .reject(message: course.question?.refusal(refusal, message: message))
+            return course.question?.verdict(on: refusal, message: message) ?? .reject()
         case .none:
             return nil
         }

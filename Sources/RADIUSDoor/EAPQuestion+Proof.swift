@@ -12,7 +12,7 @@ extension EAPQuestion {
         switch proof {
         case .password(let secret):
             return .plaintext(Secret(charset.utf8(secret.bytes)))
-        case .chap, .msCHAP, .msCHAPv2:
+        case .chap, .msCHAP, .msCHAPv2, .newPassword:
             return hashed.map { .hashed($0.proof(in: charset)) }
         // No client is set to a method that asks so.
         case .certificate, .session:
@@ -36,6 +36,10 @@ extension EAPQuestion {
             (try? MSCHAPResponse(challenge: challenge[...], value: value[...])).map { .msCHAP($0) }
         case .msCHAPv2(let challenge, let value, let name):
             (try? MSCHAPv2Response(challenge: challenge[...], value: value[...], userName: name[...])).map { .msCHAPv2($0) }
+        case .newPassword(let challenge, let value, let block, let name):
+            (try? MSCHAPPasswordChange(challenge: challenge[...], value: value[...], block: block[...], userName: name[...])).map {
+                .change($0)
+            }
         case .password, .certificate, .session:
             nil
         }
@@ -43,7 +47,7 @@ extension EAPQuestion {
 
     /// What proves the server, and the keys; nil unless this very proof is made of the candidate: others may hear the same decision.
     func grant(_ candidate: PasswordCandidate) -> MSCHAPv2Grant? {
-        guard let hashed, case .msCHAPv2(let response) = hashed, hashed.fits(candidate) else { return nil }
+        guard let hashed, let response = hashed.secondVersion, hashed.fits(candidate) else { return nil }
         if case .vouched(let voucher) = candidate {
             guard let success = voucher.success, let receive = voucher.receive, let send = voucher.send else { return nil }
             // RFC 2548 §2.3.3: behind the identifier.
@@ -55,17 +59,23 @@ extension EAPQuestion {
         return MSCHAPv2Grant(success: Array(response.success(hash).utf8), receive: EAPSecret(keys.receive), send: EAPSecret(keys.send))
     }
 
-    /// RFC 2759 §6, for a device that shows it; nil where the method has no word for it. No other try is offered: that would be another
-    /// login, and the device starts one by itself.
-    func refusal(_ refusal: ProofRefusal, message: String) -> String? {
-        guard case .msCHAPv2(let challenge, _, _) = proof else { return nil }
-        let code: MSCHAPError.Code =
-            switch refusal {
-            // A change of password is not taken by EAP, so that no device may ask its user for one.
-            case .uniform, .passwordExpired, .changeFailed: .authenticationFailure
-            case .accountDisabled: .accountDisabled
-            }
-        return MSCHAPError(code, allowsRetry: false, challenge: challenge, message: message).text
+    /// What the method is told of a refusal, in the words of RFC 2759 §6 where it has any for the device. No other try is offered: that
+    /// would be another login, and the device starts one by itself.
+    func verdict(on refusal: ProofRefusal, message: String) -> EAPVerdict {
+        let (code, challenge): (MSCHAPError.Code, [UInt8])
+        switch (proof, refusal) {
+        case (.msCHAPv2, .passwordExpired):
+            return .expired(message: message)
+        case (.msCHAPv2(let sent, _, _), .accountDisabled), (.newPassword(let sent, _, _, _), .accountDisabled):
+            (code, challenge) = (.accountDisabled, sent)
+        case (.newPassword(let sent, _, _, _), .changeFailed):
+            (code, challenge) = (.changeFailed, sent)
+        case (.msCHAPv2(let sent, _, _), _), (.newPassword(let sent, _, _, _), _):
+            (code, challenge) = (.authenticationFailure, sent)
+        default:
+            return .reject()
+        }
+        return .reject(message: MSCHAPError(code, allowsRetry: false, challenge: challenge, message: message).text)
     }
 }
 
@@ -83,20 +93,20 @@ extension EAPMethodName {
         let size = framedMTU.map { Int(clamping: $0) }
         switch self {
         case .gtc: return GTCMethod()
-        case .msCHAPv2: return MSCHAPv2Method(challenge: challenge(), server: "sallyport")
+        case .msCHAPv2: return MSCHAPv2Method(challenge: challenge(), renewal: challenge(), server: "sallyport")
         case .md5: return MD5Method(challenge: challenge())
         case .ttls:
             guard let tunnel else { return nil }
-            let inside = challenge()
+            let (inside, renewal) = (challenge(), challenge())
             return DeferredMethod(.ttls) {
-                let inner: [any EAPMethod] = [GTCMethod(), MSCHAPv2Method(challenge: inside, server: "sallyport")]
+                let inner: [any EAPMethod] = [GTCMethod(), MSCHAPv2Method(challenge: inside, renewal: renewal, server: "sallyport")]
                 return try TTLSMethod(context: tunnel, inner: inner, framedMTU: size, now: 0)
             }
         case .peap:
             guard let tunnel else { return nil }
-            let (inside, nonce) = (challenge(), challenge() + challenge())
+            let (inside, renewal, nonce) = (challenge(), challenge(), challenge() + challenge())
             return DeferredMethod(.peap) {
-                let inner: [any EAPMethod] = [MSCHAPv2Method(challenge: inside, server: "sallyport"), GTCMethod()]
+                let inner: [any EAPMethod] = [MSCHAPv2Method(challenge: inside, renewal: renewal, server: "sallyport"), GTCMethod()]
                 return try PEAPMethod(context: tunnel, inner: inner, nonce: nonce, binding: binding, framedMTU: size, now: 0)
             }
         }

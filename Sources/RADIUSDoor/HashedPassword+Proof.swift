@@ -61,7 +61,7 @@ extension HashedPassword {
     }
 
     /// The MS-CHAPv2 response in it.
-    fileprivate var secondVersion: MSCHAPv2Response? {
+    var secondVersion: MSCHAPv2Response? {
         switch self {
         case .chap, .msCHAP: nil
         case .msCHAPv2(let response): response

@@ -18,7 +18,9 @@ struct FailCaseTests {
     @Test(arguments: files("FailCases") + files("Seeds")) func conversationsOfTheFuzzerLetNobodyIn(_ file: URL) throws {
         let input = try Array(Data(contentsOf: file))
         let choice = try #require(input.first)
-        let all: [any EAPMethod] = [GTCMethod(), MSCHAPv2Method(challenge: challenge, server: "fuzz"), MD5Method(challenge: challenge)]
+        let all: [any EAPMethod] = [
+            GTCMethod(), MSCHAPv2Method(challenge: challenge, renewal: challenge, server: "fuzz"), MD5Method(challenge: challenge),
+        ]
         let start = Int(choice % 3)
         var machine = EAPAuthenticator(methods: Array(all[start...] + all[..<start]).dropLast(Int(choice >> 6)))
         var rest = input.dropFirst()

@@ -112,6 +112,79 @@ struct MSCHAPv2MethodTests {
         #expect(method.take(response: [4]) == .failure(.refusedByPeer("the server's proof")))
     }
 
+    // MARK: A new password (RFC 2759 §7)
+
+    private let renewal = [UInt8](repeating: 0xAB, count: 16)
+    private let change = (0..<582).map { UInt8(truncatingIfNeeded: $0) }
+
+    private func expired() -> MSCHAPv2Method {
+        var method = MSCHAPv2Method(challenge: authenticatorChallenge, renewal: renewal, server: "sallyport")
+        _ = method.begin(identifier: 7)
+        _ = method.take(response: answer()[...])
+        let message = Array("E=648 R=1 C=\(String(repeating: "AB", count: 16)) V=3 M=Change it.".utf8)
+        #expect(method.take(verdict: .expired(message: "Change it.")) == .request([4, 7, 0, UInt8(4 + message.count)] + message))
+        return method
+    }
+
+    private func changePacket(identifier: UInt8 = 8) -> [UInt8] { [7, identifier, 0x02, 0x4A] + change }
+
+    @Test func expiredPasswordIsReplacedByANewOne() {
+        for identifier: UInt8 in [7, 8] {
+            var method = expired()
+            let question = EAPQuestion(
+                method: "EAP-MSCHAPv2",
+                proof: .newPassword(
+                    challenge: renewal, value: [7, identifier] + change[516...], block: Array(change[..<516]), name: Array("User".utf8)))
+            #expect(method.take(response: changePacket(identifier: identifier)[...]) == .ask(question))
+            #expect(method.take(verdict: .accept(grant)) == .request([3, identifier, 0, 46] + grant.success))
+            #expect(method.take(response: [3]) == .success(EAPKeys(receive: grant.receive, send: grant.send)))
+        }
+    }
+
+    @Test func newPasswordIsAskedForOnce() {
+        var method = expired()
+        _ = method.take(response: changePacket()[...])
+        guard case .request(let packet) = method.take(verdict: .expired(message: "Again.")) else {
+            Issue.record("nothing is said")
+            return
+        }
+        #expect(String(decoding: packet.dropFirst(4), as: UTF8.self).hasPrefix("E=691 R=0 "))
+        #expect(method.take(response: changePacket()[...]) == .failure(.rejected))
+    }
+
+    @Test func nobodyIsAskedForANewPasswordWhereNoneIsTaken() {
+        var method = begun()
+        _ = method.take(response: answer()[...])
+        guard case .request(let packet) = method.take(verdict: .expired(message: "Change it.")) else {
+            Issue.record("nothing is said")
+            return
+        }
+        #expect(String(decoding: packet.dropFirst(4), as: UTF8.self).hasPrefix("E=691 R=0 "))
+    }
+
+    @Test func newPasswordComesBehindTheRequestForOneAlone() {
+        var unasked = begun()
+        #expect(unasked.take(response: changePacket()[...]) == .failure(.malformed("order of EAP-MSCHAPv2 packets")))
+        var refused = begun()
+        _ = refused.take(response: answer()[...])
+        _ = refused.take(verdict: .reject())
+        #expect(refused.take(response: changePacket()[...]) == .failure(.rejected))
+        var without = expired()
+        #expect(without.take(response: [4]) == .failure(.rejected))
+        var another = expired()
+        #expect(another.take(response: changePacket(identifier: 9)[...]) == .ignore)
+        for wrong in [Array(changePacket().dropLast()), [7], [7, 8, 0, 4]]
+            + [(2, 0x03), (3, 0x49)].map({ place, value in
+                var bytes = changePacket()
+                bytes[place] = UInt8(value)
+                return bytes
+            })
+        {
+            var method = expired()
+            #expect(method.take(response: wrong[...]) == .failure(.malformed("EAP-MSCHAPv2 change of password")))
+        }
+    }
+
     @Test func acceptWithoutProofFails() {
         var method = begun()
         _ = method.take(response: answer()[...])

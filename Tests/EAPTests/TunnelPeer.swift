@@ -158,6 +158,7 @@ struct Judge {
             return .accept(
                 MSCHAPv2Grant(
                     success: Array(given.success(hash).utf8), receive: EAPSecret(keys.receive), send: EAPSecret(keys.send)))
+        case .newPassword: return .reject()
         case .certificate: return .accept()
         case .session: return takesSessions ? .accept() : .reject()
         }

@@ -75,6 +75,33 @@ final class EAPDevice {
         return (last, String(decoding: said.dropFirst(4), as: UTF8.self), made, hash)
     }
 
+    /// The Failure Request behind a password, and nothing that answers it.
+    func refusedMSCHAPv2(_ password: String) async throws -> MSCHAPError? {
+        let data = try #require(asked).data
+        let challenge = try #require(Authenticator(Array(data[5..<21])))
+        let hash = try #require(NTHash(password: Array(password.utf8)))
+        let made = MSCHAPv2Response(
+            identifier: data[1], challenge: challenge, peerChallenge: Authenticator(high: 3, low: 4), userName: Array(name.utf8), hash: hash
+        )
+        let value = Array(made.bytes.dropFirst(2)) + [0]
+        let judged = try await ask(response([2, data[1], 0, UInt8(54 + name.utf8.count), 49] + value + Array(name.utf8)))
+        return MSCHAPError([0] + (Self.eap(judged)?.data.dropFirst(4) ?? []))
+    }
+
+    /// Answers error 648 with another password.
+    func changePassword(_ challenge: [UInt8], from old: String, to new: String) async throws -> (packet: EAPPacket?, isProved: Bool) {
+        let identifier = try #require(asked).data[1] &+ 1
+        let hash = try #require(NTHash(password: Array(old.utf8)))
+        let made = MSCHAPPasswordChange(
+            identifier: identifier, challenge: try #require(Authenticator(challenge)), peerChallenge: Authenticator(high: 5, low: 6),
+            userName: Array(name.utf8), old: hash, new: Array(new.utf8), padding: [UInt8](repeating: 0x2A, count: 512))
+        let change = try #require(made)
+        let body = change.pieces.flatMap { $0.dropFirst(4) } + change.bytes.dropFirst(2)
+        let packet = Self.eap(try await ask(response([7, identifier, 0x02, 0x4A] + body)))
+        let proof = [identifier] + (packet?.data.dropFirst(4) ?? [])
+        return (packet, change.response.isSuccess(proof[...], try #require(NTHash(password: Array(new.utf8)))))
+    }
+
     /// MS-MPPE-Recv-Key, MS-MPPE-Send-Key.
     func keys(_ reply: Packet) throws -> [[UInt8]] {
         let authenticator = try #require(sent).authenticator
@@ -130,6 +157,43 @@ final class EAPDevice {
             let wrong = try EAPDevice(node)
             _ = try await wrong.identify()
             #expect(EAPDevice.eap(try await wrong.type("wrong password,123456"))?.code == .failure)
+        }
+    }
+
+    /// RFC 2759 §7 inside of one conversation, as Windows asks its user.
+    @Test func expiredPasswordIsChangedInTheConversation() async throws {
+        try await withNode { node in
+            try await node.perform(KeepPasswords(part: "nt-hash"))
+            try await node.addClient {
+                $0.requirement = "password"
+                $0.eap = ["mschapv2"]
+            }
+            try await node.addUser()
+            try await node.setUser("alice") { $0.expiresPassword = true }
+            // A wrong password hears nothing of that.
+            let stranger = try EAPDevice(node)
+            _ = try await stranger.identify()
+            #expect(try await stranger.refusedMSCHAPv2("wrong password")?.code == .authenticationFailure)
+
+            for (new, code) in [("short", 4), ("a better password", 3)] as [(String, UInt8)] {
+                let device = try EAPDevice(node)
+                _ = try await device.identify()
+                let error = try #require(try await device.refusedMSCHAPv2(TestNode.password))
+                #expect(error.code == .passwordExpired && error.challenge.count == 16)
+                #expect(try await node.lastReason(of: "alice") == "password-must-be-changed")
+                let (packet, isProved) = try await device.changePassword(error.challenge, from: TestNode.password, to: new)
+                #expect(packet?.code == .request && packet?.data.first == code && isProved == (code == 3))
+                let last = try await device.ask(device.response([code]))
+                #expect(last.code == (code == 3 ? .accessAccept : .accessReject))
+                #expect(try device.keys(last).count == (code == 3 ? 2 : 0))
+            }
+            #expect(try await node.logins("user-changed").contains { $0.actor == "user@vpn" && $0.text.contains("password set") })
+            let old = try EAPDevice(node)
+            _ = try await old.identify()
+            #expect(try await old.refusedMSCHAPv2(TestNode.password)?.code == .authenticationFailure)
+            let new = try EAPDevice(node)
+            _ = try await new.identify()
+            #expect(try await new.msCHAPv2("a better password").reply.code == .accessAccept)
         }
     }
 

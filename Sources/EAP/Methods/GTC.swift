@@ -28,7 +28,7 @@ public struct GTCMethod: EAPMethod {
         switch verdict {
         case .accept: .success(nil)
         case .challenge(let prompt): .request(Array(prompt.utf8))
-        case .reject: .failure(.rejected)
+        case .expired, .reject: .failure(.rejected)
         }
     }
 }

@@ -38,7 +38,7 @@ public struct MD5Method: EAPMethod {
         switch verdict {
         case .accept: .success(nil)
         case .challenge: .failure(.unsupported("EAP-MD5 that cannot ask for a code"))
-        case .reject: .failure(.rejected)
+        case .expired, .reject: .failure(.rejected)
         }
     }
 }

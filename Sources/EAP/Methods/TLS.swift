@@ -59,7 +59,7 @@ public struct TLSMethod: EAPMethod {
             return conversation.session.pendingOutput > 0 ? .request(conversation.flush()) : finish()
         case .challenge:
             return .failure(.unsupported("EAP-TLS that cannot ask for a code"))
-        case .reject:
+        case .expired, .reject:
             conversation.session.forget()
             return .failure(.rejected)
         }

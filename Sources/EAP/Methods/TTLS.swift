@@ -122,7 +122,7 @@ public struct TTLSMethod: EAPMethod {
             return finish()
         case (.judging, .challenge):
             return .failure(.unsupported("EAP-TTLS that cannot ask for a code"))
-        case (.judging, .reject), (.handshake, _), (.opened, _), (.prompted, _), (.accepted, _):
+        case (.judging, .expired), (.judging, .reject), (.handshake, _), (.opened, _), (.prompted, _), (.accepted, _):
             return .failure(.rejected)
         }
     }

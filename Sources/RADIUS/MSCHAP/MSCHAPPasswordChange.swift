@@ -26,11 +26,28 @@ public struct MSCHAPPasswordChange: Sendable, Hashable {
     public init(
         challenge: ArraySlice<UInt8>, value: ArraySlice<UInt8>, pieces: [ArraySlice<UInt8>], userName: ArraySlice<UInt8>
     ) throws(PasswordProofError) {
+        // Without an identifier there is nothing to join; what is wrong is said below.
+        let block = try value.dropFirst().first.map { identifier throws(PasswordProofError) in
+            try Self.join(pieces, identifier: identifier)
+        }
+        try self.init(challenge: challenge, value: value, block: (block ?? [])[...], userName: userName)
+    }
+
+    /// As EAP-MSCHAPv2 carries it, in one piece.
+    ///
+    /// - Parameters:
+    ///   - value: of MS-CHAP2-CPW.
+    ///   - block: 516 bytes.
+    /// - Throws: `challengeLength`, `changeMalformed`.
+    public init(
+        challenge: ArraySlice<UInt8>, value: ArraySlice<UInt8>, block: ArraySlice<UInt8>, userName: ArraySlice<UInt8>
+    ) throws(PasswordProofError) {
         guard let authenticator = Authenticator(Array(challenge)) else {
             throw .challengeLength(.msCHAPv2, challenge.count, expected: MSCHAPv2Response.challengeLength)
         }
         let bytes = Array(value)
-        guard bytes.count == Self.length, bytes[0] == Self.code, let hash = Authenticator(Array(bytes[2..<18])),
+        guard bytes.count == Self.length, block.count == Self.blockLength, bytes[0] == Self.code,
+            let hash = Authenticator(Array(bytes[2..<18])),
             let peer = Authenticator(Array(bytes[18..<34])), let response = NTResponse(bytes[42..<66])
         else {
             throw .changeMalformed
@@ -38,7 +55,7 @@ public struct MSCHAPPasswordChange: Sendable, Hashable {
         encryptedHash = hash
         self.response = MSCHAPv2Response(
             identifier: bytes[1], challenge: authenticator, peerChallenge: peer, response: response, userName: userName)
-        encryptedPassword = try Self.join(pieces, identifier: bytes[1])
+        encryptedPassword = Array(block)
     }
 
     /// Asks for a change, as a client does; nil when a password cannot be hashed.
