@@ -145,6 +145,8 @@ package final class Logins: LoginJudge, Sendable {
             let request = attempts[index].request
             homes.place(&facts[position], at: request.client, named: request.name, lookupKey: key)
         }
+        // Most rulebooks do not ask.
+        func manner(_ request: LoginRequest) -> LoginManner { policies.asksManner ? LoginManner(request) : .unknown }
         var failure: NoAnswer?
         do throws(NoAnswer) {
             try keepUsers(outOf: &facts, at: moment)
@@ -157,7 +159,9 @@ package final class Logins: LoginJudge, Sendable {
                 continue
             }
             let client = attempts[index].request.client
-            var ruling = policies.isEmpty ? .own(of: client) : policies.ruling(for: client, groups: facts[position].groups)
+            var ruling =
+                policies.isEmpty
+                ? .own(of: client) : policies.ruling(for: client, groups: facts[position].groups, manner: manner(attempts[index].request))
             if !replies.isEmpty { ruling.reply = replies.plan(for: client, policy: ruling.policy, groups: facts[position].groups) }
             ruling.groupLimit = limits.least(of: facts[position].groups)
             // With the realm: `alice@a` and `alice@b` are two people, whatever the client strips.

@@ -35,10 +35,13 @@ package struct Ruling: Sendable, Equatable {
 extension PolicyTable {
     /// The first that matches decides; report-only ones are passed over.
     ///
-    /// - Parameter groups: the user's, nested ones too; empty for a name that nobody has.
-    package func ruling(for client: Client, groups: [Int64]) -> Ruling {
+    /// - Parameters:
+    ///   - groups: the user's, nested ones too; empty for a name that nobody has.
+    ///   - manner: how the login came; unknown, no policy matches that asks for it.
+    package func ruling(for client: Client, groups: [Int64], manner: LoginManner = .unknown) -> Ruling {
         var ruling = Ruling.own(of: client)
-        for policy in policies where policy.rule.when.fits(client) && policy.rule.when.fits(groups: groups) {
+        for policy in policies
+        where policy.rule.when.fits(client) && policy.rule.when.fits(groups: groups) && policy.rule.when.fits(manner) {
             if policy.rule.isReportOnly {
                 if ruling.reported == nil { ruling.reported = policy }
                 continue
@@ -51,8 +54,17 @@ extension PolicyTable {
     }
 
     /// Every policy in order with what keeps it from matching; those behind the deciding one are told too.
-    package func trace(for client: Client, groups: [Int64]) -> [(policy: Policy, mismatches: [PolicyRule.Mismatch])] {
-        policies.map { ($0, $0.rule.when.mismatches(client, groups: groups)) }
+    package func trace(
+        for client: Client, groups: [Int64], manner: LoginManner = .unknown
+    ) -> [(policy: Policy, mismatches: [PolicyRule.Mismatch])] {
+        policies.map { ($0, $0.rule.when.mismatches(client, groups: groups, manner)) }
+    }
+
+    /// The policies that could decide in place of this one, were it known how the login came.
+    package func undecided(for client: Client, groups: [Int64], before decided: Policy?) -> [Policy] {
+        policies.prefix { $0 != decided }.filter {
+            $0.rule.when.asksManner && !$0.rule.isReportOnly && $0.rule.when.fits(client) && $0.rule.when.fits(groups: groups)
+        }
     }
 }
 
@@ -61,6 +73,8 @@ extension PolicyRule {
         case client
         case tag = "client-tag"
         case group
+        case method
+        case realm
     }
 }
 
@@ -73,11 +87,19 @@ extension PolicyRule.Conditions {
         self.groups.isEmpty || self.groups.contains { groups.contains($0) }
     }
 
-    package func mismatches(_ client: Client, groups: [Int64]) -> [PolicyRule.Mismatch] {
+    package func fits(_ manner: LoginManner) -> Bool {
+        guard asksManner else { return true }
+        return (methods.isEmpty || methods.contains { manner.fits(method: $0) })
+            && (realms.isEmpty || manner.realm.map { realms.contains($0) } ?? false)
+    }
+
+    package func mismatches(_ client: Client, groups: [Int64], _ manner: LoginManner) -> [PolicyRule.Mismatch] {
         var mismatches: [PolicyRule.Mismatch] = []
         if !clients.isEmpty, !clients.contains(client.id) { mismatches.append(.client) }
         if !tags.isEmpty, !tags.contains(where: { client.settings.tags.contains($0) }) { mismatches.append(.tag) }
         if !fits(groups: groups) { mismatches.append(.group) }
+        if !methods.isEmpty, !methods.contains(where: { manner.fits(method: $0) }) { mismatches.append(.method) }
+        if !realms.isEmpty, !(manner.realm.map { realms.contains($0) } ?? false) { mismatches.append(.realm) }
         return mismatches
     }
 }

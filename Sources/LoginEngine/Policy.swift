@@ -23,8 +23,15 @@ package struct PolicyRule: Sendable, Equatable {
         package var tags: [String] = []
         /// Rows of groups; a group within one of them counts too.
         package var groups: [Int64] = []
+        /// Words of `LoginManner.methods`.
+        package var methods: [String] = []
+        /// Keys of what stands behind the `@` of the name that was typed.
+        package var realms: [String] = []
 
         package init() {}
+
+        /// Whether it matters how a login came.
+        package var asksManner: Bool { !methods.isEmpty || !realms.isEmpty }
     }
 
     /// What becomes of a user who owes a factor and has none.
@@ -73,6 +80,8 @@ package struct PolicyTable: Sendable, Equatable {
     private let namesGroups: Bool
     private let givesGrace: Bool
     private let namesPasswords: Bool
+    /// Whether any of them asks how a login came.
+    package let asksManner: Bool
 
     package static let empty = PolicyTable([])
 
@@ -81,6 +90,7 @@ package struct PolicyTable: Sendable, Equatable {
         namesGroups = policies.contains { !$0.rule.when.groups.isEmpty }
         givesGrace = policies.contains { $0.rule.unenrolled != .deny }
         namesPasswords = policies.contains(where: Self.asksPassword)
+        asksManner = policies.contains { $0.rule.when.asksManner }
     }
 
     package var isEmpty: Bool { policies.isEmpty }

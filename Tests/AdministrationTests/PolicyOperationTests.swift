@@ -107,6 +107,8 @@ import Testing
             (add("p") { $0.graceDays = 0 }, "It must be 1 to 366 days."),
             (add("p") { $0.remember = "12h" }, "this version remembers no device"),
             (add("p") { $0.clientTags = ["VPN"] }, "cannot be a tag"),
+            (add("p") { $0.methods = ["eap-gtk"] }, "Did you mean `eap-gtc`?"),
+            (add("p") { $0.realms = ["a b"] }, "`a b` is no realm."),
             (add("p", place: .before("q")), "No policy `q`."),
         ]
         for (request, words) in refusals {
@@ -118,6 +120,30 @@ import Testing
         #expect(await office.refusal(of: SetPolicy(policy: "pp", choices: PolicyChoices())).contains("Nothing to change was given."))
         #expect(await office.refusal(of: MovePolicy(name: "p", place: .before("p"))).contains("beside itself"))
         #expect(try await names(office) == ["p"])
+    }
+
+    @Test func howALoginCameIsACondition() async throws {
+        let office = try await company()
+        let answer = try await office.perform(
+            add("second-round", "factor") { choices in
+                choices.clients = ["branch"]
+                choices.methods = ["EAP-GTC", "eap-gtc"]
+                choices.realms = ["@OTP"]
+            })
+        #expect(answer.policy.methods == ["eap-gtc"] && answer.policy.realms == ["otp"])
+        #expect(answer.message.contains("Everybody at branch by eap-gtc as NAME@otp: the code alone is enough."))
+        // It decides about some logins only, so what stands behind is reached.
+        let rest = try await office.perform(add("rest", "password") { $0.clients = ["branch"] })
+        #expect(!rest.warnings.contains { $0.contains("never reached") } && rest.concerned == 3)
+        func explain(_ method: String?, _ realm: String?) async throws -> ExplainPolicy.Answer {
+            try await office.perform(ExplainPolicy(user: "alice", client: "branch", method: method, realm: realm))
+        }
+        #expect(try await explain("eap-gtc", "otp").policy == "second-round@1")
+        let other = try await explain("eap-mschapv2", nil)
+        #expect(other.policy == "rest@1" && other.steps[0].mismatches == ["method", "realm"])
+        #expect(other.steps[0].text.contains("it is for logins by eap-gtc, and this comes by eap-mschapv2"))
+        let preview = try await office.perform(PreviewReply(client: "branch", user: "alice"))
+        #expect(preview.policy == "rest@1" && preview.warnings.first?.contains("second-round comes first for logins by eap-gtc") == true)
     }
 
     @Test func groupsAndClientsThatPoliciesNameStay() async throws {

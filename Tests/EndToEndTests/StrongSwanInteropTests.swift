@@ -104,16 +104,85 @@ struct StrongSwanInteropTests {
         case msCHAPv2 = "eap-mschapv2"
         /// Password and code in one field.
         case gtc = "eap-gtc"
-    }
+        /// The password, then the code under another name (RFC 4739).
+        case rounds
 
-    @Test(arguments: EAPWay.allCases) func strongSwanLogsInByEAP(_ way: EAPWay) async throws {
-        try await withNode { node in
+        /// How the device proves itself.
+        var local: String {
+            func part(_ name: String, _ method: String, _ identity: String) -> String {
+                """
+                    \(name) {
+                      auth = \(method)
+                      id = \(identity)
+                      eap_id = \(identity)
+                    }
+                """
+            }
+            return switch self {
+            case .msCHAPv2, .gtc: part("local", rawValue, "alice")
+            case .rounds: part("local-1", "eap-mschapv2", "alice") + "\n" + part("local-2", "eap-gtc", "alice@otp")
+            }
+        }
+
+        func secrets(code: String) -> String {
+            func secret(_ identity: String, _ text: String) -> String {
+                """
+                  eap-\(identity.count) {
+                    id = \(identity)
+                    secret = "\(text)"
+                  }
+                """
+            }
+            return switch self {
+            case .msCHAPv2: secret("alice", code)
+            case .gtc: secret("alice", TestNode.password + code)
+            case .rounds: secret("alice", TestNode.password) + "\n" + secret("alice@otp", code)
+            }
+        }
+
+        /// What the gateway demands, made of what is pasted there.
+        func demands(_ pasted: String) -> String {
+            guard self == .rounds else { return pasted }
+            // In the order of the file.
+            return pasted.replacing("    remote {", with: "    remote-1 {").replacing(
+                "      eap_id = %any\n    }",
+                with: """
+                          eap_id = %any
+                        }
+                        remote-2 {
+                          auth = eap-radius
+                          id = *@otp
+                          eap_id = %any
+                        }
+                    """)
+        }
+
+        func prepare(_ node: TestNode) async throws {
+            if self == .rounds { try await node.perform(KeepPasswords(part: "nt-hash")) }
             try await node.addClient {
                 $0.profile = "strongswan"
                 $0.disconnectPort = 0
                 $0.eap = ["mschapv2", "gtc"]
-                if way == .msCHAPv2 { $0.requirement = "factor" }
+                if self == .msCHAPv2 { $0.requirement = "factor" }
+                if self == .rounds {
+                    $0.requirement = "deny"
+                    $0.nameStripping = "realm"
+                }
             }
+            guard self == .rounds else { return }
+            for (name, requirement, method, realm) in [("second", "factor", nil, "otp"), ("first", "password", "eap-mschapv2", nil)] {
+                var choices = PolicyChoices()
+                choices.require = requirement
+                choices.methods = method.map { [$0] }
+                choices.realms = realm.map { [$0] }
+                try await node.perform(AddPolicy(name: name, choices: choices))
+            }
+        }
+    }
+
+    @Test(arguments: EAPWay.allCases) func strongSwanLogsInByEAP(_ way: EAPWay) async throws {
+        try await withNode { node in
+            try await way.prepare(node)
             let token = try await node.addUser()
             let pasted = try await Pasted(node)
             let swan = try StrongSwan()
@@ -129,7 +198,7 @@ struct StrongSwanInteropTests {
                 more: "eap-identity eap-mschapv2 eap-gtc")
             let connections = try folder.file(
                 "gateway/swanctl.conf",
-                try pasted.block("/etc/swanctl/conf.d/sallyport-ikev2.conf") + """
+                way.demands(try pasted.block("/etc/swanctl/conf.d/sallyport-ikev2.conf")) + """
                     pools {
                       sallyport {
                         addrs = 10.99.0.0/24
@@ -148,11 +217,7 @@ struct StrongSwanInteropTests {
                     remote_port = \(natPort)
                     local_port = \(deviceNATPort)
                     childless = force
-                    local {
-                      auth = \(way.rawValue)
-                      id = alice
-                      eap_id = alice
-                    }
+                \(way.local)
                     remote {
                       auth = pubkey
                       id = "CN=gateway"
@@ -165,10 +230,7 @@ struct StrongSwanInteropTests {
                   }
                 }
                 secrets {
-                  eap-alice {
-                    id = alice
-                    secret = "\(way == .gtc ? TestNode.password : "")\(try token.code())"
-                  }
+                \(way.secrets(code: try token.code()))
                 }
                 """)
             try await running("charon-systemd", [], ["STRONGSWAN_CONF": gateway]) { _ in
@@ -179,15 +241,16 @@ struct StrongSwanInteropTests {
                     #expect(up.output.contains("initiate completed successfully"), "\(up.everything) \(folder.text(of: "gateway.log"))")
                     #expect(up.output.contains("authentication of 'alice' (myself) with EAP"), "\(up.everything)")
                     #expect(up.output.contains("authentication of 'CN=gateway' with EAP successful"), "\(up.everything)")
-                    let accepted = try #require(try await node.logins("login-accepted", count: 1).first)
-                    #expect(accepted.user == "alice")
-                    let method = accepted.details.first { $0.name == "protocol" }?.value
-                    #expect(method == (way == .gtc ? "EAP-GTC" : "EAP-MSCHAPv2"))
+                    let accepted = try await node.logins("login-accepted", count: way == .rounds ? 2 : 1)
+                    #expect(accepted.map(\.user) == (way == .rounds ? ["alice@otp", "alice"] : ["alice"]))
+                    let methods = accepted.map { login in login.details.first { $0.name == "protocol" }?.value }
+                    let expected = [EAPWay.msCHAPv2: ["EAP-MSCHAPv2"], .gtc: ["EAP-GTC"], .rounds: ["EAP-GTC", "EAP-MSCHAPv2"]]
+                    #expect(methods == expected[way])
                     // The same code opens nothing again.
                     _ = try await swan.swanctl(["--terminate", "--ike", "home", "--timeout", "10"], "device")
                     let again = try await swan.swanctl(["--initiate", "--ike", "home", "--timeout", "20"], "device")
                     #expect(!again.output.contains("initiate completed successfully"), "\(again.everything)")
-                    #expect(try await node.lastReason(of: "alice") == "code-already-used")
+                    #expect(try await node.lastReason(of: way == .rounds ? "alice@otp" : "alice") == "code-already-used")
                 }
             }
         }

@@ -114,6 +114,50 @@ import Testing
         #expect(login(bench, at: LoginBench.client(id: 2))?.isAccept == true)
     }
 
+    @Test func mannerIsTheProtocolAndTheRealmOfTheName() {
+        func manner(_ name: String, _ method: String?) -> LoginManner {
+            var request = LoginRequest(
+                door: .radius, client: client, name: name, proof: .plaintext(Secret(utf8: "x")), source: NetworkAddress("192.0.2.1")!,
+                fingerprint: Fingerprint(Bits128(high: 1, low: 2)))
+            request.method = method
+            return LoginManner(request)
+        }
+        #expect(manner("alice", nil) == LoginManner(method: "pap"))
+        #expect(manner("alice@b@OTP", "EAP-TTLS/PAP") == LoginManner(method: "eap-ttls/pap", realm: "otp"))
+        var when = PolicyRule.Conditions()
+        #expect(when.fits(.unknown))
+        when.methods = ["eap-ttls", "chap"]
+        for (method, fits) in [
+            ("eap-ttls", true), ("eap-ttls/eap-gtc", true), ("eap-tls", false), ("eap-ttlsx", false), ("chap", true), ("pap", false),
+        ] { #expect(when.fits(LoginManner(method: method)) == fits, "\(method)") }
+        #expect(!when.fits(.unknown) && when.mismatches(client, groups: [], .unknown) == [.method])
+        when.methods = ["eap"]
+        for (method, fits) in [("eap-gtc", true), ("peap/eap-mschapv2", true), ("pap", false), ("ms-chap-v2", false)] {
+            #expect(when.fits(LoginManner(method: method)) == fits, "\(method)")
+        }
+        when.realms = ["otp"]
+        #expect(when.fits(LoginManner(method: "eap-gtc", realm: "otp")) && !when.fits(LoginManner(method: "eap-gtc", realm: "corp")))
+        #expect(when.mismatches(client, groups: [], LoginManner(method: "eap-gtc")) == [.realm])
+    }
+
+    /// RFC 4739: two rounds of one tunnel are two logins, which differ in method or name alone.
+    @Test func roundsAreToldApartByRealm() {
+        let rounds = LoginBench.client {
+            $0.nameStripping = .realm
+            $0.requirement = .deny
+        }
+        let bench = bench(
+            policy(.factor, name: "second") { $0.when.realms = ["otp"] },
+            policy(.password, name: "first", id: 2) { $0.when.methods = ["pap"] })
+        func ask(_ text: String, as name: String) -> LoginAnswer? { bench.ask(bench.request(text, name: name, client: rounds)) }
+        #expect(ask(LoginBench.password, as: "alice@otp")?.isReject == true)
+        #expect(ask("111111", as: "alice")?.isReject == true)
+        #expect(ask(LoginBench.password, as: "alice")?.isAccept == true)
+        #expect(bench.records.events.last?["policy"] == "first@3")
+        #expect(ask("111111", as: "alice@OTP")?.isAccept == true)
+        #expect(bench.records.events.last?["policy"] == "second@3")
+    }
+
     @Test func groupsAreLookedUpOnlyWhereAPolicyLooksAtThem() {
         let bench = bench(
             policy(.password) { $0.when.clients = [2] },

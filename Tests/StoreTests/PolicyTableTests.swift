@@ -45,6 +45,8 @@ import Testing
         #expect(try records.policySet().number == 0 && records.policySet().table.isEmpty)
         var full = PolicyRule(name: "staff", requirement: .passwordAndFactor)
         full.when.tags = ["vpn"]
+        full.when.methods = ["eap-gtc"]
+        full.when.realms = ["otp"]
         full.factors = [.hotp, .totp]
         full.unenrolled = .graceUntil(start + .minutes(5))
         full.isReportOnly = true

@@ -270,6 +270,8 @@ import Testing
         var rule = PolicyChoices()
         rule.groups = ["VPN Users"]
         rule.clientTags = ["a", "b"]
+        rule.methods = ["eap-gtc", "pap"]
+        rule.realms = ["otp"]
         rule.require = "password+factor"
         rule.factors = ["totp"]
         rule.graceDays = 14
@@ -284,5 +286,6 @@ import Testing
         #expect(again.clients?[0].choices.eap == ["mschapv2", "gtc"] && again.clients?[1].choices.eap == [])
         #expect(again.groups?[0].users?[0].name == "CORP\\bob" && again.groups?[1].users == nil)
         #expect(again.policies?[0].choices.graceDays == 14 && again.policies?[0].choices.clientTags == ["a", "b"])
+        #expect(again.policies?[0].choices.methods == ["eap-gtc", "pap"] && again.policies?[0].choices.realms == ["otp"])
     }
 }

@@ -103,6 +103,8 @@ extension PolicyChoices {
         clients = view.clients
         clientTags = view.clientTags
         groups = view.groups
+        methods = view.methods
+        realms = view.realms
         require = view.require
         factors = view.factors ?? []
         unenrolled = view.unenrolled.action

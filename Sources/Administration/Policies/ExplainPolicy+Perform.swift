@@ -14,17 +14,20 @@ extension ExplainPolicy {
         let names = try operations.policyRows().names
         let groups = try records.groups(ofUser: user.id)
         let table = PolicyTable(policies.map(\.policy))
+        let manner = LoginManner(
+            method: try method.map { try PolicyChoices.method($0) },
+            realm: realm.flatMap { LoginManner.realm(of: $0.contains("@") ? $0 : "@\($0)") })
         let ids = groups.map(\.id)
-        var ruling = table.ruling(for: client, groups: ids)
+        var ruling = table.ruling(for: client, groups: ids, manner: manner)
         ruling.groupLimit = try records.sessionLimits().least(of: ids)
 
         var steps: [Step] = []
         var isDecided = false
-        for (record, entry) in zip(policies, table.trace(for: client, groups: ids)) {
+        for (record, entry) in zip(policies, table.trace(for: client, groups: ids, manner: manner)) {
             let view = PolicyView(record, current: names)
             var step = Step(policy: entry.policy.label, verdict: "no-match", mismatches: entry.mismatches.map(\.rawValue), text: "")
             if !entry.mismatches.isEmpty {
-                let reasons = entry.mismatches.map { reason($0, view, client, user, groups) }
+                let reasons = entry.mismatches.map { reason($0, view, client, user, groups, manner) }
                 step.text = "does not match: \(Words.list(reasons))."
             } else if view.isReportOnly {
                 step.verdict = "reports"
@@ -57,7 +60,8 @@ extension ExplainPolicy {
     }
 
     private func reason(
-        _ mismatch: PolicyRule.Mismatch, _ view: PolicyView, _ client: Client, _ user: UserRecord, _ groups: [GroupRecord]
+        _ mismatch: PolicyRule.Mismatch, _ view: PolicyView, _ client: Client, _ user: UserRecord, _ groups: [GroupRecord],
+        _ manner: LoginManner
     ) -> String {
         switch mismatch {
         case .client: return "it is for \(Words.list(view.clients, "or")), and this is \(client.name)"
@@ -68,6 +72,12 @@ extension ExplainPolicy {
         case .group:
             return "it is for members of \(Words.list(view.groups, "or")), and \(user.name) "
                 + (groups.isEmpty ? "is in no group" : "is in \(Words.list(groups.map(\.name)))")
+        case .method:
+            return "it is for logins by \(Words.list(view.methods, "or")), and "
+                + (manner.method.map { "this comes by \($0)" } ?? "nothing says how this comes (--method)")
+        case .realm:
+            return "it is for \(Words.list(view.realms.map { "NAME@\($0)" }, "or")), and "
+                + (manner.realm.map { "this name ends with @\($0)" } ?? "this name has no realm (--realm)")
         }
     }
 }

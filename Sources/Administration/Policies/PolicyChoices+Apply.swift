@@ -35,6 +35,8 @@ extension PolicyChoices {
         if let clients { new.when.clients = try Self.clients(clients, rows) }
         if let clientTags { new.when.tags = try Self.tags(clientTags) }
         if let groups { new.when.groups = try Self.groups(groups, rows) }
+        if let methods { new.when.methods = try Self.words(methods, "method", Self.method) }
+        if let realms { new.when.realms = try Self.words(realms, "realm", Self.realm) }
         if let require { new.requirement = try Self.requirement(require) }
         if let factors { new.factors = try Self.factors(factors) }
         if let unenrolled = try wantedGrace() { new.unenrolled = unenrolled }
@@ -67,6 +69,35 @@ extension PolicyChoices {
                 .invalid, "Recovery codes stand in for a lost factor; they cannot be the only one.",
                 remedy: "List totp or hotp before recovery.", place: "factors")
         }
+    }
+
+    /// Each once, as it is compared.
+    private static func words(
+        _ texts: [String], _ field: String, _ read: (String) throws(Refusal) -> String
+    ) throws(Refusal) -> [String] {
+        var words: [String] = []
+        for text in texts { words.append(try read(text)) }
+        return try limited(words, field)
+    }
+
+    static func method(_ text: String) throws(Refusal) -> String {
+        let word = Valid.trimmed(text).lowercased()
+        if LoginManner.methods.contains(word) { return word }
+        let near = NearNames.nearest(to: word, among: LoginManner.methods)
+        throw Refusal(
+            .invalid, "No login comes by `\(Valid.shown(text))`.",
+            remedy: near.isEmpty ? "A policy may name \(Words.list(LoginManner.methods))." : NearNames.question(near), place: "method")
+    }
+
+    /// As it is compared; with or without the `@`.
+    static func realm(_ text: String) throws(Refusal) -> String {
+        let bare = Valid.trimmed(text)
+        guard case .suffix(let key) = PassThroughRule.Realm(bare.hasPrefix("@") ? String(bare.dropFirst()) : bare) else {
+            throw Refusal(
+                .invalid, "`\(Valid.shown(text))` is no realm.", remedy: "Write what stands behind the `@` of the name: otp.",
+                place: "realm")
+        }
+        return key
     }
 
     static func requirement(_ text: String) throws(Refusal) -> Requirement {

@@ -47,6 +47,8 @@ extension Operations {
             var groups: Set<Int64> = []
             var isReached = true
             for before in policies[..<position] where !before.rule.isReportOnly && before.rule.when.fits(client) {
+                // What decides about some logins of theirs leaves the others.
+                if before.rule.when.asksManner { continue }
                 if before.rule.when.groups.isEmpty { isReached = false }
                 groups.formUnion(before.rule.when.groups)
             }

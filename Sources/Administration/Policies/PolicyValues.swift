@@ -11,6 +11,10 @@ package struct PolicyView: Codable, Sendable, Equatable {
     package var clients: [String]
     package var clientTags: [String]
     package var groups: [String]
+    /// By which protocol a login has to come (`LoginManner.methods`); empty: by any.
+    package var methods: [String]
+    /// What has to stand behind the `@` of the name; empty: anything, or nothing.
+    package var realms: [String]
     /// `deny`, `password`, `factor` or `password+factor`.
     package var require: String
     /// Nil: whatever the user has.
@@ -55,6 +59,8 @@ package struct PolicyChoices: Codable, Sendable, Equatable {
     package var clients: [String]?
     package var clientTags: [String]?
     package var groups: [String]?
+    package var methods: [String]?
+    package var realms: [String]?
     package var require: String?
     /// Empty: whatever the user has.
     package var factors: [String]?
@@ -206,11 +212,16 @@ package struct ExplainPolicy: AdminOperation {
     package var user: String
     package var client: String
     package var at: Instant?
+    /// How the login comes; nil: by a way that no policy asks for.
+    package var method: String?
+    package var realm: String?
 
-    package init(user: String, client: String, at: Instant? = nil) {
+    package init(user: String, client: String, at: Instant? = nil, method: String? = nil, realm: String? = nil) {
         self.user = user
         self.client = client
         self.at = at
+        self.method = method
+        self.realm = realm
     }
 
     package struct Answer: Codable, Sendable, Equatable {
@@ -234,7 +245,7 @@ package struct ExplainPolicy: AdminOperation {
         package var policy: String
         /// `decides`, `reports`, `later` or `no-match`.
         package var verdict: String
-        /// Which conditions do not fit: `client`, `client-tag`, `group`.
+        /// Which conditions do not fit: `client`, `client-tag`, `group`, `method`, `realm`.
         package var mismatches: [String]
         package var text: String
     }

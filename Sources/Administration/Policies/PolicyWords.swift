@@ -17,6 +17,8 @@ extension PolicyView {
         clients = rule.when.clients.map { named($0, current.clients, record.names.clients) }
         clientTags = rule.when.tags
         groups = rule.when.groups.map { named($0, current.groups, record.names.groups) }
+        methods = rule.when.methods
+        realms = rule.when.realms
         require = rule.requirement.rawValue
         factors = rule.factors?.map(\.rawValue)
         switch rule.unenrolled {
@@ -34,6 +36,15 @@ extension PolicyView {
         var parts = [groups.isEmpty ? "everybody" : "members of \(Words.list(groups, "or"))"]
         if !clients.isEmpty { parts.append("at \(Words.list(clients, "or"))") }
         if !clientTags.isEmpty { parts.append("at clients tagged \(Words.list(clientTags, "or"))") }
+        if !methods.isEmpty || !realms.isEmpty { parts.append(Self.mannerWords(methods, realms)) }
+        return parts.joined(separator: " ")
+    }
+
+    /// `by eap-gtc as NAME@otp`
+    static func mannerWords(_ methods: [String], _ realms: [String]) -> String {
+        var parts: [String] = []
+        if !methods.isEmpty { parts.append("by \(Words.list(methods, "or"))") }
+        if !realms.isEmpty { parts.append("as \(Words.list(realms.map { "NAME@\($0)" }, "or"))") }
         return parts.joined(separator: " ")
     }
 
@@ -72,6 +83,8 @@ extension PolicyView {
         compare("client", list(old.clients), list(clients))
         compare("client-tag", list(old.clientTags), list(clientTags))
         compare("group", list(old.groups), list(groups))
+        compare("method", list(old.methods), list(methods))
+        compare("realm", list(old.realms), list(realms))
         compare("require", old.require, require)
         compare("factors", list(old.factors ?? []), list(factors ?? []))
         compare("unenrolled", old.unenrolledText, unenrolledText)
@@ -89,6 +102,6 @@ extension PolicyRule {
             mine.isEmpty || !theirs.isEmpty && Set(theirs).isSubset(of: mine)
         }
         return !isReportOnly && holds(when.clients, other.when.clients) && holds(when.tags, other.when.tags)
-            && holds(when.groups, other.when.groups)
+            && holds(when.groups, other.when.groups) && holds(when.methods, other.when.methods) && holds(when.realms, other.when.realms)
     }
 }

@@ -51,6 +51,11 @@ package struct PreviewReply: AdminOperation {
             client: client.name, profile: client.settings.profile, user: user.name, policy: ruling.policy?.label,
             require: ruling.requirement.rawValue, attributes: lines.map(Attribute.init),
             bytes: lines.reduce(0) { $0 + $1.bytes.count }, warnings: [])
+        for open in policies.undecided(for: client, groups: groups, before: ruling.policy) {
+            answer.warnings.append(
+                "Policy \(open.name) comes first for logins \(PolicyView.mannerWords(open.rule.when.methods, open.rule.when.realms)): these get what it says."
+            )
+        }
         if ruling.requirement == .deny { answer.warnings.append("\(user.name) is let in by nothing here, so none of this goes out.") }
         if user.status != .active { answer.warnings.append("\(user.name) is \(user.status.rawValue), and is refused.") }
         if answer.attributes.contains(where: { $0.problem != nil }) {

@@ -86,6 +86,10 @@ struct SessionReplies {
         guard user.status == .active else { return .over("\(user.name) is \(user.status.rawValue)") }
         let groups = try operations.records.groups(ofUser: user.id).map(\.id)
         let ruling = policies.ruling(for: client, groups: groups)
+        // What another policy would send is no answer to a session that it may have let in.
+        if let open = policies.undecided(for: client, groups: groups, before: ruling.policy).first {
+            return .unfit("policy \(open.name) asks how a login came, and a session does not tell")
+        }
         guard ruling.requirement != .deny else {
             return .over("\(ruling.policy.map { "policy \($0.name)" } ?? client.name) lets \(user.name) in no more")
         }

@@ -97,7 +97,8 @@ package struct ExplainName: AdminOperation {
         if user.status != .active {
             answer.steps.append(Step(step: "status", text: "\(user.name) is \(user.status.rawValue): refused whatever is typed."))
         }
-        let policy = try await ExplainPolicy(user: user.name, client: client.name).perform(in: operations, by: actor)
+        let policy = try await ExplainPolicy(user: user.name, client: client.name, realm: LoginManner.realm(of: name)).perform(
+            in: operations, by: actor)
         answer.policy = policy.policy
         answer.require = policy.require
         answer.directory = policy.directory
@@ -129,7 +130,8 @@ package struct ExplainName: AdminOperation {
     }
 
     private func explain(_ stranger: Stranger, at client: Client, in operations: Operations, _ answer: inout Answer) throws {
-        let ruling = try operations.records.policySet().table.ruling(for: client, groups: [])
+        let ruling = try operations.records.policySet().table.ruling(
+            for: client, groups: [], manner: LoginManner(realm: LoginManner.realm(of: name)))
         let directories = try operations.records.directories()
         let directory = directories.word(for: .directory(stranger.rule.directory))
         answer.policy = ruling.policy?.label

@@ -14,6 +14,8 @@ struct PolicyBody: Codable {
     var clients: [Named]?
     var tags: [String]?
     var groups: [Named]?
+    var methods: [String]?
+    var realms: [String]?
     var require: String
     var factors: [String]?
     /// Microseconds since 1970.
@@ -31,6 +33,8 @@ struct PolicyBody: Codable {
         clients = named(rule.when.clients, names.clients)
         tags = rule.when.tags.isEmpty ? nil : rule.when.tags
         groups = named(rule.when.groups, names.groups)
+        methods = rule.when.methods.isEmpty ? nil : rule.when.methods
+        realms = rule.when.realms.isEmpty ? nil : rule.when.realms
         require = rule.requirement.rawValue
         factors = rule.factors?.map(\.rawValue)
         switch rule.unenrolled {
@@ -61,6 +65,8 @@ struct PolicyBody: Codable {
         rule.when.clients = (clients ?? []).map(\.id)
         rule.when.tags = tags ?? []
         rule.when.groups = (groups ?? []).map(\.id)
+        rule.when.methods = methods ?? []
+        rule.when.realms = realms ?? []
         if let factors {
             let kinds = factors.compactMap { FactorKind(rawValue: $0) }
             guard kinds.count == factors.count else { return nil }

@@ -29,6 +29,14 @@ struct PolicyFlags: ParsableArguments {
     @Option(
         name: .customLong("group"), help: ArgumentHelp("Only for members, also of groups within it; can be repeated.", valueName: "group"))
     var groups: [String] = []
+    @Option(
+        name: .customLong("method"),
+        help: ArgumentHelp("Only for logins by this protocol: pap, eap, eap-gtc, eap-mschapv2, …; can be repeated.", valueName: "method"))
+    var methods: [String] = []
+    @Option(
+        name: .customLong("realm"),
+        help: ArgumentHelp("Only for names that end with @ and this; can be repeated.", valueName: "realm"))
+    var realms: [String] = []
     @Option(name: .customLong("require"), help: ArgumentHelp("deny, password, factor or password+factor.", valueName: "what")) var require:
         String?
     @Option(help: ArgumentHelp("Kinds that count, the preferred first: totp,hotp,recovery; or any.", valueName: "kinds")) var factors:
@@ -56,6 +64,8 @@ struct PolicyFlags: ParsableArguments {
         choices.clients = clients.isEmpty ? nil : clients
         choices.clientTags = clientTags.isEmpty ? nil : clientTags
         choices.groups = groups.isEmpty ? nil : groups
+        choices.methods = methods.isEmpty ? nil : methods
+        choices.realms = realms.isEmpty ? nil : realms
         choices.require = require
         choices.factors = factors.map { $0 == "any" ? [] : $0.split(separator: ",").map { String($0) } }
         choices.unenrolled = unenrolled
@@ -183,7 +193,7 @@ extension PolicyCommand {
         static let configuration = CommandConfiguration(
             abstract: "Change a policy; says whom the change would lock out.",
             discussion: """
-                --client, --client-tag and --group replace what was there.
+                --client, --client-tag, --group, --method and --realm replace what was there.
 
                 Examples:
                   sallyport policy set staff --require password+factor --dry-run
@@ -196,6 +206,8 @@ extension PolicyCommand {
         @Flag(help: "At every client again.") var anyClient = false
         @Flag(help: "Whatever the client's tags.") var anyClientTag = false
         @Flag(help: "For everybody again.") var anyGroup = false
+        @Flag(help: "By whatever protocol again.") var anyMethod = false
+        @Flag(help: "Whatever the name ends with.") var anyRealm = false
         @Flag(help: "Take all reply attributes away.") var noReply = false
         @OptionGroup(title: "Policy options") var flags: PolicyFlags
         @OptionGroup var options: GlobalOptions
@@ -203,6 +215,7 @@ extension PolicyCommand {
         func validate() throws {
             let both = [
                 (anyClient, flags.clients, "client"), (anyClientTag, flags.clientTags, "client-tag"), (anyGroup, flags.groups, "group"),
+                (anyMethod, flags.methods, "method"), (anyRealm, flags.realms, "realm"),
             ]
             if noReply, !flags.reply.reply.isEmpty { throw ValidationError("Use one of --reply and --no-reply.") }
             for (any, named, flag) in both where any && !named.isEmpty { throw ValidationError("Use one of --\(flag) and --any-\(flag).") }
@@ -213,6 +226,8 @@ extension PolicyCommand {
             if anyClient { choices.clients = [] }
             if anyClientTag { choices.clientTags = [] }
             if anyGroup { choices.groups = [] }
+            if anyMethod { choices.methods = [] }
+            if anyRealm { choices.realms = [] }
             if noReply { choices.reply = [] }
             let request = SetPolicy(policy: policy, name: name, choices: choices, isDryRun: flags.dryRun)
             try PolicyCommand.show(try await node.perform(request), output)
@@ -296,10 +311,13 @@ extension PolicyCommand {
         @Argument(help: "Login name or alias.") var user: String
         @Option(help: ArgumentHelp("The gateway that asks.", valueName: "client")) var client: String
         @Option(help: ArgumentHelp("At this time instead of now.", valueName: "time")) var at: String?
+        @Option(help: ArgumentHelp("A login by this protocol, where a policy asks for it: eap-gtc.", valueName: "method")) var method:
+            String?
+        @Option(help: ArgumentHelp("A name that ends with @ and this, where a policy asks for it.", valueName: "realm")) var realm: String?
         @OptionGroup var options: GlobalOptions
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
-            let request = ExplainPolicy(user: user, client: client, at: try PolicyCommand.time(at))
+            let request = ExplainPolicy(user: user, client: client, at: try PolicyCommand.time(at), method: method, realm: realm)
             let answer = try await node.perform(request)
             try output.show(answer, warnings: answer.warnings) { answer in
                 output.line(Span("\(answer.user) at \(answer.client)", .strong))
@@ -343,6 +361,8 @@ extension PolicyCommand {
         sheet.add("Groups", any(policy.groups))
         sheet.add("Clients", any(policy.clients))
         sheet.add("Client tags", any(policy.clientTags))
+        if !policy.methods.isEmpty { sheet.add("Methods", any(policy.methods)) }
+        if !policy.realms.isEmpty { sheet.add("Realms", any(policy.realms)) }
         sheet.add("Requires", Span(policy.require))
         if policy.require.hasSuffix("factor") {
             sheet.add("Factors", any(policy.factors ?? []))

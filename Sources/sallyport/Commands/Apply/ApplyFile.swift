@@ -206,7 +206,7 @@ struct ApplyFile {
     // MARK: Policies
 
     static let policyKeys = ["name", "when", "require", "factors", "unenrolled", "remember", "report-only", "reply", "sessions"]
-    static let conditionKeys = ["client", "client-tag", "group"]
+    static let conditionKeys = ["client", "client-tag", "group", "method", "realm"]
 
     private func policies(_ node: Yams.Node) throws -> [Blueprint.Policy] {
         if node.null != nil { return [] }
@@ -227,6 +227,8 @@ struct ApplyFile {
         choices.clients = []
         choices.clientTags = []
         choices.groups = []
+        choices.methods = []
+        choices.realms = []
         if let when = keys["when"] {
             let conditions = try reader.entries(
                 when.value, "when", keys: Self.conditionKeys, coming: ["hours", "network", "country", "station", "place"])
@@ -234,6 +236,8 @@ struct ApplyFile {
             choices.clients = try list("client")
             choices.clientTags = try list("client-tag")
             choices.groups = try list("group")
+            choices.methods = try list("method")
+            choices.realms = try list("realm")
         }
         choices.factors = try keys["factors"].map { try reader.list($0.value, "factors").map(\.text) } ?? []
         choices.unenrolled = "deny"

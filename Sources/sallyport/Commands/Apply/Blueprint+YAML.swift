@@ -121,7 +121,10 @@ extension Blueprint {
         let choices = policy.choices
         var lines = ["  - name: \(scalar(policy.name))"]
         var conditions: [String] = []
-        for (key, values) in [("client", choices.clients), ("client-tag", choices.clientTags), ("group", choices.groups)] {
+        for (key, values) in [
+            ("client", choices.clients), ("client-tag", choices.clientTags), ("group", choices.groups), ("method", choices.methods),
+            ("realm", choices.realms),
+        ] {
             guard let values, !values.isEmpty else { continue }
             conditions.append("\(key): \(values.count == 1 ? scalar(values[0]) : list(values))")
         }
