@@ -48,6 +48,18 @@ private struct StrongSwan {
         }
     }
 
+    /// Lets the device believe the node, inside of whose TLS it logs in.
+    ///
+    /// - Returns: the subject that the device has to expect.
+    func trustEAP(of node: TestNode) async throws -> String {
+        let own = node.folder.path + "/eap"
+        _ = try await eventually { access(own + "/ca.pem", R_OK) == 0 }
+        try FileManager.default.copyItem(atPath: own + "/ca.pem", toPath: folder.path + "/device/x509ca/eap.pem")
+        let shown = try await #require(Program(installed: "openssl")).run(
+            ["x509", "-in", own + "/server.pem", "-noout", "-subject", "-nameopt", "RFC2253"])
+        return try #require(shown.output.split(separator: "=", maxSplits: 1).last).trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
     /// - Parameters:
     ///   - kernel: of two that do the same the first is used.
     /// - Returns: the file of its settings.
@@ -95,7 +107,8 @@ private struct StrongSwan {
 @Suite(
     .enabled(
         if: Foreign.isHere("charon-systemd", "swanctl")
-            && hasStrongSwan("openssl", "eap-radius", "eap-identity", "eap-mschapv2", "eap-gtc", "xauth-generic") && getuid() == 0,
+            && hasStrongSwan("openssl", "eap-radius", "eap-identity", "eap-mschapv2", "eap-gtc", "eap-ttls", "xauth-generic")
+            && getuid() == 0,
         "strongSwan or one of its plugins is not installed, or nobody is root"))
 struct StrongSwanInteropTests {
     /// What a device is set to, and what of it belongs to the method.
@@ -104,22 +117,35 @@ struct StrongSwanInteropTests {
         case msCHAPv2 = "eap-mschapv2"
         /// Password and code in one field.
         case gtc = "eap-gtc"
+        /// Password and code in one field, inside of TLS.
+        case ttls = "eap-ttls"
+        /// The device's own certificate, which the gateway judges, then the code.
+        case certificate
         /// The password, then the code under another name (RFC 4739).
         case rounds
 
         /// How the device proves itself.
-        var local: String {
-            func part(_ name: String, _ method: String, _ identity: String) -> String {
+        func local(server: String) -> String {
+            func part(_ name: String, _ method: String, _ identity: String, _ more: String = "") -> String {
                 """
                     \(name) {
                       auth = \(method)
                       id = \(identity)
                       eap_id = \(identity)
+                      \(more)
                     }
                 """
             }
             return switch self {
             case .msCHAPv2, .gtc: part("local", rawValue, "alice")
+            case .ttls: part("local", rawValue, "alice", "aaa_id = \"\(server)\"")
+            case .certificate:
+                """
+                    local-1 {
+                      auth = pubkey
+                      certs = device.pem
+                    }
+                """ + "\n" + part("local-2", "eap-gtc", "alice")
             case .rounds: part("local-1", "eap-mschapv2", "alice") + "\n" + part("local-2", "eap-gtc", "alice@otp")
             }
         }
@@ -134,14 +160,17 @@ struct StrongSwanInteropTests {
                 """
             }
             return switch self {
-            case .msCHAPv2: secret("alice", code)
-            case .gtc: secret("alice", TestNode.password + code)
+            case .msCHAPv2, .certificate: secret("alice", code)
+            case .gtc, .ttls: secret("alice", TestNode.password + code)
             case .rounds: secret("alice", TestNode.password) + "\n" + secret("alice@otp", code)
             }
         }
 
         /// What the gateway demands, made of what is pasted there.
         func demands(_ pasted: String) -> String {
+            if self == .certificate {
+                return pasted.replacing("    remote {", with: "    remote-1 {\n      auth = pubkey\n    }\n    remote-2 {")
+            }
             guard self == .rounds else { return pasted }
             // In the order of the file.
             return pasted.replacing("    remote {", with: "    remote-1 {").replacing(
@@ -162,8 +191,8 @@ struct StrongSwanInteropTests {
             try await node.addClient {
                 $0.profile = "strongswan"
                 $0.disconnectPort = 0
-                $0.eap = ["mschapv2", "gtc"]
-                if self == .msCHAPv2 { $0.requirement = "factor" }
+                $0.eap = self == .ttls ? ["ttls"] : ["mschapv2", "gtc"]
+                if self == .msCHAPv2 || self == .certificate { $0.requirement = "factor" }
                 if self == .rounds {
                     $0.requirement = "deny"
                     $0.nameStripping = "realm"
@@ -195,7 +224,8 @@ struct StrongSwanInteropTests {
                 include: try pasted.block("/etc/strongswan.d/sallyport.conf"))
             let device = try swan.daemon(
                 "device", port: try freePort(SOCK_DGRAM), natPort: deviceNATPort,
-                more: "eap-identity eap-mschapv2 eap-gtc")
+                more: "eap-identity eap-mschapv2 eap-gtc eap-ttls")
+            let server = way == .ttls ? try await swan.trustEAP(of: node) : ""
             let connections = try folder.file(
                 "gateway/swanctl.conf",
                 way.demands(try pasted.block("/etc/swanctl/conf.d/sallyport-ikev2.conf")) + """
@@ -217,7 +247,7 @@ struct StrongSwanInteropTests {
                     remote_port = \(natPort)
                     local_port = \(deviceNATPort)
                     childless = force
-                \(way.local)
+                \(way.local(server: server))
                     remote {
                       auth = pubkey
                       id = "CN=gateway"
@@ -244,8 +274,14 @@ struct StrongSwanInteropTests {
                     let accepted = try await node.logins("login-accepted", count: way == .rounds ? 2 : 1)
                     #expect(accepted.map(\.user) == (way == .rounds ? ["alice@otp", "alice"] : ["alice"]))
                     let methods = accepted.map { login in login.details.first { $0.name == "protocol" }?.value }
-                    let expected = [EAPWay.msCHAPv2: ["EAP-MSCHAPv2"], .gtc: ["EAP-GTC"], .rounds: ["EAP-GTC", "EAP-MSCHAPv2"]]
-                    #expect(methods == expected[way])
+                    let expected =
+                        switch way {
+                        case .msCHAPv2: ["EAP-MSCHAPv2"]
+                        case .gtc, .certificate: ["EAP-GTC"]
+                        case .ttls: ["EAP-TTLS/EAP-GTC"]
+                        case .rounds: ["EAP-GTC", "EAP-MSCHAPv2"]
+                        }
+                    #expect(methods == expected)
                     // The same code opens nothing again.
                     _ = try await swan.swanctl(["--terminate", "--ike", "home", "--timeout", "10"], "device")
                     let again = try await swan.swanctl(["--initiate", "--ike", "home", "--timeout", "20"], "device")
@@ -385,20 +421,25 @@ private struct Networks {
 }
 
 @Suite(
+    .serialized,
     .enabled(
         if: Foreign.isHere("charon-systemd", "swanctl", "ip", "ping")
             && hasStrongSwan("openssl", "eap-radius", "eap-identity", "eap-mschapv2", "kernel-libipsec") && getuid() == 0
             && access("/dev/net/tun", R_OK | W_OK) == 0,
         "strongSwan, one of its plugins, ip or ping is not installed, nobody is root, or there is no /dev/net/tun"))
 struct TunnelInteropTests {
-    @Test func aTunnelCarriesPacketsUntilItsSessionIsEnded() async throws {
+    enum End: String, Sendable, CaseIterable {
+        case sessionDisconnect, userDisable
+    }
+
+    @Test(arguments: End.allCases) func aTunnelCarriesPacketsUntilItsSessionIsEnded(_ end: End) async throws {
         let networks = Networks()
         try await networks.make()
         var problem: (any Error)?
         do {
             let node = try await TestNode.start(
                 flags: ["radius.listen": networks.server + ":0", "radius.accounting": networks.server + ":0"])
-            do { try await carryPackets(node, networks) } catch { problem = error }
+            do { try await carryPackets(node, networks, until: end) } catch { problem = error }
             await node.stop()
         } catch {
             problem = error
@@ -407,13 +448,14 @@ struct TunnelInteropTests {
         if let problem { throw problem }
     }
 
-    private func carryPackets(_ node: TestNode, _ networks: Networks) async throws {
+    private func carryPackets(_ node: TestNode, _ networks: Networks, until end: End) async throws {
         let dynamicPort: UInt16 = 3799
         try await node.addClient("vpn", [networks.client]) {
             $0.profile = "strongswan"
             $0.requirement = "factor"
             $0.eap = ["gtc", "mschapv2"]
             $0.disconnectPort = Int(dynamicPort)
+            $0.reply = [ReplySetting("Framed-IP-Address", "10.98.0.77")]
         }
         let token = try await node.addUser()
         let pasted = try await Pasted(node, server: networks.server)
@@ -426,14 +468,8 @@ struct TunnelInteropTests {
         let device = try swan.daemon("device", port: 500, natPort: 4500, more: "eap-identity eap-mschapv2", kernel: kernel)
         let connections = try swan.folder.file(
             "gateway/swanctl.conf",
-            try pasted.block("/etc/swanctl/conf.d/sallyport-ikev2.conf") + """
-                pools {
-                  sallyport {
-                    addrs = 10.99.0.0/24
-                  }
-                }
-
-                """)
+            // The address is the node's to give.
+            try pasted.block("/etc/swanctl/conf.d/sallyport-ikev2.conf").replacing("pools = sallyport", with: "pools = radius"))
         let home = try swan.folder.file(
             "device/swanctl.conf",
             """
@@ -479,8 +515,15 @@ struct TunnelInteropTests {
                 let through = try await networks.ping()
                 #expect(through.status == 0, "\(through.everything)")
                 _ = try await eventually { swan.folder.text(of: "gateway.log").contains("received RADIUS Accounting-Response") }
-                let ended = try await node.perform(DisconnectSessions(user: "alice"))
-                #expect(ended.results.map(\.answer) == ["acknowledged"], "\(ended) \(swan.folder.text(of: "gateway.log"))")
+                let session = try #require(try await node.perform(ListSessions(user: "alice")).sessions.first)
+                #expect(session.addresses.contains("10.98.0.77"), "\(session)")
+                switch end {
+                case .sessionDisconnect:
+                    let ended = try await node.perform(DisconnectSessions(user: "alice"))
+                    #expect(ended.results.map(\.answer) == ["acknowledged"], "\(ended) \(swan.folder.text(of: "gateway.log"))")
+                case .userDisable:
+                    try await node.setUser("alice") { $0.status = "disabled" }
+                }
                 let isDown = try await eventually { swan.folder.text(of: "device.log").contains("received DELETE for IKE_SA") }
                 #expect(isDown)
                 #expect(try await networks.ping().status != 0)

@@ -454,6 +454,7 @@ enum GatewayTexts {
           }
         }
 
+        With pools = radius it gives the Framed-IP-Address of the accept, and no address to whom Sallyport names none.
         It needs the plugins eap-radius and eap-identity. Devices compare the certificate's names
         with the address that they dial: give local an id that stands in it.
         """#,
