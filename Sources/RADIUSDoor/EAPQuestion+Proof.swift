@@ -88,14 +88,14 @@ extension EAPMethodName {
         case .ttls:
             guard let tunnel else { return nil }
             let inside = challenge()
-            return DeferredMethod(.ttls) {
+            return DeferredMethod.tunnel(.ttls) {
                 let inner: [any EAPMethod] = [GTCMethod(), MSCHAPv2Method(challenge: inside, server: "sallyport")]
                 return try TTLSMethod(context: tunnel, inner: inner, framedMTU: size, now: 0)
             }
         case .peap:
             guard let tunnel else { return nil }
             let (inside, nonce) = (challenge(), challenge() + challenge())
-            return DeferredMethod(.peap) {
+            return DeferredMethod.tunnel(.peap) {
                 let inner: [any EAPMethod] = [MSCHAPv2Method(challenge: inside, server: "sallyport"), GTCMethod()]
                 return try PEAPMethod(context: tunnel, inner: inner, nonce: nonce, binding: binding, framedMTU: size, now: 0)
             }
