@@ -117,7 +117,7 @@ if !core {
         .executableTarget(
             name: "sallyport",
             dependencies: [
-                "RADIUS", "OTP", "LoginEngine", "Store", "Directories", "Factors", "Administration", "RADIUSDoor", "ControlDoor",
+                "RADIUS", "EAP", "OTP", "LoginEngine", "Store", "Directories", "Factors", "Administration", "RADIUSDoor", "ControlDoor",
                 "WebDoor", "TLS", "CSockets", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
                 metrics,
                 coreMetrics, yams,

@@ -23,6 +23,7 @@ public func start(argc: CInt, argv: UnsafeMutablePointer<UnsafeMutablePointer<CC
 /// The first byte chooses what is offered. Then pieces of a kind, a length and so many bytes: a packet as it stands, or what stands
 /// behind the type in a packet that is right otherwise, so that the methods are reached.
 func probe(_ input: [UInt8]) {
+    probePeer(input)
     if let packet = try? EAPPacket(input[...]) {
         guard let again = try? EAPPacket(packet.bytes[...]) else { fatalError("what is written can be read") }
         precondition(again == packet, "decode(encode(packet)) == packet")
@@ -78,5 +79,46 @@ func check(_ step: EAPAuthenticator.Step, _ machine: EAPAuthenticator, _ isAccep
         precondition(bytes.count == 4 && bytes[0] == 4 && machine.state == .failure && !reason.description.isEmpty)
     case .discard:
         break
+    }
+}
+
+/// A hostile server in front of the device's side: whole packets, and what stands behind the type of its method.
+func probePeer(_ input: [UInt8]) {
+    guard let choice = input.first else { return }
+    let name = Array("alice".utf8)
+    let methods: [any EAPPeerMethod] = [GTCPeer(), MSCHAPv2Peer(name: name), MD5Peer(name: name)]
+    let method = methods[Int(choice % 3)]
+    var peer = EAPPeer(identity: name, method: method)
+    var hasAnswered = false
+    var rest = input.dropFirst()
+    while let kind = rest.popFirst(), let length = rest.popFirst() {
+        let piece = Array(rest.prefix(Int(length)))
+        rest = rest.dropFirst(piece.count)
+        let packet = kind & 1 == 0 ? piece : EAPPacket(.request, identifier: kind, type: method.type, data: piece).bytes
+        var step = peer.take(packet[...])
+        if case .ask(let question) = step {
+            hasAnswered = true
+            step = peer.take(answer: answer(question))
+        }
+        switch step {
+        case .send(let bytes):
+            guard let packet = try? EAPPacket(bytes[...]) else { fatalError("what is sent can be read") }
+            precondition(packet.code == .response)
+        case .ask: preconditionFailure("an answer is no question")
+        case .success: precondition(hasAnswered, "a success before the method was done is nobody's")
+        case .failure(let fault): precondition(!fault.description.isEmpty)
+        case .ignore: break
+        }
+    }
+}
+
+func answer(_ question: PeerQuestion) -> PeerAnswer {
+    let bytes = [UInt8](repeating: 0x5A, count: 16)
+    switch question {
+    case .password, .text: return .text(EAPSecret(bytes))
+    case .chap: return .chap(bytes)
+    case .msCHAPv2:
+        let grant = MSCHAPv2Grant(success: Array("S=5A".utf8), receive: EAPSecret(bytes), send: EAPSecret(bytes))
+        return .msCHAPv2(MSCHAPv2Proof(challenge: bytes, response: bytes + bytes.prefix(8), expected: grant))
     }
 }

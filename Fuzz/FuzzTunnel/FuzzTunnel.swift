@@ -29,7 +29,7 @@ func probe(_ input: [UInt8]) {
     case 0: probeFragments(packets(rest))
     case 1: probePairs(rest)
     case 2: probeExtensions(rest)
-    default: probeMethod(packets(rest))
+    default: choice & 4 == 0 ? probeMethod(packets(rest)) : probePeer(packets(rest))
     }
 }
 
@@ -96,5 +96,22 @@ func probeMethod(_ packets: [ArraySlice<UInt8>]) {
             return
         case .ask, .success, .ignore: preconditionFailure("nobody gets in without a handshake")
         }
+    }
+}
+
+/// A server in front of a device: nothing that is asked for is told before the handshake is done.
+func probePeer(_ packets: [ArraySlice<UInt8>]) {
+    guard let context = try? TLSContext(.client(), TLSSettings()),
+        var peer = try? TTLSPeer(context: context, name: [97], inner: .pap, packet: 300)
+    else { return }
+    for packet in packets {
+        switch peer.take(request: packet, identifier: 0) {
+        case .response(let data): precondition(!data.isEmpty && data.count < 300, "every packet has its flags, and no more than fits")
+        case .failure(let fault):
+            precondition(!fault.description.isEmpty)
+            return
+        case .ask: preconditionFailure("nothing is told without a handshake")
+        }
+        if case .done = peer.outcome { preconditionFailure("nothing is done without a handshake") }
     }
 }

@@ -124,7 +124,8 @@ public struct EAPAuthenticator {
 
     /// METHOD_RESPONSE: with this the peer has agreed to the method.
     private mutating func methodResponse(_ take: (inout any EAPMethod) -> MethodStep) -> Step {
-        guard var method else { return failure(.unexpectedType(.identity)) }
+        // Taken out, or what TLS holds would be copied before each change.
+        guard var method = self.method.take() else { return failure(.unexpectedType(.identity)) }
         let step = take(&method)
         self.method = method
         if step != .ignore {

@@ -28,6 +28,7 @@ final class Door: Sendable {
     let ledger: (any SessionLedger)?
     let links: LoginLinks?
     let eap: EAPConversations
+    let tunnelWork: TunnelPool
     let now: @Sendable () -> Moment
     let counters = DoorCounters()
     let logger: Logger
@@ -49,6 +50,7 @@ final class Door: Sendable {
         self.ledger = ledger
         links = ledger == nil ? nil : LoginLinks()
         self.eap = EAPConversations(limits: eap, random: random, counters: counters.eap)
+        tunnelWork = TunnelPool(threads: TunnelPool.usualThreads) { now().uptime }
         self.logger = logger
         self.now = now
         self.onPin = onPin
@@ -107,7 +109,7 @@ final class Door: Sendable {
                     methods: methods.compactMap {
                         $0.method(tunnel: tunnel, binding: binding, framedMTU: framedMTU, challenge: eap.challenge)
                     })
-            }, client: client.id, mayShakeHands: methods.contains { $0.isTunnel }, at: now)
+            }, client: client.id, at: now)
         return opened.map { .known($0) } ?? .overloaded
     }
 

@@ -69,6 +69,7 @@ final class EAPConversation: Sendable {
     /// Of the gateway.
     let source: NetworkAddress
     private let course: Mutex<Course>
+    private let judging = Atomic<Bool>(false)
 
     init(state: Bits128, client: Int64, source: NetworkAddress, methods: sending [any EAPMethod]) {
         self.state = state
@@ -82,13 +83,15 @@ final class EAPConversation: Sendable {
         course.withLock { 512 + $0.authenticator.keptBytes + $0.response.count + ($0.accepted?.reply.count ?? 0) }
     }
 
-    var isBeingJudged: Bool { course.withLock { $0.isBeingJudged } }
+    /// Does not wait for a handshake that is under way: the table of all conversations is locked where this is asked.
+    var isBeingJudged: Bool { judging.load(ordering: .acquiring) }
 
     /// - Parameters:
     ///   - response: what EAP-Message held; empty for EAP-Start (RFC 3579 §2.1).
     ///   - other: called where the very same is being judged.
     func take(_ response: [UInt8], at now: Timestamp, other: @escaping @Sendable (EAPOutcome) -> Void) -> Turn {
         course.withLock { course in
+            defer { judging.store(course.isBeingJudged, ordering: .releasing) }
             if course.authenticator.state == .methodResponse {
                 guard response == course.response, let question = course.question else { return .busy }
                 guard course.isBeingJudged else {
@@ -134,6 +137,7 @@ final class EAPConversation: Sendable {
     /// - Returns: what the device hears, and everybody else who waits for the same.
     func judged(_ answer: LoginAnswer, at now: Timestamp) -> (EAPOutcome, others: [@Sendable (EAPOutcome) -> Void]) {
         course.withLock { course in
+            defer { judging.store(course.isBeingJudged, ordering: .releasing) }
             course.isBeingJudged = false
             let others = course.others
             course.others = []

@@ -11,8 +11,6 @@ package struct EAPConversationLimits: Sendable {
     package var bytes = 256 << 20
     /// One client has at most one part in so many of both, so that none has the others' devices pushed out.
     package var parts = 4
-    /// Of one client in a second, where a handshake of TLS may come of each: they are made on the thread that reads.
-    package var handshakes: Int64 = 200
     /// Forgotten when nothing came for so long: as long as somebody may look for a code.
     package var quiet = Timestamp.Span.minutes(2)
     /// Forgotten in any case: rounds that never end.
@@ -57,8 +55,6 @@ final class EAPConversations: Sendable {
         var ends = Ends()
         var count = 0
         var bytes = 0
-        /// When its handshakes so far were due, had each come in its turn.
-        var due = Timestamp(microseconds: .min)
     }
 
     private struct Kept {
@@ -94,26 +90,19 @@ final class EAPConversations: Sendable {
 
     /// Begins one.
     ///
-    /// - Parameter mayShakeHands: whether a tunnel is offered.
-    /// - Returns: nil when the client begins too many, or all that it has are being judged.
-    func open(
-        _ make: (_ state: Bits128) -> EAPConversation, client: Int64, mayShakeHands: Bool = false, at now: Timestamp
-    ) -> EAPConversation? {
-        let state = kept.withLock { kept in
-            !mayShakeHands || takeTurn(&kept.shares[client, default: Share()].due, at: now) ? Bits128(random: &kept.random) : nil
-        }
-        guard let state else { return nil }
-        let conversation = make(state)
+    /// - Returns: nil when all that the client has are being judged.
+    func open(_ make: (_ state: Bits128) -> EAPConversation, client: Int64, at now: Timestamp) -> EAPConversation? {
+        let conversation = make(kept.withLock { Bits128(random: &$0.random) })
         let bytes = conversation.keptBytes
         let (isKept, dropped) = kept.withLock { kept in
             var dropped = expire(&kept, at: now)
             guard makeRoom(&kept, for: client, count: 1, bytes: bytes, &dropped, at: now) else { return (false, dropped) }
             let place = takeFree(&kept, now)
             kept.slots[Int(place)].conversation = conversation
-            kept.slots[Int(place)].state = state
+            kept.slots[Int(place)].state = conversation.state
             kept.slots[Int(place)].client = client
             kept.slots[Int(place)].began = now
-            kept.places[state] = place
+            kept.places[conversation.state] = place
             kept.shares[client, default: Share()].count += 1
             grow(&kept, place, to: bytes)
             link(&kept, place, at: now)
@@ -134,7 +123,7 @@ final class EAPConversations: Sendable {
                 found.source == source
             else { return (nil as EAPConversation?, dropped) }
             if now - kept.slots[Int(place)].began > limits.life {
-                release(&kept, place)
+                dropped.conversations.append(release(&kept, place))
                 dropped.expired += 1
                 return (nil, dropped)
             }
@@ -160,9 +149,7 @@ final class EAPConversations: Sendable {
     }
 
     func close(_ conversation: EAPConversation) {
-        kept.withLock { kept in
-            if let place = kept.places[conversation.state] { release(&kept, place) }
-        }
+        _ = kept.withLock { kept in kept.places[conversation.state].flatMap { release(&kept, $0) } }
     }
 
     // MARK: The list
@@ -170,6 +157,8 @@ final class EAPConversations: Sendable {
     private struct Dropped {
         var pushedOut = 0
         var expired = 0
+        /// Freed outside of the lock: a session of TLS takes a while, and logins wait for the lock.
+        var conversations: [EAPConversation?] = []
     }
 
     private func count(_ dropped: Dropped) {
@@ -186,7 +175,7 @@ final class EAPConversations: Sendable {
                 touch(&kept, place, at: now)
                 continue
             }
-            release(&kept, place)
+            dropped.conversations.append(release(&kept, place))
             dropped.expired += 1
         }
         return dropped
@@ -200,31 +189,21 @@ final class EAPConversations: Sendable {
             let own = kept.shares[client] ?? Share()
             let isOver = own.count + count > limits.count / limits.parts || own.bytes + bytes > limits.bytes / limits.parts
             guard isOver || kept.places.count + count > limits.count || kept.bytes + bytes > limits.bytes else { return true }
-            guard pushOut(&kept, of: isOver ? client : nil, at: now) else { return false }
+            guard let quietest = pushOut(&kept, of: isOver ? client : nil, at: now) else { return false }
+            dropped.conversations.append(quietest)
             dropped.pushedOut += 1
         }
     }
 
-    private func pushOut(_ kept: inout Kept, of client: Int64?, at now: Timestamp) -> Bool {
+    private func pushOut(_ kept: inout Kept, of client: Int64?, at now: Timestamp) -> EAPConversation? {
         for _ in 0..<Self.mostPassedBy {
             let ends = client.map { kept.shares[$0]?.ends ?? Ends() } ?? kept.ends
-            guard ends.oldest >= 0 else { return false }
-            guard kept.slots[Int(ends.oldest)].conversation?.isBeingJudged == true else {
-                release(&kept, ends.oldest)
-                return true
-            }
+            guard ends.oldest >= 0 else { return nil }
+            guard kept.slots[Int(ends.oldest)].conversation?.isBeingJudged == true else { return release(&kept, ends.oldest) }
             // The engine has spent a hash or a push on it, and somebody waits.
             touch(&kept, ends.oldest, at: now)
         }
-        return false
-    }
-
-    /// Evenly in the long run, and a second's worth at once.
-    private func takeTurn(_ due: inout Timestamp, at now: Timestamp) -> Bool {
-        let next = max(due, now)
-        guard next - now < .seconds(1) else { return false }
-        due = next + Timestamp.Span(microseconds: 1_000_000 / limits.handshakes)
-        return true
+        return nil
     }
 
     private func takeFree(_ kept: inout Kept, _ now: Timestamp) -> Int32 {
@@ -272,14 +251,14 @@ final class EAPConversations: Sendable {
         if own.newer >= 0 { slots[Int(own.newer)][keyPath: chain].older = own.older } else { ends.newest = own.older }
     }
 
-    private func release(_ kept: inout Kept, _ place: Int32) {
+    private func release(_ kept: inout Kept, _ place: Int32) -> EAPConversation? {
         unlink(&kept, place)
         grow(&kept, place, to: 0)
         kept.shares[kept.slots[Int(place)].client]?.count -= 1
         kept.places[kept.slots[Int(place)].state] = nil
-        kept.slots[Int(place)].conversation = nil
         kept.slots[Int(place)].order.newer = kept.free
         kept.free = place
+        return kept.slots[Int(place)].conversation.take()
     }
 }
 

@@ -98,14 +98,14 @@ extension EAPMethodName {
         case .ttls:
             guard let tunnel else { return nil }
             let (inside, renewal) = (challenge(), challenge())
-            return DeferredMethod(.ttls) {
+            return DeferredMethod.tunnel(.ttls) {
                 let inner: [any EAPMethod] = [GTCMethod(), MSCHAPv2Method(challenge: inside, renewal: renewal, server: "sallyport")]
                 return try TTLSMethod(context: tunnel, inner: inner, framedMTU: size, now: 0)
             }
         case .peap:
             guard let tunnel else { return nil }
             let (inside, renewal, nonce) = (challenge(), challenge(), challenge() + challenge())
-            return DeferredMethod(.peap) {
+            return DeferredMethod.tunnel(.peap) {
                 let inner: [any EAPMethod] = [MSCHAPv2Method(challenge: inside, renewal: renewal, server: "sallyport"), GTCMethod()]
                 return try PEAPMethod(context: tunnel, inner: inner, nonce: nonce, binding: binding, framedMTU: size, now: 0)
             }

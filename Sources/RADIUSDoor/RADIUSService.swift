@@ -73,6 +73,8 @@ package final class RADIUSService: Service, Sendable {
 
     /// EAP conversations that are under way.
     package var openConversations: Int { door.eap.figures.open }
+    /// What waits for a thread that speaks TLS with devices, and how often that was refused because it would have taken too long.
+    package var tunnelWork: (waiting: Int, shed: Int) { (door.tunnelWork.waiting, door.tunnelWork.shedCount) }
     /// Connections over TLS that are through their handshake.
     package var openConnections: Int { door.counters.tls.openCount }
     /// Connections over TLS that were refused, by cause.
@@ -193,6 +195,8 @@ package final class RADIUSService: Service, Sendable {
         } onCancel: {
             stop(drain: .seconds(0))
         }
+        // Whoever waits there waits for no answer any more.
+        door.tunnelWork.stop()
         if let failure = state.withLock({ $0.failure }) { throw failure }
     }
 
@@ -248,17 +252,12 @@ package final class RADIUSService: Service, Sendable {
     /// - Returns: why it could not be started.
     private func startThread(_ name: String, _ body: @escaping @Sendable () -> RADIUSServiceError?) -> String? {
         state.withLock { $0.reading += 1 }
-        let start = ThreadStart { [weak self] in
+        let error = NamedThread.start(name) { [weak self] in
             let failure = body()
             self?.ended(failure)
         }
-        let context = Unmanaged.passRetained(start)
-        let error = thread_start(
-            name, { Unmanaged<ThreadStart>.fromOpaque($0).takeRetainedValue().body() }, context.toOpaque())
-        guard error != 0 else { return nil }
-        context.release()
-        state.withLock { $0.reading -= 1 }
-        return RADIUSServiceError.words(for: error)
+        if error != nil { state.withLock { $0.reading -= 1 } }
+        return error
     }
 
     private static func read(_ listener: UDPListener) -> RADIUSServiceError? {
@@ -281,13 +280,5 @@ package final class RADIUSService: Service, Sendable {
             return state.atEnd
         }
         atEnd?.resume()
-    }
-}
-
-private final class ThreadStart: Sendable {
-    let body: @Sendable () -> Void
-
-    init(body: @escaping @Sendable () -> Void) {
-        self.body = body
     }
 }

@@ -185,6 +185,7 @@ struct RequestIntake<Listener: RequestListener> {
     mutating func abandon(_ waiter: UInt64) {
         // The judge must have heard of a waiter before it hears that it is gone.
         if attempts.contains(where: { $0.waiter == waiter }) { handOver() }
+        guard !door.tunnelWork.abandon(waiter) else { return }
         door.judge.abandon(waiter: waiter)
     }
 
@@ -205,26 +206,68 @@ struct RequestIntake<Listener: RequestListener> {
         let conversation: EAPConversation
         switch door.conversation(of: packet, entry, from: arrival.source, at: arrival.now) {
         case .known(let known): conversation = known
-        case .unknown: return judge(arrival, waiting, name: nil, proof: .failed("EAP State that nobody knows"))
+        case .unknown:
+            attempts.append(listener.refusal(of: arrival, waiting, "EAP State that nobody knows"))
+            return .waiting
         case .overloaded:
             listener.forget(ticket)
             return drop(arrival, .overloaded)
         }
-        let turn = conversation.take(packet.joined(.eapMessage) ?? [], at: arrival.now) { [listener] outcome in
-            listener.complete(waiting, outcome, of: conversation)
+        let message = packet.joined(.eapMessage) ?? []
+        guard Self.isOfTLS(message) else {
+            if let attempt = listener.take(message, of: conversation, arrival, waiting) { attempts.append(attempt) }
+            return .waiting
         }
+        let isTaken = door.tunnelWork.run(for: entry.client.id, waiter: ticket.waiter, at: arrival.now) { [listener] in
+            let (judge, pool) = (listener.door.judge, listener.door.tunnelWork)
+            let attempt = listener.take(message, of: conversation, arrival, waiting)
+            if let attempt { judge.attempt([attempt]) }
+            if pool.heard(ticket.waiter), attempt != nil { judge.abandon(waiter: ticket.waiter) }
+        } giveUp: { [listener] in
+            listener.giveUp(waiting, .overloaded)
+        }
+        guard isTaken else {
+            listener.forget(ticket)
+            return drop(arrival, .overloaded)
+        }
+        return .waiting
+    }
+
+    /// Whether a session of TLS has to do with it.
+    private static func isOfTLS(_ message: [UInt8]) -> Bool {
+        message.count >= EAPPacket.typedLength
+            && [EAPType.tls, .ttls, .peap].contains(EAPType(rawValue: message[EAPPacket.headerLength]))
+    }
+
+    private func drop(_ arrival: Arrival<Listener.Route>, _ reason: DropReason) -> Outcome {
+        door.drop(reason, from: arrival.source, of: arrival.entry, at: arrival.now)
+        return .dropped(reason)
+    }
+}
+
+// MARK: EAP
+
+extension RequestListener {
+    /// Goes on with a conversation, on any thread.
+    ///
+    /// - Returns: what the engine has to judge; nil: it is answered, or will be with another request's answer.
+    fileprivate func take(
+        _ message: [UInt8], of conversation: EAPConversation, _ arrival: Arrival<Route>, _ waiting: Waiting<Route>
+    ) -> Attempt? {
+        let (packet, entry, waiter) = (arrival.packet, arrival.entry, waiting.ticket.waiter)
+        let turn = conversation.take(message, at: arrival.now) { outcome in self.complete(waiting, outcome, of: conversation) }
         switch turn {
         case .answer(let outcome):
-            listener.complete(waiting, outcome, of: conversation)
-            return .waiting
+            complete(waiting, outcome, of: conversation)
+            return nil
         case .joined:
-            return .waiting
+            return nil
         case .busy:
-            listener.forget(ticket)
-            return drop(arrival, .eapOutOfTurn)
+            giveUp(waiting, .eapOutOfTurn)
+            return nil
         case .failed(let reason):
             door.eap.close(conversation)
-            return judge(arrival, waiting, name: nil, proof: .failed(reason.description))
+            return refusal(of: arrival, waiting, reason.description)
         case .judge(let question, let identity, let handle):
             // RFC 3579 §2.1: a gateway repeats the identity as User-Name, and lets in whom it names. Were they two, the device would
             // prove one and become the other.
@@ -245,37 +288,26 @@ struct RequestIntake<Listener: RequestListener> {
             ).login
             request.method = question.method
             request.carriesQuestions = question.carriesQuestions
-            attempts.append(
-                Attempt(request: request, waiter: ticket.waiter) { [listener] answer in
-                    let (outcome, others) = conversation.judged(answer, at: listener.door.now().uptime)
-                    listener.complete(waiting, outcome, of: conversation)
-                    for other in others { other(outcome) }
-                })
-            return .waiting
+            return Attempt(request: request, waiter: waiter) { answer in
+                let (outcome, others) = conversation.judged(answer, at: self.door.now().uptime)
+                self.complete(waiting, outcome, of: conversation)
+                for other in others { other(outcome) }
+            }
         }
     }
 
-    /// For what the engine can only refuse, and write down.
-    private mutating func judge(
-        _ arrival: Arrival<Listener.Route>, _ waiting: Waiting<Listener.Route>, name: ArraySlice<UInt8>?, proof: LoginEngine.PasswordProof
-    ) -> Outcome {
+    /// For what the engine can only refuse, and write down in these words.
+    fileprivate func refusal(of arrival: Arrival<Route>, _ waiting: Waiting<Route>, _ words: String) -> Attempt {
         door.counters.eap.failed.add()
         let request = AccessRequest(
-            arrival.packet, of: arrival.entry, from: arrival.source, connection: arrival.key.connection, name: name, proof: proof
+            arrival.packet, of: arrival.entry, from: arrival.source, connection: arrival.key.connection, name: nil, proof: .failed(words)
         ).login
-        attempts.append(
-            Attempt(request: request, waiter: waiting.ticket.waiter) { [listener] answer in
-                switch answer {
-                case .reject, .none: listener.complete(waiting, answer)
-                // Nothing was proved, so whatever else is said is no answer to this.
-                case .accept, .challenge: listener.giveUp(waiting, .abandoned)
-                }
-            })
-        return .waiting
-    }
-
-    private func drop(_ arrival: Arrival<Listener.Route>, _ reason: DropReason) -> Outcome {
-        door.drop(reason, from: arrival.source, of: arrival.entry, at: arrival.now)
-        return .dropped(reason)
+        return Attempt(request: request, waiter: waiting.ticket.waiter) { answer in
+            switch answer {
+            case .reject, .none: self.complete(waiting, answer)
+            // Nothing was proved, so whatever else is said is no answer to this.
+            case .accept, .challenge: self.giveUp(waiting, .abandoned)
+            }
+        }
     }
 }

@@ -157,28 +157,6 @@ final class UDPListener: RequestListener {
     }
 }
 
-/// Lets the reading thread sleep until the last answer or the end of patience.
-private final class Latch: Sendable {
-    nonisolated(unsafe) private let latch: OpaquePointer
-
-    init?() {
-        guard let latch = thread_latch_create() else { return nil }
-        self.latch = latch
-    }
-
-    deinit {
-        thread_latch_free(latch)
-    }
-
-    func release() {
-        thread_latch_release(latch)
-    }
-
-    func wait(milliseconds: UInt32) {
-        _ = thread_latch_wait(latch, milliseconds)
-    }
-}
-
 /// Whether replies completed on this thread wait for a flush that is sure to come.
 enum ThreadRole {
     /// The thread flushes every listener after each group of completions.

@@ -265,6 +265,32 @@ struct DeferredMethodTests {
         #expect(method.take(verdict: .accept()) == .success(nil))
     }
 
+    @Test func tunnelIsMadeWhenThePeerHasAgreedToIt() throws {
+        let certificates = try TunnelCertificates()
+        let context = try certificates.serverContext()
+        var server = EAPAuthenticator(methods: [
+            DeferredMethod.tunnel(.ttls) { try TTLSMethod(context: context, now: 0) },
+            DeferredMethod.tunnel(.peap) { throw Problem() },
+        ])
+        _ = server.start(identifier: 0)
+        let identity = EAPPacket(.response, identifier: 0, type: .identity, data: [65]).bytes
+        #expect(server.take(identity[...]) == .send(EAPPacket(.request, identifier: 1, type: .ttls, data: [0x20]).bytes))
+        // Nothing of TLS is there yet.
+        #expect(server.keptBytes < 1_024)
+        var peer = EAPPeer(identity: [65], method: try TTLSPeer(context: try certificates.clientContext(), name: [65], inner: .pap))
+        guard case .send(let hello) = peer.take(server.lastRequest[...]), case .send = server.take(hello[...]) else {
+            Issue.record("nothing is sent")
+            return
+        }
+        #expect(server.keptBytes > 40_000)
+        var other = DeferredMethod.tunnel(.peap) { throw Problem() }
+        #expect(other.begin(identifier: 1) == .request([0x20]))
+        guard case .failure(.unsupported) = other.take(response: [0]) else {
+            Issue.record("it began")
+            return
+        }
+    }
+
     @Test func methodThatCannotBeMadeFails() {
         var method = DeferredMethod(.ttls) { throw Problem() }
         guard case .failure(.unsupported) = method.begin(identifier: 1) else {

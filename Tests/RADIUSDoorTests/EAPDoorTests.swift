@@ -381,23 +381,6 @@ struct EAPDoorTests {
         try await door.close()
     }
 
-    @Test func moreHandshakesThanOneClientMayHaveAreShed() async throws {
-        let door = try TestDoor(ScriptedJudge(), clients: [eapClient([.gtc, .ttls]), eapClient([.gtc, .ttls], id: 2, ["127.0.0.2"])])
-        let most = Int(EAPConversationLimits().handshakes)
-        for _ in 0..<most { #expect(try Device(door, from: "127.0.0.1").identify().code == .accessChallenge) }
-        let one = try Device(door, from: "127.0.0.1")
-        let begins = one.bytes(EAPPacket(.response, identifier: 1, type: .identity, data: Array("alice".utf8)).bytes)
-        one.gateway.send(begins)
-        #expect(eventually { door.dropped(.overloaded) == 1 })
-        #expect(door.service.openConversations == most)
-        // Another client's devices come in, and this one's in their turn, when the gateway asks again.
-        #expect(try Device(door, from: "127.0.0.2").identify().code == .accessChallenge)
-        door.clock.advance(by: .milliseconds(5))
-        one.gateway.send(begins)
-        #expect(try one.gateway.receivePacket()?.code == .accessChallenge)
-        try await door.close()
-    }
-
     @Test func packetWithoutMessageAuthenticatorIsDropped() async throws {
         let door = try TestDoor(ScriptedJudge(), clients: [eapClient()])
         let gateway = try GatewaySocket(to: door.endpoint)

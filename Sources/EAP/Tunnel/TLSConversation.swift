@@ -17,8 +17,9 @@ struct TLSConversation {
 
     /// Of what is protected: an inner packet has some hundred bytes.
     static let longestRecord = 16_384
-    /// What OpenSSL keeps for one session during its handshake, roughly.
-    private static let sessionBytes = 24_576
+    /// What OpenSSL 3.0 keeps for one session during its handshake, half of it a buffer for messages, and afterwards; roughly.
+    private static let handshakeBytes = 47_104
+    private static let sessionBytes = 16_384
 
     let session: TLSSession
     private let version: UInt8
@@ -36,7 +37,9 @@ struct TLSConversation {
         queue = FragmentQueue(packet: packet, version: version)
     }
 
-    var keptBytes: Int { Self.sessionBytes + assembly.bytes.count + queue.bytes.count }
+    var keptBytes: Int {
+        (session.isEstablished ? Self.sessionBytes : Self.handshakeBytes) + assembly.bytes.count + queue.bytes.count
+    }
 
     /// RFC 5216 §2.1.1
     var start: [UInt8] { [FragmentFlags.start | version] }

@@ -37,6 +37,7 @@ package struct TunnelAVP: Equatable {
         static let eapMessage = Name(code: 79)
         /// RFC 2548
         static let msCHAPResponse = Name(code: 1, vendor: 311)
+        static let msCHAPError = Name(code: 2, vendor: 311)
         static let msCHAPChallenge = Name(code: 11, vendor: 311)
         static let msCHAP2Response = Name(code: 25, vendor: 311)
         static let msCHAP2Success = Name(code: 26, vendor: 311)

@@ -156,7 +156,8 @@ final class Node: Sendable {
             logger: Logger(label: "sallyport.control"))
         let figures = NodeFigures(
             records: records, hashing: store.hashing, logins: logins, passwords: passwords,
-            openConversations: { [weak radius] in radius?.openConversations ?? 0 })
+            openConversations: { [weak radius] in radius?.openConversations ?? 0 },
+            tunnelWork: { [weak radius] in radius?.tunnelWork ?? (0, 0) })
         web = WebService(
             health: settings.webHealth, metrics: settings.webMetrics,
             sources: WebSources(

@@ -13,9 +13,12 @@ struct NodeFigures: Sendable {
     let logins: Logins
     let passwords: PasswordSources
     let openConversations: @Sendable () -> Int
+    let tunnelWork: @Sendable () -> (waiting: Int, shed: Int)
 
     private let waitingLogins = Gauge(label: "sallyport_logins_waiting")
     private let conversations = Gauge(label: "sallyport_eap_conversations")
+    private let tunnelQueue = Gauge(label: "sallyport_eap_tls_queue")
+    private let tunnelShed = GrowingFigure("sallyport_eap_tls_shed_total")
     private let keptRejects = Gauge(label: "sallyport_rejects_kept")
     private let writerQueue = Gauge(label: "sallyport_writer_queue")
     private let writerGroups = GrowingFigure("sallyport_writer_groups_total")
@@ -37,13 +40,14 @@ struct NodeFigures: Sendable {
 
     init(
         records: Records, hashing: BlockingPool, logins: Logins, passwords: PasswordSources,
-        openConversations: @escaping @Sendable () -> Int
+        openConversations: @escaping @Sendable () -> Int, tunnelWork: @escaping @Sendable () -> (waiting: Int, shed: Int)
     ) {
         self.records = records
         self.hashing = hashing
         self.logins = logins
         self.passwords = passwords
         self.openConversations = openConversations
+        self.tunnelWork = tunnelWork
     }
 
     static let help = [
@@ -53,6 +57,8 @@ struct NodeFigures: Sendable {
         "sallyport_logins_waiting": "Logins that wait for a password check or a phone.",
         "sallyport_eap_conversations": "Conversations of EAP that are under way.",
         "sallyport_eap_conversations_total": "Conversations of EAP, by what became of them.",
+        "sallyport_eap_tls_queue": "Packets of EAP-TTLS and PEAP that wait for a thread that speaks TLS.",
+        "sallyport_eap_tls_shed_total": "Packets of EAP-TTLS and PEAP that were dropped because too many waited.",
         "sallyport_rejects_kept": "Rejects that wait for their moment.",
         "sallyport_writer_queue": "Changes that wait to be written.",
         "sallyport_writer_groups_total": "Transactions since the start.",
@@ -95,6 +101,9 @@ struct NodeFigures: Sendable {
         waitingLogins.record(logins.waitingCount)
         keptRejects.record(logins.keptAnswerCount)
         conversations.record(openConversations())
+        let tunnel = tunnelWork()
+        tunnelQueue.record(tunnel.waiting)
+        tunnelShed.reach(tunnel.shed)
         writerQueue.record(writer.waiting)
         writerGroups.reach(writer.groups)
         writerUnits.reach(writer.units)

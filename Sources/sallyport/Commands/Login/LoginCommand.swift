@@ -22,6 +22,7 @@ struct LoginCommand: AsyncParsableCommand {
               printf '%s\\n' "$PASSWORD" "$CODE" | sallyport login alice --secret-file office.secret --password-stdin
               sallyport login alice --server vpn-auth.example:1812 --secret-stdin --show-packets
               sallyport login alice --client aws --protocol ms-chap-v2
+              sallyport login alice --client ikev2 --eap ttls/pap --ca /var/lib/sallyport/eap/ca.pem
             """)
 
     @Argument(help: "The login name, as the user types it.") var user: String
@@ -32,6 +33,7 @@ struct LoginCommand: AsyncParsableCommand {
         name: .customLong("protocol"),
         help: ArgumentHelp("How the password is proved: pap, chap, ms-chap or ms-chap-v2.", valueName: "protocol"))
     var scheme = ProofScheme.pap
+    @OptionGroup var eap: LoginEAPFlags
     @Option(help: ArgumentHelp("A file with the shared secret, on one line.", valueName: "file"), completion: .file())
     var secretFile: String?
     @Flag(help: "Read the shared secret from the first line of standard input.") var secretStdin = false
@@ -55,6 +57,7 @@ struct LoginCommand: AsyncParsableCommand {
         if demo, secretFile != nil || secretStdin || passwordStdin {
             throw ValidationError("--demo knows password, code and secret; leave the others away.")
         }
+        if eap.eap != nil, scheme != .pap { throw ValidationError("Use one of --protocol and --eap.") }
         guard (1...60).contains(timeout), (1...10).contains(tries) else {
             throw ValidationError("--timeout is 1 to 60 seconds, --tries 1 to 10.")
         }
@@ -76,13 +79,37 @@ struct LoginCommand: AsyncParsableCommand {
         var exchange = RADIUSExchange(to: address, secret: secret)
         exchange.timeout = .seconds(Int64(timeout))
         exchange.tries = tries
-        var request = RADIUSExchange.Request(
-            userName: user, password: try proofs.first(), nasIdentifier: Self.nasIdentifier)
-        request.scheme = scheme.onTheWire
+        var request = RADIUSExchange.Request(userName: user, password: Secret([]), nasIdentifier: Self.nasIdentifier)
         request.callingStation = station
         request.nasPort = nasPort
         request.sessionID = sessionID
+        if let method = eap.eap { return try attempt(exchange, request, by: method, &proofs, screen) }
+        request.password = try proofs.first()
+        request.scheme = scheme.onTheWire
         try attempt(exchange, request, &proofs, screen)
+    }
+
+    private func attempt(
+        _ exchange: RADIUSExchange, _ request: RADIUSExchange.Request, by method: DeviceMethod, _ proofs: inout Proofs,
+        _ screen: LoginScreen
+    ) throws {
+        var report = LoginReport(user: user, server: "\(exchange.server)")
+        var dialogue = try EAPDialogue(exchange, request, eap, method, screen)
+        let end = try dialogue.run(&proofs) { answer in
+            screen.show(answer)
+            report.add(answer)
+        }
+        switch end {
+        case .accepted(let seen):
+            report.eap = seen
+            try screen.end(report, .accepted)
+        case .refused(let seen, let words):
+            report.eap = seen
+            let isServers = report.exchanges.last?.reply == Code.accessReject.name
+            try screen.end(
+                report, .rejected, note: isServers ? "\(words) \(proofs.noteOnReject() ?? whereTheReasonIs)" : words, by: isServers)
+            throw ExitCode(2)
+        }
     }
 
     private func attempt(

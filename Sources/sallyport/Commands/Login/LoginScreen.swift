@@ -3,6 +3,7 @@
 
 import Administration
 import Directories
+import EAP
 import LoginEngine
 import RADIUS
 
@@ -28,6 +29,7 @@ struct LoginReport: Encodable {
     var outcome: Outcome?
     /// MS-CHAP: whether the server knew the password too.
     var serverProof: String?
+    var eap: EAPReport?
     var exchanges: [Exchange] = []
 
     mutating func add(_ answer: RADIUSExchange.Answer) {
@@ -78,12 +80,35 @@ struct LoginScreen {
         attributes(of: answer.reply)
     }
 
+    /// A line below the packet that carries it; nothing of what is inside.
+    func show(eap bytes: [UInt8]) {
+        guard !output.isJSON else { return }
+        guard let packet = try? EAPPacket(bytes[...]) else { return output.line(Span("    EAP that cannot be read", .warn)) }
+        let code = "EAP-\(String(describing: packet.code).prefix(1).uppercased())\(String(describing: packet.code).dropFirst())"
+        let type = packet.type.map { " \($0)" } ?? ""
+        let flags = packet.type.flatMap { [.tls, .ttls, .peap].contains($0) ? packet.data.first : nil } ?? 0
+        let note = flags & 0x20 != 0 ? ", start" : flags & 0x40 != 0 ? ", more follows" : ""
+        output.line(Span("    \(code) id \(packet.identifier)\(type), \(Words.count(bytes.count, "byte"))\(note)", .soft))
+    }
+
+    func show(_ tls: EAPReport.TLS) {
+        guard !output.isJSON else { return }
+        output.line(Span("    \(tls.version), \(tls.cipher), certificate \"\(SafeText.line(tls.certificate))\"", .soft))
+        if tls.isVerified {
+            output.line(Span("    The certificate is signed by \"\(SafeText.line(tls.issuer))\", as it should be.", .good))
+        } else {
+            output.warn("The server's certificate was NOT verified (no --ca): whoever sits in between hears what you type.")
+        }
+    }
+
     static func chapError(_ reply: Packet) -> MSCHAPError? {
         reply.first(vendor: MicrosoftAttribute.vendor, type: MicrosoftAttribute.chapError).flatMap { MSCHAPError(reply.value(of: $0)) }
     }
 
     /// The outcome, in words that stand alone.
-    func end(_ report: LoginReport, _ outcome: LoginReport.Outcome, note: String? = nil) throws {
+    ///
+    /// - Parameter isServers: whether the server refused, and not this side.
+    func end(_ report: LoginReport, _ outcome: LoginReport.Outcome, note: String? = nil, by isServers: Bool = true) throws {
         var report = report
         report.outcome = outcome
         guard !output.isJSON else { return try output.json(report) }
@@ -92,9 +117,23 @@ struct LoginScreen {
         case .accepted:
             output.done("\(report.user) is logged in (\(requests)).")
             if let proof = report.serverProof { output.line("The server knew the password too: \(proof).") }
+            if let eap = report.eap { show(eap) }
         case .rejected:
-            output.line(Span("\(report.user) is not logged in: the server refused (\(requests)).", .bad))
+            let who = isServers ? "the server refused" : "the server was not taken"
+            output.line(Span("\(report.user) is not logged in: \(who) (\(requests)).", .bad))
             output.warn(note ?? "The reason is in the server's trail alone.")
+        }
+    }
+
+    private func show(_ eap: EAPReport) {
+        output.line("Message-Authenticator was right in \(eap.rounds == 1 ? "the reply" : "all \(eap.rounds) replies").")
+        switch eap.keys {
+        case .right?: output.line("The accept's MPPE keys are those of the device.")
+        case .missing?: output.warn("The accept carries no MPPE keys: enough for nobody who encrypts with them.")
+        case .wrong?, nil: break
+        }
+        if let isBound = eap.isBound {
+            output.line(isBound ? "Cryptobinding was right." : "The server offered no cryptobinding.")
         }
     }
 
@@ -113,7 +152,9 @@ struct LoginScreen {
         let type = attribute.oid.numbers.count == 1 ? UInt8(exactly: attribute.oid.numbers[0]).map(AttributeType.init(rawValue:)) : nil
         if case .octets(let bytes) = attribute.value {
             if type == .messageAuthenticator { return "<signature>" }
-            if attribute.form == .hidden || type == .userPassword || type == .chapPassword || type == .state || holdsProof(attribute.oid) {
+            if attribute.form == .hidden || type == .userPassword || type == .chapPassword || type == .state || type == .eapMessage
+                || holdsProof(attribute.oid)
+            {
                 return "<hidden, \(Words.count(bytes.count, "byte"))>"
             }
         }

@@ -13,6 +13,10 @@ struct Challenge: Sendable, Equatable {
     /// RFC 2869 §5.10; without Prompt a code is shown as it is typed.
     var isHidden: Bool
 
+    init(text: String, isHidden: Bool) {
+        (self.text, self.isHidden) = (text, isHidden)
+    }
+
     init(_ packet: Packet) {
         text = Self.message(of: packet) ?? "The server asks for more:"
         isHidden = packet.integer(.prompt) == 0
@@ -36,9 +40,10 @@ struct Proofs {
 
     var demo: Demo? { if case .demo(let demo) = source { demo } else { nil } }
 
-    mutating func first() throws -> Secret {
+    /// - Parameter asked: by a server that has words of its own for it.
+    mutating func first(_ asked: Challenge? = nil) throws -> Secret {
         switch source {
-        case .typed(let typed): try typed.ask("Password:", isHidden: true, place: "the password")
+        case .typed(let typed): try typed.ask(asked?.text ?? "Password:", isHidden: true, place: "the password")
         case .demo(let demo): demo.password.secret
         }
     }

@@ -2,7 +2,7 @@
 
 import Testing
 
-@testable import Directories
+@testable import LoginEngine
 
 @Suite struct FairQueueTests {
     @Test func askersTakeTurnsAndEachIsServedInOrder() {
