@@ -224,13 +224,17 @@ struct RequestIntake<Listener: RequestListener> {
             return drop(arrival, .eapOutOfTurn)
         case .failed(let reason):
             door.eap.close(conversation)
-            return judge(arrival, waiting, name: nil, proof: .failed(reason.description))
+            guard case .certificate(let refusal) = reason else {
+                return judge(arrival, waiting, name: nil, proof: .failed(reason.description))
+            }
+            door.refuse(refusal, from: arrival.source, of: entry, at: arrival.now)
+            return judge(arrival, waiting, name: nil, proof: .refusedCertificate(refusal.description))
         case .judge(let question, let identity, let handle):
             // RFC 3579 §2.1: a gateway repeats the identity as User-Name, and lets in whom it names. Were they two, the device would
             // prove one and become the other.
             let isSame = packet.first(.userName).map { packet.value(of: $0).elementsEqual(identity) } ?? true
-            // Inside of a tunnel the device names the user anew, and that is who proves something.
-            let name = question.isOfTunnel ? question.name ?? identity : identity
+            let name = door.name(of: question, identity, at: entry.client.settings)
+            if case .certificate(let certificate) = question.proof { door.counters.eap.show(certificate) }
             let proof: LoginEngine.PasswordProof =
                 if !isSame {
                     .failed("EAP identity that is not User-Name")
@@ -247,7 +251,7 @@ struct RequestIntake<Listener: RequestListener> {
             request.carriesQuestions = question.carriesQuestions
             attempts.append(
                 Attempt(request: request, waiter: ticket.waiter) { [listener] answer in
-                    let (outcome, others) = conversation.judged(answer, at: listener.door.now().uptime)
+                    let (outcome, others) = conversation.judged(answer, as: name, at: listener.door.now().uptime)
                     listener.complete(waiting, outcome, of: conversation)
                     for other in others { other(outcome) }
                 })

@@ -29,8 +29,10 @@ struct PolicyFlags: ParsableArguments {
     @Option(
         name: .customLong("group"), help: ArgumentHelp("Only for members, also of groups within it; can be repeated.", valueName: "group"))
     var groups: [String] = []
-    @Option(name: .customLong("require"), help: ArgumentHelp("deny, password, factor or password+factor.", valueName: "what")) var require:
-        String?
+    @Option(
+        name: .customLong("require"),
+        help: ArgumentHelp("deny, password, factor, password+factor, certificate or certificate+factor.", valueName: "what"))
+    var require: String?
     @Option(help: ArgumentHelp("Kinds that count, the preferred first: totp,hotp,recovery; or any.", valueName: "kinds")) var factors:
         String?
     @Option(help: ArgumentHelp("deny: who has no factor is refused.", valueName: "what")) var unenrolled: String?

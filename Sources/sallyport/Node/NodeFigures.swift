@@ -52,6 +52,7 @@ struct NodeFigures: Sendable {
         "sallyport_logins_by_protocol_total": "Logins by EAP, or that showed no password, by protocol and result.",
         "sallyport_logins_waiting": "Logins that wait for a password check or a phone.",
         "sallyport_eap_conversations": "Conversations of EAP that are under way.",
+        "sallyport_eap_certificates_total": "Certificates of devices by EAP-TLS, by what became of them in the handshake.",
         "sallyport_eap_conversations_total": "Conversations of EAP, by what became of them.",
         "sallyport_rejects_kept": "Rejects that wait for their moment.",
         "sallyport_writer_queue": "Changes that wait to be written.",
