@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <time.h>
@@ -126,6 +127,14 @@ static inline void openssl_write_name(const X509_NAME *_Nonnull name, char *_Non
 static inline long long openssl_end(const X509 *_Nonnull certificate) {
     struct tm parts;
     return ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) ? (long long)timegm(&parts) : 0;
+}
+
+/// Until when a revocation list says that it is up to date, in seconds since 1970; the greatest number where it does not say.
+static inline long long openssl_list_end(const X509_CRL *_Nonnull list) {
+    struct tm parts;
+    const ASN1_TIME *end = X509_CRL_get0_nextUpdate(list);
+    if (!end) return LLONG_MAX;
+    return ASN1_TIME_to_tm(end, &parts) ? (long long)timegm(&parts) : 0;
 }
 
 /// The SHA-256 fingerprint, 32 bytes.

@@ -41,8 +41,33 @@ public enum EAPFailureReason: Sendable, Hashable {
     case tooManyRounds
     /// TLS came to nothing, in OpenSSL's words.
     case tls(String)
+    /// The peer showed a certificate that was not taken.
+    case certificate(EAPCertificateRefusal)
     /// What was to be judged cannot be, by what is configured.
     case unsupported(String)
+}
+
+/// A certificate that was not taken, and what would have been.
+public struct EAPCertificateRefusal: Sendable, Hashable {
+    /// A stable word, for counters: `untrusted_certificate`, `expired_certificate`, `revoked_certificate`, …
+    public var cause: String
+    /// OpenSSL's sentence.
+    public var reason: String
+    public var subject: String
+    public var issuer: String
+    public var expected: String
+    /// SHA-256, in hexadecimal digits with colons.
+    public var fingerprint: String
+
+    public init(cause: String, reason: String, subject: String, issuer: String, expected: String, fingerprint: String) {
+        (self.cause, self.reason, self.subject, self.issuer) = (cause, reason, subject, issuer)
+        (self.expected, self.fingerprint) = (expected, fingerprint)
+    }
+}
+
+extension EAPCertificateRefusal: CustomStringConvertible {
+    /// Without whose it is.
+    public var description: String { "certificate of the device that was not taken: \(reason)" }
 }
 
 extension EAPFailureReason: CustomStringConvertible {
@@ -57,6 +82,7 @@ extension EAPFailureReason: CustomStringConvertible {
         case .refusedByPeer(let what): "device that refused: \(what)"
         case .tooManyRounds: "too many rounds"
         case .tls(let words): "TLS: \(words)"
+        case .certificate(let refusal): refusal.description
         case .unsupported(let what): what
         }
     }

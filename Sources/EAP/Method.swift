@@ -77,7 +77,7 @@ public struct EAPCertificate: Sendable, Hashable {
     /// Of the alternative names: mail addresses, and the names by which Windows knows users (`alice@corp.example`).
     public var mails: [String] = []
     public var principals: [String] = []
-    /// DNS names, lower case; the common names where there is none.
+    /// DNS names, lower case.
     public var hosts: [String] = []
     /// SHA-256
     public var fingerprint: [UInt8]

@@ -6,6 +6,10 @@ package enum Requirement: String, Sendable, CaseIterable {
     case password
     case factor
     case passwordAndFactor = "password+factor"
+    /// A certificate of the user's device and nothing else (EAP-TLS).
+    case certificate
+    /// And a factor behind it, which has to come by itself.
+    case certificateAndFactor = "certificate+factor"
     /// Nobody is let in. Of a client: nobody but by a policy.
     case deny
 }
@@ -122,9 +126,11 @@ package enum EAPMethodName: String, Sendable, CaseIterable {
     case ttls
     /// `mschapv2` or `gtc` under the protection of TLS.
     case peap
+    /// A certificate of the user's device.
+    case tls
 
     /// Whether it needs a certificate of this node.
-    package var isTunnel: Bool { self == .ttls || self == .peap }
+    package var shakesHands: Bool { self == .ttls || self == .peap || self == .tls }
 
     /// What the trail and people call it.
     package var title: String {
@@ -134,15 +140,17 @@ package enum EAPMethodName: String, Sendable, CaseIterable {
         case .md5: "EAP-MD5"
         case .ttls: "EAP-TTLS"
         case .peap: "PEAP"
+        case .tls: "EAP-TLS"
         }
     }
 
-    /// How it proves the password.
-    package var scheme: ProofScheme {
+    /// How it proves the password; nil: it proves none.
+    package var scheme: ProofScheme? {
         switch self {
         case .gtc, .ttls, .peap: .pap
         case .msCHAPv2: .msCHAPv2
         case .md5: .chap
+        case .tls: nil
         }
     }
 }

@@ -97,6 +97,11 @@ package enum RejectReason: String, Sendable, CaseIterable {
     case appendNeedsPlaintext = "append-needs-pap"
     case cannotAsk = "cannot-ask"
     case eapFailed = "eap-failed"
+    case certificateMissing = "certificate-missing"
+    case certificateNotAsked = "certificate-not-asked-for"
+    case certificateNotBound = "certificate-not-of-user"
+    case certificateRefused = "certificate-refused"
+    case certificateRevoked = "certificate-revoked"
     case passwordNotKept = "password-not-kept-for-protocol"
     case passwordExpired = "password-must-be-changed"
     case newPasswordRefused = "new-password-refused"
@@ -111,7 +116,8 @@ package enum RejectReason: String, Sendable, CaseIterable {
 
 /// Fields that belong to one person. The chain holds only a salted commitment of them, so that they can be erased.
 package struct PersonalFields: Sendable, Equatable {
-    /// Name and value, in the order in which they are shown; names are stable: `name`, `station`, `email`, `phone`, `actor`.
+    /// Name and value, in the order in which they are shown; names are stable: `name`, `station`, `certificate`, `email`,
+    /// `phone`, `actor`.
     package var fields: [Field]
 
     package struct Field: Sendable, Equatable {

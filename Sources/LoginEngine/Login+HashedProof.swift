@@ -19,10 +19,11 @@ extension Login {
         case .factor:
             // The code is the password.
             return matchCodes(proof, now: now)
-        case .passwordAndFactor where !request.carriesQuestions, .deny where !request.carriesQuestions:
+        case .passwordAndFactor where !request.carriesQuestions, .deny where !request.carriesQuestions,
+            .certificate where !request.carriesQuestions, .certificateAndFactor where !request.carriesQuestions:
             // What stands behind the password has to come by itself.
             return settings.concealFactor ? reject(.cannotAsk, now: now) : check(by: .matchPassword(proof), owed: .challenge, now: now)
-        case .passwordAndFactor, .deny:
+        case .passwordAndFactor, .deny, .certificate, .certificateAndFactor:
             // Nothing can be cut from the end of what is not shown.
             if settings.asking == .append { return reject(.appendNeedsPlaintext, now: now) }
             return check(by: .matchPassword(proof), owed: whole, now: now)

@@ -32,14 +32,15 @@ extension Login {
             return reject(.changedMeanwhile, now: now)
         }
         if let reason = statusReason { return reject(reason, now: now) }
-        if isDenied, row.firstFactor == .right { return reject(.deniedByPolicy, now: now) }
+        if isDenied, row.firstFactor == .right { return reject(denial, now: now) }
         if mustChangePassword, row.firstFactor == .right { return reject(.passwordExpired, now: now) }
         if facts.factors.isEmpty { return row.firstFactor == .right ? withoutFactor(now: now) : reject(noFactorReason, now: now) }
         if wasWrongJustNow { return reject(.sameWrongProof, now: now) }
         switch request.proof {
         case .plaintext(let field): return readCode(field, now: now)
         case .hashed(let proof): return matchCodes(proof, now: now)
-        case .unsupported: return reject(.protocolNotSupported, now: now)
+        case .unsupported, .certificate: return reject(.protocolNotSupported, now: now)
+        case .refusedCertificate: return reject(.certificateRefused, now: now)
         case .failed: return reject(.eapFailed, now: now)
         }
     }
@@ -82,7 +83,7 @@ extension Login {
         switch reading.verdict {
         case .right(let mark):
             guard facts.user != nil, statusReason == nil else { return rejectCode(statusReason ?? .unknownUser, now: now) }
-            if isDenied { return reject(.deniedByPolicy, now: now) }
+            if isDenied { return reject(denial, now: now) }
             if isRecovery {
                 guard mayRecover else { return reject(.codeMalformed, now: now) }
                 if failures.isLocked(.recovery, at: now.wall, rules: rules.lockout) { return reject(.factorLocked, now: now) }
@@ -180,8 +181,10 @@ extension Login {
                 let nothing = PasswordCandidate.text(Secret([]))
                 guard proof.fits(nothing) else { return [.matchCodes(proof)] }
                 proven = ProvenPassword(nothing, isCode: true)
-            case .unsupported:
+            case .unsupported, .certificate:
                 return [.cancelFactor] + reject(.protocolNotSupported, now: now)
+            case .refusedCertificate:
+                return [.cancelFactor] + reject(.certificateRefused, now: now)
             case .failed:
                 return [.cancelFactor] + reject(.eapFailed, now: now)
             }
@@ -368,6 +371,7 @@ extension Login {
             details.append(Event.Detail("protocol", proof.scheme.title))
         }
         if let kind = self.kind(of: factorInUse) { details.append(Event.Detail("factor", kind.rawValue)) }
+        details += certificateDetails
         if let policy = ruling.policy {
             details.append(Event.Detail("policy", policy.label))
             details.append(Event.Detail("requirement", ruling.requirement.rawValue))
@@ -384,6 +388,7 @@ extension Login {
         if !steps.isEmpty { details.append(Event.Detail("steps", steps.text)) }
         var person = [PersonalFields.Field("name", request.name)]
         if let station = request.callingStation { person.append(PersonalFields.Field("station", station)) }
+        if let certificateField { person.append(certificateField) }
         return Event(
             kind, at: now.wall, login: id, user: facts.user?.id, client: client.id, source: request.source, reason: reason?.rawValue,
             details: details, subject: PersonalFields(person))

@@ -44,6 +44,8 @@ package struct Login: Sendable {
     var usedBefore: RecordedDecision?
     /// The factor that is being answered, as the trail shows it.
     var factorInUse: Int64?
+    /// What made the certificate this user's.
+    var boundBy: String?
     /// When the grace ends that lets this login in without a factor.
     var graceEnd: Timestamp?
     /// The attributes that its accept carries, made once when it is decided.
@@ -68,7 +70,7 @@ package struct Login: Sendable {
     /// Between the wish to ask a phone and the asking.
     var isBeforeWaiting: Bool {
         switch phase {
-        case .checkingPassword, .readingCode: true
+        case .checkingPassword, .readingCode, .certified: true
         default: false
         }
     }
@@ -80,6 +82,8 @@ package struct Login: Sendable {
         case checkingPassword(Owed)
         case checkingNewPassword(Owed)
         case readingCode
+        /// The certificate is the user's, and a factor is about to be started.
+        case certified
         case suspending(Challenge)
         /// Asked, and out of our hands until the handle comes back.
         case suspended
@@ -129,7 +133,8 @@ package struct Login: Sendable {
         self.nameKey = nameKey
         self.ruling = ruling
         // What a policy denies stays denied, and where both factors are concealed nothing else may be asked.
-        stranger = facts.user == nil && ruling.requirement != .deny && !request.client.settings.concealFactor ? facts.stranger : nil
+        let isOpen = ruling.requirement != .deny && !ruling.requirement.asksCertificate
+        stranger = facts.user == nil && isOpen && !request.client.settings.concealFactor ? facts.stranger : nil
         reported = ruling.reported.map { policy in
             let would = Ruling(requirement: policy.rule.requirement, policy: policy)
             return "\(policy.label) \(would.consequence(factors: facts.factors, grace: facts.grace, at: began.wall))"
@@ -214,6 +219,11 @@ extension Login {
             field = text
         case .hashed(let proof):
             return start(proof, now: now)
+        case .certificate(let certificate):
+            return start(certificate, now: now)
+        case .refusedCertificate(let cause):
+            steps.add(cause, at: now, since: began)
+            return reject(.certificateRefused, now: now)
         case .unsupported(let name):
             steps.add(name, at: now, since: began)
             return reject(.protocolNotSupported, now: now)
@@ -234,7 +244,7 @@ extension Login {
             // Nothing typed: everybody is asked, in the same words.
             if field.isEmpty { return challenge(firstFactor: .none, now: now, random: &random, seal: seal) }
             return readCode(field, now: now)
-        case .passwordAndFactor, .deny:
+        case .passwordAndFactor, .deny, .certificate, .certificateAndFactor:
             if settings.asking == .challenge { return checkPassword(field, owed: whole, now: now) }
             // The same lengths for everybody: how a field is read must not tell what factors a name has.
             let lengths = settings.fixedLengthTail ? [6, 7, 8] : []
@@ -245,13 +255,20 @@ extension Login {
         }
     }
 
-    /// How the field is read. Where nobody is let in it is read as the client usually is: a deny is spoken after the first factor.
+    /// How the field is read. Where nobody is let in, or nobody by what is typed, it is read as the client usually is: a deny is spoken after
+    /// the first factor.
     var readsAs: Requirement {
-        guard ruling.requirement == .deny else { return ruling.requirement }
-        return client.settings.requirement == .deny ? .passwordAndFactor : client.settings.requirement
+        guard isDenied else { return ruling.requirement }
+        return switch client.settings.requirement {
+        case .deny, .certificate, .certificateAndFactor: .passwordAndFactor
+        case .password, .factor, .passwordAndFactor: client.settings.requirement
+        }
     }
 
-    var isDenied: Bool { ruling.requirement == .deny }
+    /// Whatever was typed lets nobody in.
+    var isDenied: Bool { ruling.requirement == .deny || ruling.requirement.asksCertificate && certificate == nil }
+
+    var denial: RejectReason { ruling.requirement == .deny ? .deniedByPolicy : .certificateMissing }
 
     /// A name that nobody has is asked here in the same words, so the question must not leave sooner for it either.
     var asksAnybody: Bool { readsAs == .factor || client.settings.concealFactor }
@@ -389,7 +406,7 @@ extension Login {
         }
         if stranger != nil { return accept(marks: [], now: now) }
         if let reason = statusReason, owed != .concealed { return reject(reason, now: now) }
-        if isDenied, owed != .concealed { return reject(.deniedByPolicy, now: now) }
+        if isDenied, owed != .concealed { return reject(denial, now: now) }
         if mustChangePassword, owed != .concealed { return reject(.passwordExpired, now: now) }
         switch owed {
         case .nothing:
@@ -403,11 +420,7 @@ extension Login {
                 firstFactor: statusReason == nil && !mustChangePassword ? .right : .wrong, now: now, random: &random, seal: seal)
         case .challenge:
             if facts.factors.isEmpty { return withoutFactor(now: now) }
-            if client.settings.automaticPush {
-                for factor in facts.factors {
-                    if case .waits(let life) = rules.offers[factor.kind]?.beginning { return [.startFactor(factor.id, lives: life)] }
-                }
-            }
+            if client.settings.automaticPush, let (factor, life) = selfStarting { return [.startFactor(factor, lives: life)] }
             guard request.carriesQuestions else { return reject(.cannotAsk, now: now) }
             return challenge(firstFactor: .right, now: now, random: &random, seal: seal)
         }
@@ -456,34 +469,4 @@ extension Login {
         }
         return words
     }
-}
-
-/// What logins are judged by besides their own facts.
-package struct LoginRules: Sendable, Equatable {
-    package var lockout = LockoutRules()
-    /// How each kind of factor begins, and the word that asks for it.
-    package var offers: [FactorKind: Offer] = [:]
-    /// Whether a wrong password also counts against the user at a directory that is not ours.
-    package var bindCountsElsewhere = false
-    /// Factors started for one user in a minute; more are refused.
-    package var startsPerMinute = 5
-    /// Challenges of one user in a minute that no accept came of, from one source and from all; more are refused.
-    package var challengesFromSource = 20
-    package var challengesPerMinute = 100
-    /// Challenges by directories of all names that nobody has here, at one client in a minute.
-    package var strangersChallengesPerMinute = 100
-    /// Nil: a reject leaves when it is decided.
-    package var rejectRelease: RejectRelease?
-
-    package struct Offer: Sendable, Equatable {
-        package var beginning: FactorBeginning
-        package var keyword: String?
-
-        package init(beginning: FactorBeginning, keyword: String?) {
-            self.beginning = beginning
-            self.keyword = keyword
-        }
-    }
-
-    package init() {}
 }

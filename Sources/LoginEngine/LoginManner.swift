@@ -26,6 +26,7 @@ package struct LoginManner: Sendable, Equatable {
         case .plaintext: ProofScheme.pap.rawValue
         case .hashed(let proof): proof.scheme.rawValue
         case .unsupported(let name), .failed(let name): name.lowercased()
+        case .certificate, .refusedCertificate: "eap-tls"
         }
     }
 

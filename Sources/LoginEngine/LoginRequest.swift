@@ -9,6 +9,10 @@ package enum PasswordProof: Sendable, Equatable {
     case hashed(HashedProof)
     /// A protocol that this server cannot judge yet; its name as the trail shows it, such as `CHAP`.
     case unsupported(String)
+    /// EAP-TLS: a certificate that the user's device has.
+    case certificate(CertificateProof)
+    /// The door found nothing good in the certificate that was shown; why, as the trail shows it.
+    case refusedCertificate(String)
     /// An exchange that came to no proof; what went wrong, as the trail shows it.
     case failed(String)
 }

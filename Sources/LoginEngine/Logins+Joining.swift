@@ -26,13 +26,17 @@ extension Logins {
             if proof == nil { proof = proofPrint(of: request) }
             return proof == other
         }
+        // A certificate that was revoked since takes nobody's answer.
+        let mayJoin = facts.certificate.map { $0.isOf(facts.user) } ?? true
         let way = shard(of: subject).state.withLock { state -> Way in
             var failures = state.known(subject, stored: facts.failures)
             if failures.needsRebase(at: moment.wall, rules: rules.lockout) {
                 state.update(subject, stored: facts.failures) { $0.rebase(at: moment.wall, rules: rules.lockout) }
                 failures = state.known(subject, stored: facts.failures)
             }
-            if let open = state.open[subject], let way = self.way(of: request, waiter, facts, among: open, failures, sameProof, moment) {
+            if mayJoin, let open = state.open[subject],
+                let way = self.way(of: request, waiter, facts, among: open, failures, sameProof, moment)
+            {
                 return way
             }
             if let open = state.open[subject] { failures.underWay = underWay(among: open, source: request.failureSource) }
@@ -129,7 +133,9 @@ extension Logins {
         switch request.proof {
         case .plaintext(let text): seal.digest([Array("proof".utf8), idBytes(request.client.id), text.reveal { $0 }])
         case .hashed(let proof): seal.digest([Array(proof.scheme.rawValue.utf8), idBytes(request.client.id), proof.identity])
-        case .unsupported, .failed: request.fingerprint
+        case .certificate(let certificate):
+            seal.digest([Array("certificate".utf8), idBytes(request.client.id), certificate.fingerprint])
+        case .unsupported, .refusedCertificate, .failed: request.fingerprint
         }
     }
 
@@ -142,7 +148,8 @@ extension Logins {
         switch request.proof {
         case .plaintext(let text): proof = text.reveal { $0 }
         case .hashed(let hashed): (proof, label) = (hashed.identity, "retry-hashed")
-        case .unsupported, .failed: return nil
+        // Behind each stands a handshake of its own, and nothing is used up: there is no decision to be heard again.
+        case .certificate, .unsupported, .refusedCertificate, .failed: return nil
         }
         guard let place = request.handle ?? request.callingStation else { return nil }
         return seal.digest([

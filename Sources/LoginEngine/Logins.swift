@@ -153,7 +153,12 @@ package final class Logins: LoginJudge, Sendable {
         } catch {
             failure = error
         }
+        let unread = readCertificates(of: attempts, known, into: &facts, at: moment)
         for (position, (index, key)) in known.enumerated() where position < facts.count {
+            if let unread, case .certificate = attempts[index].request.proof {
+                attempts[index].completion(.none(unread))
+                continue
+            }
             if let failure, facts[position].stranger != nil {
                 attempts[index].completion(.none(failure))
                 continue

@@ -140,7 +140,7 @@ extension Ruling {
 
     /// In a few stable words, for the trail: `deny`, `password`, `password+factor, and there is none`.
     package func consequence(factors: [Factor], grace facts: GraceFacts, at now: Timestamp) -> String {
-        guard requirement == .factor || requirement == .passwordAndFactor else { return requirement.rawValue }
+        guard requirement == .factor || requirement.owesSecond else { return requirement.rawValue }
         let usable = usable(factors)
         if !usable.factors.isEmpty { return requirement.rawValue }
         if !usable.hasOthers, case .until(let end, _) = grace(facts, at: now) {

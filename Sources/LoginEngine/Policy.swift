@@ -105,6 +105,7 @@ package struct PolicyTable: Sendable, Equatable {
 
     /// Whether anybody's password may be checked at this client.
     package func mayAskPassword(at client: Client) -> Bool {
+        // Where a certificate is asked for, what is typed all the same is read as a password.
         if client.settings.requirement != .factor { return true }
         return namesPasswords && policies.contains { Self.asksPassword($0) && $0.rule.when.fits(client) }
     }

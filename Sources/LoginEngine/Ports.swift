@@ -38,6 +38,8 @@ package struct LoginFacts: Sendable {
     package var home: HomeRuling?
     /// Nobody has the name, and a rule of the client passes it through.
     package var stranger: Stranger?
+    /// What is known of the certificate that the request brings; nil where it brings none.
+    package var certificate: CertificateFacts?
 
     package init(user: User? = nil, factors: [Factor] = [], suspended: SuspendedLogin? = nil, failures: [FailureRecord] = []) {
         self.user = user

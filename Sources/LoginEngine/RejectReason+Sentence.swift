@@ -8,7 +8,7 @@ extension RejectReason {
         case .unknownUser, .userDisabled, .userPending, .factorLocked, .wrongCode, .codeMalformed, .codeAlreadyUsed, .codeBeyondWindow,
             .noFactor, .noAllowedFactor, .deniedByPolicy, .keywordNotAllowed, .changedMeanwhile, .sameWrongProof, .handleUnknown,
             .handleExpired, .handleSpent,
-            .handleOfAnother, .codeMissing, .recoveryCodeUsed, .tooManySessions:
+            .handleOfAnother, .codeMissing, .recoveryCodeUsed, .tooManySessions, .certificateMissing:
             true
         default:
             false
@@ -42,6 +42,10 @@ extension RejectReason {
         case .protocolNotSupported, .protocolNotAllowed, .appendNeedsPlaintext, .passwordNotKept:
             "The gateway sent the password in a way that is not supported."
         case .cannotAsk: "A second factor is needed, and your device cannot be asked for one. Ask your administrator."
+        case .certificateMissing: "A certificate of your device is needed here. Ask your administrator."
+        case .certificateNotAsked: "A certificate is not enough here. Ask your administrator."
+        case .certificateNotBound: "The certificate of your device is not yours. Ask your administrator."
+        case .certificateRefused, .certificateRevoked: "The certificate of your device is not valid. Ask your administrator."
         case .eapFailed: "Your device and the server did not understand each other. Try again."
         case .passwordExpired: "Your password must be changed first. Ask your administrator."
         case .newPasswordRefused: "The new password is not allowed. Choose a longer one."

@@ -33,8 +33,7 @@ final class Door: Sendable {
     let counters = DoorCounters()
     let logger: Logger
     private let clients: Mutex<ClientTable>
-    /// What EAP-TTLS and PEAP are made from; nil: neither is offered.
-    private let tunnel = Mutex<TLSContext?>(nil)
+    private let contexts = Mutex(EAPContexts())
     private let pinRule = Mutex(PinRule())
     private let dropLog = Mutex(DropLog())
     private let explained = Mutex<[String: DropExplanation]>([:])
@@ -61,8 +60,9 @@ final class Door: Sendable {
     /// The latest sentence of each cause.
     var explanations: [DropExplanation] { explained.withLock { $0.values.sorted { $0.cause < $1.cause } } }
 
-    func useTunnel(_ context: TLSContext) {
-        tunnel.withLock { $0 = context }
+    var eapContexts: EAPContexts {
+        get { contexts.withLock { $0 } }
+        set { contexts.withLock { $0 = newValue } }
     }
 
     func replaceClients(_ table: ClientTable) {
@@ -100,15 +100,18 @@ final class Door: Sendable {
         // Who may prove a password without a tunnel as well could have his proof carried into the tunnel of another (Asokan, Niemi and
         // Nyberg 2003).
         let binding: PEAPMethod.Binding = methods.contains(.msCHAPv2) ? .required : .offered
-        let tunnel = tunnel.withLock { $0 }
+        let contexts = eapContexts
         let framedMTU = packet.integer(.framedMTU)
+        let shakesHands = methods.contains { $0.shakesHands }
+        let clock = shakesHands ? self.now().wall.seconds : 0
         let opened = eap.open(
             { state in
-                EAPConversation(
-                    state: state, client: client.id, source: source,
-                    methods: methods.compactMap {
-                        $0.method(tunnel: tunnel, binding: binding, framedMTU: framedMTU, challenge: eap.challenge)
-                    })
+                var offers = methods.compactMap {
+                    $0.method(contexts: contexts, binding: binding, framedMTU: framedMTU, now: clock, challenge: eap.challenge)
+                }
+                // The trail has to say why the device was offered nothing.
+                if offers.isEmpty { offers = [DeferredMethod(.tls) { throw NothingToOffer() }] }
+                return EAPConversation(state: state, client: client.id, source: source, methods: offers)
             }, client: client.id, at: now)
         return opened.map { .known($0) } ?? .overloaded
     }
@@ -134,6 +137,15 @@ final class Door: Sendable {
     func refuse(_ refusal: ConnectionRefusal, from source: NetworkAddress, at now: Timestamp, words: @autoclosure () -> String) {
         counters.tls.refuse(refusal)
         explain(.source(source), .refusedConnection(refusal), from: source, of: nil, at: now, words: words)
+    }
+
+    /// A device's certificate that was not taken: counted, and explained once a minute.
+    func refuse(_ refusal: EAPCertificateRefusal, from source: NetworkAddress, of client: ClientEntry, at now: Timestamp) {
+        counters.eap.refuse(refusal.cause)
+        explain(.client(client.client.id), .refusedDevice(refusal.cause), from: source, of: client, at: now) {
+            "the certificate \"\(refusal.subject)\" of a device, issued by \"\(refusal.issuer)\", was refused: \(refusal.reason); expected "
+                + "\(refusal.expected) (sha256 \(refusal.fingerprint))"
+        }
     }
 
     /// Not a drop: the login is rejected.

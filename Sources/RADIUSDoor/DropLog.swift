@@ -18,12 +18,15 @@ struct DropLog {
         case secretLooksWrong
         /// Not a packet: a connection over TLS that did not come about.
         case refusedConnection(ConnectionRefusal)
+        /// Not a packet: the certificate of a user's device.
+        case refusedDevice(String)
 
         var word: String {
             switch self {
             case .drop(let reason): reason.cause
             case .secretLooksWrong: "secret_looks_wrong"
             case .refusedConnection(let refusal): "tls_" + refusal.word
+            case .refusedDevice(let cause): "eap_" + cause
             }
         }
     }

@@ -23,7 +23,8 @@ final class EAPConversation: Sendable {
         let reply: [UInt8]
         /// The keys have the strength of a code.
         let isCode: Bool
-        /// Who was let in, where the gateway knows another name: the device gave this one inside of a tunnel (RFC 2865 §5.1).
+        /// Who was let in, where the gateway knows another name: the device gave this one inside of a tunnel, or by its certificate
+        /// (RFC 2865 §5.1).
         let name: [UInt8]?
         let at: Timestamp
     }
@@ -134,14 +135,16 @@ final class EAPConversation: Sendable {
 
     /// The engine's answer.
     ///
+    /// - Parameter name: who was judged.
     /// - Returns: what the device hears, and everybody else who waits for the same.
-    func judged(_ answer: LoginAnswer, at now: Timestamp) -> (EAPOutcome, others: [@Sendable (EAPOutcome) -> Void]) {
+    func judged(_ answer: LoginAnswer, as name: [UInt8]? = nil, at now: Timestamp) -> (EAPOutcome, others: [@Sendable (EAPOutcome) -> Void])
+    {
         course.withLock { course in
             defer { judging.store(course.isBeingJudged, ordering: .releasing) }
             course.isBeingJudged = false
             let others = course.others
             course.others = []
-            guard let verdict = Self.verdict(answer, &course, at: now) else {
+            guard let verdict = Self.verdict(answer, as: name, &course, at: now) else {
                 if case .none(let cause) = answer { return (.none(cause), others) }
                 return (.none(.abandoned), others)
             }
@@ -155,14 +158,16 @@ final class EAPConversation: Sendable {
         }
     }
 
-    private static func verdict(_ answer: LoginAnswer, _ course: inout Course, at now: Timestamp) -> EAPVerdict? {
+    private static func verdict(
+        _ answer: LoginAnswer, as name: [UInt8]?, _ course: inout Course, at now: Timestamp
+    ) -> EAPVerdict? {
         switch answer {
         case .accept(let login, let proven, let reply):
-            let inner = course.question.flatMap { $0.isOfTunnel ? $0.name : nil }
+            let isOfTunnel = course.question?.isOfTunnel ?? false
             course.accepted = Accepted(
                 login: login, reply: reply,
                 // A tunnel's keys are TLS's own.
-                isCode: inner == nil && proven?.isCode ?? false, name: inner == course.authenticator.identity ? nil : inner, at: now)
+                isCode: !isOfTunnel && proven?.isCode ?? false, name: name == course.authenticator.identity ? nil : name, at: now)
             return .accept(proven.flatMap { proven in course.question?.grant(proven.candidate) })
         case .challenge(_, let challenge):
             course.handle = challenge.handle

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The EAP conversations that are under way: State ↔ machine, bounded in number, bytes and time.
 
+internal import EAP
 package import LoginEngine
 internal import Synchronization
+internal import TLS
 
 package struct EAPConversationLimits: Sendable {
     /// Kept in all; one more pushes out the one that was quiet the longest.
@@ -273,4 +275,18 @@ final class EAPCounters: Sendable {
     let pushedOut = Tally("sallyport_eap_conversations_total", [("event", "pushed_out")])
     /// Packets whose State nobody has.
     let unknown = Tally("sallyport_eap_conversations_total", [("event", "unknown_state")])
+    /// Certificates of devices whose chain was found good, in this handshake or in that of a session that was taken up again.
+    private let shown = Tally("sallyport_eap_certificates_total", [("outcome", "shown")])
+    private let resumed = Tally("sallyport_eap_certificates_total", [("outcome", "resumed")])
+    private let refused = Dictionary(
+        uniqueKeysWithValues: PeerRefusal.Cause.allCases.map {
+            ($0.rawValue, Tally("sallyport_eap_certificates_total", [("outcome", $0.rawValue)]))
+        })
+
+    func show(_ certificate: EAPCertificate) { (certificate.shownBefore == nil ? shown : resumed).add() }
+
+    /// - Parameter cause: that of a `PeerRefusal`.
+    func refuse(_ cause: String) { refused[cause]?.add() }
+
+    var refusals: [String: Int] { refused.compactMapValues { $0.count > 0 ? $0.count : nil } }
 }

@@ -28,6 +28,7 @@ extension EAPOutcome {
             if let keys, !accepted.isCode || request.isOfIKEv2 {
                 writer.addKeys(
                     send: keys.send.bytes, receive: keys.receive.bytes, of: request, salt: conversation.state.bytes, secret: secret)
+                if request.asksForKeyName, !keys.sessionID.isEmpty { writer.add(.eapKeyName, keys.sessionID) }
             }
             if let name = accepted.name { writer.add(.userName, name) }
             writer.addBesideEAP(accepted.reply, hasName: accepted.name != nil)
@@ -60,6 +61,13 @@ private enum ErrorCause {
 }
 
 extension Packet {
+    /// RFC 7268 §2.2: one zero byte asks for the name of the session (RFC 5247 §1.4); RFC 4072 has it empty. Whatever else stands there asks
+    /// for nothing.
+    fileprivate var asksForKeyName: Bool {
+        guard let attribute = first(.eapKeyName) else { return false }
+        return value(of: attribute).allSatisfy { $0 == 0 } && value(of: attribute).count <= 1
+    }
+
     /// Whether a tunnel is asked about and no dial-in or radio: strongSwan and its like say *Virtual* (RFC 2865 §5.41) and frame nothing,
     /// while whoever encrypts with MPPE frames PPP.
     fileprivate var isOfIKEv2: Bool { integer(.nasPortType) == 5 && integer(.framedProtocol) != 1 }

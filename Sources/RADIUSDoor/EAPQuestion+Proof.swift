@@ -14,8 +14,10 @@ extension EAPQuestion {
             return .plaintext(Secret(charset.utf8(secret.bytes)))
         case .chap, .msCHAP, .msCHAPv2, .newPassword:
             return hashed.map { .hashed($0.proof(in: charset)) }
-        // No client is set to a method that asks so.
-        case .certificate, .session:
+        case .certificate(let certificate):
+            return .certificate(CertificateProof(certificate))
+        // No session of a tunnel is kept.
+        case .session:
             return nil
         }
     }
@@ -80,35 +82,50 @@ extension EAPQuestion {
 }
 
 extension EAPMethodName {
-    /// A fresh one for one conversation; nil for a tunnel where there is no certificate.
+    /// A fresh one for one conversation; nil for a tunnel where there is no certificate, and for EAP-TLS where nobody signs devices'.
     ///
     /// - Parameters:
-    ///   - tunnel: what a tunnel is made from.
+    ///   - contexts: what handshakes are made from.
     ///   - binding: whether a device of PEAP must prove that it is the one that speaks inside.
     ///   - framedMTU: of the request (RFC 2865 §5.12).
+    ///   - now: in seconds since 1970.
     ///   - challenge: draws 16 random bytes. Only here: a conversation must not ask for any while it is locked.
     func method(
-        tunnel: TLSContext?, binding: PEAPMethod.Binding, framedMTU: UInt32?, challenge: () -> [UInt8]
+        contexts: EAPContexts, binding: PEAPMethod.Binding, framedMTU: UInt32?, now: Int64, challenge: () -> [UInt8]
     ) -> (any EAPMethod)? {
         let size = framedMTU.map { Int(clamping: $0) }
         switch self {
         case .gtc: return GTCMethod()
         case .msCHAPv2: return MSCHAPv2Method(challenge: challenge(), renewal: challenge(), server: "sallyport")
         case .md5: return MD5Method(challenge: challenge())
+        case .tls:
+            guard let devices = contexts.devices else { return nil }
+            return DeferredMethod.tunnel(.tls) { try TLSMethod(context: devices, framedMTU: size, now: now) }
         case .ttls:
-            guard let tunnel else { return nil }
+            guard let tunnel = contexts.tunnel else { return nil }
             let (inside, renewal) = (challenge(), challenge())
             return DeferredMethod.tunnel(.ttls) {
                 let inner: [any EAPMethod] = [GTCMethod(), MSCHAPv2Method(challenge: inside, renewal: renewal, server: "sallyport")]
                 return try TTLSMethod(context: tunnel, inner: inner, framedMTU: size, now: 0)
             }
         case .peap:
-            guard let tunnel else { return nil }
+            guard let tunnel = contexts.tunnel else { return nil }
             let (inside, renewal, nonce) = (challenge(), challenge(), challenge() + challenge())
             return DeferredMethod.tunnel(.peap) {
                 let inner: [any EAPMethod] = [MSCHAPv2Method(challenge: inside, renewal: renewal, server: "sallyport"), GTCMethod()]
                 return try PEAPMethod(context: tunnel, inner: inner, nonce: nonce, binding: binding, framedMTU: size, now: 0)
             }
         }
+    }
+}
+
+extension CertificateProof {
+    convenience init(_ certificate: EAPCertificate) {
+        self.init(
+            fingerprint: certificate.fingerprint, subject: certificate.subject, issuer: certificate.issuer,
+            names: [
+                .principal: certificate.principals, .mail: certificate.mails, .host: certificate.hosts, .common: certificate.commonNames,
+            ],
+            expires: Timestamp(seconds: certificate.expires), shownBefore: certificate.shownBefore.map { Timestamp(seconds: $0) })
     }
 }

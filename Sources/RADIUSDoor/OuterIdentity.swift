@@ -19,7 +19,7 @@ enum OuterIdentity {
     }
 
     /// RFC 7542 §2.4 has nothing in front of the realm; most devices are set to this one word.
-    private static func isAnonymous(_ name: [UInt8]) -> Bool {
+    static func isAnonymous(_ name: [UInt8]) -> Bool {
         let parts = name.split(separator: UInt8(ascii: "@"), omittingEmptySubsequences: false)
         return parts.count <= 2 && (parts[0].isEmpty || parts[0].elementsEqual("anonymous".utf8))
     }

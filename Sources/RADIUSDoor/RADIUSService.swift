@@ -107,17 +107,25 @@ package final class RADIUSService: Service, Sendable {
         return fresh
     }
 
-    /// Conversations that begin from now on may be EAP-TTLS and PEAP under this certificate; those that are under way keep theirs.
+    /// Conversations that begin from now on may be EAP-TTLS, PEAP and EAP-TLS under this certificate; those that are under way keep theirs.
     ///
+    /// - Returns: what devices are shown, and what they have to show; nil: EAP-TLS is not offered.
     /// - Throws: `TLSError.unusable`; what was in force stays so.
-    package func useTunnel(_ settings: TLSSettings) throws(TLSError) -> TLSContext {
+    @discardableResult
+    package func useTunnel(
+        _ settings: TLSSettings, trust: DeviceTrust = DeviceTrust()
+    ) throws(TLSError) -> (tunnel: TLSContext, devices: TLSContext?) {
         var settings = settings
-        // Users prove themselves inside, and no session is taken up: that would leave their second factor away.
+        // Users prove themselves inside, and no session is taken up: devices that do so take it for proof enough, and say nothing there.
         (settings.peerCertificate, settings.sessions) = (.none, nil)
-        let context = try TLSContext(.server, settings)
-        door.useTunnel(context)
-        return context
+        let tunnel = try TLSContext(.server, settings)
+        let devices = trust.authorities.isEmpty ? nil : try TLSContext(.server, settings.asking(trust))
+        door.eapContexts = EAPContexts(tunnel: tunnel, devices: devices, rules: trust.rules)
+        return (tunnel, devices)
     }
+
+    /// Devices' certificates that were refused, by cause.
+    package var refusedDevices: [String: Int] { door.counters.eap.refusals }
 
     /// Asks a gateway by the connection over TLS that it keeps open.
     package func ask(_ question: GatewayQuestion) async -> GatewayAnswer {

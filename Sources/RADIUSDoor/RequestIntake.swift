@@ -207,7 +207,7 @@ struct RequestIntake<Listener: RequestListener> {
         switch door.conversation(of: packet, entry, from: arrival.source, at: arrival.now) {
         case .known(let known): conversation = known
         case .unknown:
-            attempts.append(listener.refusal(of: arrival, waiting, "EAP State that nobody knows"))
+            attempts.append(listener.refusal(of: arrival, waiting, .failed("EAP State that nobody knows")))
             return .waiting
         case .overloaded:
             listener.forget(ticket)
@@ -267,13 +267,17 @@ extension RequestListener {
             return nil
         case .failed(let reason):
             door.eap.close(conversation)
-            return refusal(of: arrival, waiting, reason.description)
+            guard case .certificate(let refusal) = reason else {
+                return self.refusal(of: arrival, waiting, .failed(reason.description))
+            }
+            door.refuse(refusal, from: arrival.source, of: entry, at: arrival.now)
+            return self.refusal(of: arrival, waiting, .refusedCertificate(refusal.description))
         case .judge(let question, let identity, let handle):
             // RFC 3579 §2.1: a gateway repeats the identity as User-Name, and lets in whom it names. Were they two, the device would
             // prove one and become the other.
             let isSame = packet.first(.userName).map { packet.value(of: $0).elementsEqual(identity) } ?? true
-            // Inside of a tunnel the device names the user anew, and that is who proves something.
-            let name = question.isOfTunnel ? question.name ?? identity : identity
+            let name = door.name(of: question, identity, at: entry.client.settings)
+            if case .certificate(let certificate) = question.proof { door.counters.eap.show(certificate) }
             let proof: LoginEngine.PasswordProof =
                 if !isSame {
                     .failed("EAP identity that is not User-Name")
@@ -289,18 +293,18 @@ extension RequestListener {
             request.method = question.method
             request.carriesQuestions = question.carriesQuestions
             return Attempt(request: request, waiter: waiter) { answer in
-                let (outcome, others) = conversation.judged(answer, at: self.door.now().uptime)
+                let (outcome, others) = conversation.judged(answer, as: name, at: self.door.now().uptime)
                 self.complete(waiting, outcome, of: conversation)
                 for other in others { other(outcome) }
             }
         }
     }
 
-    /// For what the engine can only refuse, and write down in these words.
-    fileprivate func refusal(of arrival: Arrival<Route>, _ waiting: Waiting<Route>, _ words: String) -> Attempt {
+    /// For what the engine can only refuse, and write down.
+    fileprivate func refusal(of arrival: Arrival<Route>, _ waiting: Waiting<Route>, _ proof: LoginEngine.PasswordProof) -> Attempt {
         door.counters.eap.failed.add()
         let request = AccessRequest(
-            arrival.packet, of: arrival.entry, from: arrival.source, connection: arrival.key.connection, name: nil, proof: .failed(words)
+            arrival.packet, of: arrival.entry, from: arrival.source, connection: arrival.key.connection, name: nil, proof: proof
         ).login
         return Attempt(request: request, waiter: waiting.ticket.waiter) { answer in
             switch answer {

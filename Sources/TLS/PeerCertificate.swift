@@ -10,6 +10,8 @@ package struct PeerCertificate: Sendable, Equatable {
     /// DNS names, lower case; the common names where there is no DNS name (RFC 6125 §6.4.4).
     package let names: [String]
     package let commonNames: [String]
+    /// DNS names alone, lower case.
+    package let hosts: [String]
     /// Mail addresses among the alternative names.
     package let mails: [String]
     /// User principal names, by which Windows names a user: `alice@corp.example`.
@@ -26,7 +28,7 @@ package struct PeerCertificate: Sendable, Equatable {
         subject = Self.text(X509_get_subject_name(certificate))
         issuer = Self.text(X509_get_issuer_name(certificate))
         expires = openssl_end(certificate)
-        let hosts = FoundNames.all(FoundNames.isHost) { openssl_dns_names(certificate, $0, $1) }
+        hosts = FoundNames.all(FoundNames.isHost) { openssl_dns_names(certificate, $0, $1) }.map { $0.lowercased() }
         let common = FoundNames.all(FoundNames.isText) { openssl_common_names(certificate, $0, $1) }
         names = (hosts.isEmpty ? common.filter { FoundNames.isHost(Array($0.utf8)) } : hosts).map { $0.lowercased() }
         commonNames = common
@@ -49,7 +51,7 @@ package struct PeerCertificate: Sendable, Equatable {
         }
     }
 
-    private static func text(_ name: OpaquePointer?) -> String {
+    static func text(_ name: OpaquePointer?) -> String {
         guard let name else { return "" }
         var text = [CChar](repeating: 0, count: 512)
         openssl_write_name(name, &text, text.count)

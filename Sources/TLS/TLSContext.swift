@@ -12,6 +12,10 @@ package struct TLSSettings: Sendable {
     package var peerAuthorities: [UInt8] = []
     /// PEM: what was revoked. Empty: nothing is looked up.
     package var revocations: [UInt8] = []
+    /// For how many seconds a revocation list is believed beyond the time at which its next one was due.
+    package var revocationGrace: Int64 = 0
+    /// What a peer should have shown, as it is told of one that was refused; nil: by what is set here.
+    package var expectedPeer: String?
     /// Whether a certificate is taken by its SHA-256 alone, whoever signed it.
     package var isPinned: @Sendable ([UInt8]) -> Bool = { _ in false }
     /// The pre-shared key of an identity; nil: unknown. Only over TLS 1.3: one key is not for two versions (RFC 9813 §4.1.1).
@@ -43,6 +47,33 @@ package struct TLSSettings: Sendable {
     package init() {}
 }
 
+/// Who may have signed a peer's certificate.
+package struct TrustedAuthority: Sendable, Equatable {
+    /// As RFC 2253 writes it.
+    package var subject: String
+    /// Seconds since 1970.
+    package var expires: Int64
+
+    package init(subject: String, expires: Int64) {
+        (self.subject, self.expires) = (subject, expires)
+    }
+}
+
+/// What an authority has revoked.
+package struct RevocationList: Sendable, Equatable {
+    package var issuer: String
+    /// When its next one is due, in seconds since 1970; the greatest number where it does not say.
+    package var ends: Int64
+
+    package init(issuer: String, ends: Int64) {
+        (self.issuer, self.ends) = (issuer, ends)
+    }
+}
+
+extension Int64 {
+    fileprivate mutating func raise(to other: Int64) { self = Swift.max(self, other) }
+}
+
 package final class TLSContext: Sendable {
     package enum Side: Sendable, Equatable {
         case server
@@ -58,6 +89,10 @@ package final class TLSContext: Sendable {
     /// When the first of this side's certificates expires, in seconds since 1970; nil without certificates.
     package let expires: Int64?
     package let subject: String?
+    /// Who may have signed the peer's certificate.
+    package let authorities: [TrustedAuthority]
+    /// The newest of each authority.
+    package let revocationLists: [RevocationList]
 
     /// - Throws: `unusable`, with what does not fit.
     package init(_ side: Side, _ settings: TLSSettings) throws(TLSError) {
@@ -65,6 +100,7 @@ package final class TLSContext: Sendable {
         guard let pointer = SSL_CTX_new(method) else { throw .unusable("no memory for TLS") }
         // Nothing is kept before it is certain: what is thrown once all is would free it a second time.
         let own: PeerCertificate?
+        let trusted: (authorities: [TrustedAuthority], lists: [RevocationList])
         do throws(TLSError) {
             guard openssl_set_rules(pointer), SSL_CTX_set_cipher_list(pointer, Self.ciphers) == 1 else {
                 throw .unusable("OpenSSL does not know the ciphers that are asked of it")
@@ -74,7 +110,7 @@ package final class TLSContext: Sendable {
                 throw .unusable("OpenSSL has no TLS 1.2")
             }
             own = try Self.show(settings, by: pointer)
-            try Self.trust(settings, by: pointer, isServer: side == .server)
+            trusted = try Self.trust(settings, by: pointer, isServer: side == .server)
         } catch {
             SSL_CTX_free(pointer)
             throw error
@@ -85,7 +121,7 @@ package final class TLSContext: Sendable {
         // What is loaded need not lie around.
         kept.key = []
         self.settings = kept
-        (expires, subject) = (own?.expires, own?.subject)
+        (expires, subject, authorities, revocationLists) = (own?.expires, own?.subject, trusted.authorities, trusted.lists)
         SSL_CTX_set_ex_data(pointer, 0, Unmanaged.passUnretained(self).toOpaque())
         if side == .server {
             if !settings.applicationProtocols.isEmpty { SSL_CTX_set_alpn_select_cb(pointer, Callbacks.selectProtocol, nil) }
@@ -137,13 +173,20 @@ package final class TLSContext: Sendable {
         return PeerCertificate(chain[0])
     }
 
-    private static func trust(_ settings: TLSSettings, by context: OpaquePointer, isServer: Bool) throws(TLSError) {
+    private static func trust(
+        _ settings: TLSSettings, by context: OpaquePointer, isServer: Bool
+    ) throws(TLSError) -> (authorities: [TrustedAuthority], lists: [RevocationList]) {
+        var trusted: [TrustedAuthority] = []
+        var lists: [String: Int64] = [:]
         guard let store = SSL_CTX_get_cert_store(context) else { throw .unusable("no memory for TLS") }
         if !settings.peerAuthorities.isEmpty {
             let authorities = try certificates(settings.peerAuthorities, "the file of certificate authorities")
             defer { for certificate in authorities { X509_free(certificate) } }
             for certificate in authorities {
                 guard X509_STORE_add_cert(store, certificate) == 1 else { throw unusable("a certificate authority cannot be used") }
+                if let found = PeerCertificate(certificate) {
+                    trusted.append(TrustedAuthority(subject: found.subject, expires: found.expires))
+                }
                 // So that the peer knows which of its certificates to show.
                 if isServer { SSL_CTX_add_client_CA(context, certificate) }
             }
@@ -152,6 +195,7 @@ package final class TLSContext: Sendable {
             for list in try revocations(settings.revocations) {
                 defer { X509_CRL_free(list) }
                 guard X509_STORE_add_crl(store, list) == 1 else { throw unusable("a revocation list cannot be used") }
+                lists[PeerCertificate.text(X509_CRL_get_issuer(list)), default: .min].raise(to: openssl_list_end(list))
             }
             guard openssl_check_revocation(store) else { throw unusable("revocation cannot be checked") }
         }
@@ -160,7 +204,17 @@ package final class TLSContext: Sendable {
         // A server without a certificate is nobody.
         case .none, .required: SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, Callbacks.verify)
         }
+        return (trusted, lists.map { RevocationList(issuer: $0.key, ends: $0.value) }.sorted { $0.issuer < $1.issuer })
     }
+
+    /// Whether a list that was to be replaced at `end` is believed. Not where nobody says what time it is.
+    func believes(listUntil end: Int64, at now: Int64) -> Bool {
+        guard now > 0, now > end else { return now > 0 }
+        return now - end <= settings.revocationGrace
+    }
+
+    /// Whether a session of before may stand for a handshake in which revocation would be looked up.
+    func mayResume(at now: Int64) -> Bool { revocationLists.allSatisfy { believes(listUntil: $0.ends, at: now) } }
 
     private static func unusable(_ words: String) -> TLSError {
         .unusable(OpenSSLError.take().map { "\(words): \($0.words)" } ?? words)

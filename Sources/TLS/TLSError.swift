@@ -43,6 +43,8 @@ package struct PeerRefusal: Error, Equatable, Sendable {
         case expired = "expired_certificate"
         case notYetValid = "certificate_not_yet_valid"
         case revoked = "revoked_certificate"
+        /// There is no list of its authority, or an old one.
+        case revocationUnknown = "revocation_unknown"
         case purpose = "certificate_purpose"
         case other = "certificate"
     }

@@ -69,7 +69,7 @@ extension TLSSession {
 
     /// What OpenSSL asks a server that reads a number of a session.
     func findKept(_ id: [UInt8]) -> OpaquePointer? {
-        guard let found = context.settings.sessions?.find(id, purpose: purpose, now: now) else { return nil }
+        guard context.mayResume(at: now), let found = context.settings.sessions?.find(id, purpose: purpose, now: now) else { return nil }
         offered = (id, found.owner)
         return found.session
     }

@@ -186,6 +186,12 @@ package final class TLSSession {
     func verify(_ chain: OpaquePointer, isFine: Bool) -> Bool {
         if isFine { return true }
         let code = X509_STORE_CTX_get_error(chain)
+        // What it has revoked is looked up all the same.
+        if code == X509_V_ERR_CRL_HAS_EXPIRED, let list = X509_STORE_CTX_get0_current_crl(chain),
+            context.settings.revocationGrace > 0, context.believes(listUntil: openssl_list_end(list), at: now)
+        {
+            return true
+        }
         if Self.isOfTrust(code), let own = X509_STORE_CTX_get0_cert(chain), let peer = PeerCertificate(own),
             context.settings.isPinned(peer.fingerprint)
         {
@@ -198,9 +204,10 @@ package final class TLSSession {
         refusal = PeerRefusal(
             cause: Self.cause(code), reason: String(cString: X509_verify_cert_error_string(Int(code))), subject: certificate?.subject ?? "",
             issuer: certificate?.issuer ?? "", depth: Int(X509_STORE_CTX_get_error_depth(chain)),
-            expected: hasAuthorities
-                ? "one signed by an authority of the configured file, or a registered fingerprint"
-                : "one whose fingerprint is registered; no authorities are configured",
+            expected: context.settings.expectedPeer
+                ?? (hasAuthorities
+                    ? "one signed by an authority of the configured file, or a registered fingerprint"
+                    : "one whose fingerprint is registered; no authorities are configured"),
             fingerprint: PeerCertificate.text(ofFingerprint: certificate?.fingerprint ?? []))
         return false
     }
@@ -220,6 +227,7 @@ package final class TLSSession {
         case X509_V_ERR_CERT_HAS_EXPIRED: .expired
         case X509_V_ERR_CERT_NOT_YET_VALID: .notYetValid
         case X509_V_ERR_CERT_REVOKED: .revoked
+        case X509_V_ERR_CRL_HAS_EXPIRED, X509_V_ERR_UNABLE_TO_GET_CRL: .revocationUnknown
         case X509_V_ERR_INVALID_PURPOSE: .purpose
         case let code where isOfTrust(code): .untrusted
         default: .other

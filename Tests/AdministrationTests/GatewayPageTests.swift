@@ -11,7 +11,7 @@ import Testing
 @Suite struct GatewayPageTests {
     private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../docs/gateways")
     /// About no product.
-    private static let guides: Set<String> = ["names", "password-protocols", "radsec"]
+    private static let guides: Set<String> = ["eap-tls", "names", "password-protocols", "radsec"]
 
     private func page(_ name: String) throws -> String {
         try String(contentsOf: Self.folder.appendingPathComponent(name + ".md"), encoding: .utf8)

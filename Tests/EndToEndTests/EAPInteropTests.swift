@@ -11,56 +11,8 @@ import Testing
 
 @testable import sallyport
 
-/// One login of eapol_test.
-private struct EAPOLTest {
-    let folder: TemporaryFolder
-    let node: TestNode
-
-    init(_ node: TestNode) throws {
-        folder = try TemporaryFolder()
-        self.node = node
-    }
-
-    /// - Parameters:
-    ///   - method: as wpa_supplicant calls it.
-    ///   - portType: NAS-Port-Type; 5 is *Virtual*, as gateways of IKEv2 say.
-    ///   - comparesKeys: false for methods that make none.
-    func login(
-        _ method: String, _ password: String, name: String = "alice", portType: Int = 5, comparesKeys: Bool = true, lines: [String] = []
-    ) async throws -> Finished {
-        let configuration = try folder.file(
-            "eapol.conf",
-            """
-            network={
-              key_mgmt=IEEE8021X
-              eap=\(method)
-              identity="\(name)"
-              password="\(password)"
-              \(lines.joined(separator: "\n  "))
-            }
-
-            """)
-        return try await #require(Program(installed: "eapol_test")).run(
-            [
-                "-c", configuration, "-a", "127.0.0.1", "-p", "\(node.endpoint.port)", "-s", TestNode.secret, "-N61:d:\(portType)", "-t",
-                "30",
-            ] + (comparesKeys ? [] : ["-n"]))
-    }
-}
-
 @Suite(.enabled(if: Foreign.isHere("eapol_test"), "eapol_test (eapoltest) is not installed"))
 struct EAPInteropTests {
-    private func expectSuccess(_ end: Finished, hasKeys: Bool) {
-        #expect(end.status == 0 && end.output.hasSuffix("SUCCESS\n"), "\(end.everything)")
-        #expect(end.output.contains("MPPE keys OK: \(hasKeys ? 1 : 0)  mismatch: 0"), "\(end.everything)")
-    }
-
-    private func expectFailure(_ end: Finished) {
-        #expect(end.status != 0 && end.output.hasSuffix("FAILURE\n"), "\(end.everything)")
-        #expect(end.output.contains("code=3 (Access-Reject)"), "\(end.everything)")
-        #expect(end.output.contains("CTRL-EVENT-EAP-FAILURE"), "\(end.everything)")
-    }
-
     @Test func gtcWithPasswordAndCode() async throws {
         try await withNode { node in
             try await node.addClient {

@@ -7,6 +7,7 @@ import Glibc
 import LoginEngine
 import RADIUSDoor
 import Store
+import TestSupport
 import Testing
 
 @testable import sallyport
@@ -94,6 +95,27 @@ private struct StrongSwan {
         try await #require(Program(installed: "swanctl")).run(
             arguments + ["--uri", "unix://\(folder.path)/\(name).vici"],
             environment: ["STRONGSWAN_CONF": try folder.file("nothing.conf", "swanctl {\n}\n")])
+    }
+
+    /// What alice's device proves itself by, and what it has to trust: the node's own authority.
+    ///
+    /// - Parameter authority: of devices.
+    /// - Returns: lines of its connection.
+    func certify(_ authority: TestAuthority, _ node: TestNode) throws -> String {
+        let issued = try authority.issue("alice", alternatives: ["email:alice@corp.example"])
+        for (file, place) in [
+            (issued.certificate, "x509/alice.pem"), (issued.key, "private/alice.key"), (node.folder.path + "/eap/ca.pem", "x509ca/eap.pem"),
+        ] {
+            try FileManager.default.copyItem(atPath: file, toPath: "\(folder.path)/device/\(place)")
+        }
+        let server = try #require(node.node.tunnel.inForce).subject
+        return """
+            auth = eap-tls
+            certs = alice.pem
+            id = alice@corp.example
+            eap_id = alice@corp.example
+            aaa_id = "\(server)"
+            """
     }
 
     /// Once it listens.
@@ -424,23 +446,29 @@ private struct Networks {
     .serialized,
     .enabled(
         if: Foreign.isHere("charon-systemd", "swanctl", "ip", "ping")
-            && hasStrongSwan("openssl", "eap-radius", "eap-identity", "eap-mschapv2", "kernel-libipsec") && getuid() == 0
+            && hasStrongSwan("openssl", "eap-radius", "eap-identity", "eap-mschapv2", "eap-tls", "kernel-libipsec") && getuid() == 0
             && access("/dev/net/tun", R_OK | W_OK) == 0,
         "strongSwan, one of its plugins, ip or ping is not installed, nobody is root, or there is no /dev/net/tun"))
 struct TunnelInteropTests {
-    enum End: String, Sendable, CaseIterable {
-        case sessionDisconnect, userDisable
+    enum Course: String, Sendable, CaseIterable {
+        case codeUntilDisconnect, codeUntilDisabled, certificate
     }
 
-    @Test(arguments: End.allCases) func aTunnelCarriesPacketsUntilItsSessionIsEnded(_ end: End) async throws {
+    @Test(arguments: Course.allCases) func aTunnelCarriesPacketsUntilItsSessionIsEnded(_ course: Course) async throws {
         let networks = Networks()
         try await networks.make()
         var problem: (any Error)?
         do {
-            let node = try await TestNode.start(
-                flags: ["radius.listen": networks.server + ":0", "radius.accounting": networks.server + ":0"])
-            do { try await carryPackets(node, networks, until: end) } catch { problem = error }
+            let folder = try TemporaryFolder()
+            let devices = course == .certificate ? try TestAuthority("devices", in: folder.path) : nil
+            var flags = ["radius.listen": networks.server + ":0", "radius.accounting": networks.server + ":0"]
+            if let devices {
+                (flags["eap.client-ca"], flags["eap.client-crl"]) = (devices.certificate, try devices.revoke())
+            }
+            let node = try await TestNode.start(flags: flags)
+            do { try await carryPackets(node, networks, devices, course) } catch { problem = error }
             await node.stop()
+            withExtendedLifetime(folder) {}
         } catch {
             problem = error
         }
@@ -448,16 +476,18 @@ struct TunnelInteropTests {
         if let problem { throw problem }
     }
 
-    private func carryPackets(_ node: TestNode, _ networks: Networks, until end: End) async throws {
+    /// - Parameter devices: who signs the device's certificate; nil: its user has a code.
+    private func carryPackets(_ node: TestNode, _ networks: Networks, _ devices: TestAuthority?, _ course: Course) async throws {
         let dynamicPort: UInt16 = 3799
         try await node.addClient("vpn", [networks.client]) {
             $0.profile = "strongswan"
-            $0.requirement = "factor"
-            $0.eap = ["gtc", "mschapv2"]
+            $0.requirement = devices == nil ? "factor" : "certificate"
+            $0.eap = devices == nil ? ["gtc", "mschapv2"] : ["tls"]
             $0.disconnectPort = Int(dynamicPort)
             $0.reply = [ReplySetting("Framed-IP-Address", "10.98.0.77")]
         }
         let token = try await node.addUser()
+        try await node.setUser("alice") { $0.addAliases = ["alice@corp.example"] }
         let pasted = try await Pasted(node, server: networks.server)
         let swan = try StrongSwan()
         try await swan.makeCertificates()
@@ -465,7 +495,14 @@ struct TunnelInteropTests {
         let gateway = try swan.daemon(
             "gateway", port: 500, natPort: 4500, more: "eap-radius eap-identity", kernel: kernel,
             include: try pasted.block("/etc/strongswan.d/sallyport.conf"))
-        let device = try swan.daemon("device", port: 500, natPort: 4500, more: "eap-identity eap-mschapv2", kernel: kernel)
+        let device = try swan.daemon("device", port: 500, natPort: 4500, more: "eap-identity eap-mschapv2 eap-tls", kernel: kernel)
+        let user =
+            try devices.map { try swan.certify($0, node) }
+                ?? """
+                auth = eap-mschapv2
+                id = alice
+                eap_id = alice
+                """
         let connections = try swan.folder.file(
             "gateway/swanctl.conf",
             // The address is the node's to give.
@@ -480,9 +517,7 @@ struct TunnelInteropTests {
                 remote_addrs = \(Networks.outside)
                 vips = 0.0.0.0
                 local {
-                  auth = eap-mschapv2
-                  id = alice
-                  eap_id = alice
+                  \(user)
                 }
                 remote {
                   auth = pubkey
@@ -510,23 +545,30 @@ struct TunnelInteropTests {
                 let up = try await swan.swanctl(["--initiate", "--ike", "home", "--child", "net", "--timeout", "20"], "device")
                 #expect(up.output.contains("initiate completed successfully"), "\(up.everything) \(swan.folder.text(of: "gateway.log"))")
                 let accepted = try #require(try await node.logins("login-accepted", count: 1).first)
-                #expect(accepted.user == "alice")
-                #expect(accepted.details.contains { $0.name == "protocol" && $0.value == "EAP-MSCHAPv2" })
+                #expect(accepted.user == (devices == nil ? "alice" : "alice@corp.example"))
+                let method = devices == nil ? "EAP-MSCHAPv2" : "EAP-TLS"
+                #expect(accepted.details.contains { $0.name == "protocol" && $0.value == method })
                 let through = try await networks.ping()
                 #expect(through.status == 0, "\(through.everything)")
                 _ = try await eventually { swan.folder.text(of: "gateway.log").contains("received RADIUS Accounting-Response") }
                 let session = try #require(try await node.perform(ListSessions(user: "alice")).sessions.first)
                 #expect(session.addresses.contains("10.98.0.77"), "\(session)")
-                switch end {
-                case .sessionDisconnect:
+                switch course {
+                case .codeUntilDisconnect, .certificate:
                     let ended = try await node.perform(DisconnectSessions(user: "alice"))
                     #expect(ended.results.map(\.answer) == ["acknowledged"], "\(ended) \(swan.folder.text(of: "gateway.log"))")
-                case .userDisable:
+                case .codeUntilDisabled:
                     try await node.setUser("alice") { $0.status = "disabled" }
                 }
                 let isDown = try await eventually { swan.folder.text(of: "device.log").contains("received DELETE for IKE_SA") }
                 #expect(isDown)
                 #expect(try await networks.ping().status != 0)
+                guard let devices else { return }
+                // Somebody else has the device now.
+                _ = try devices.revoke(TestAuthority.Issued(certificate: "\(devices.folder)/alice.pem", key: ""))
+                node.node.reloadCertificates()
+                let again = try await swan.swanctl(["--initiate", "--ike", "home", "--child", "net", "--timeout", "20"], "device")
+                #expect(!again.output.contains("initiate completed successfully"), "\(again.everything)")
             }
         }
     }

@@ -4,6 +4,8 @@
 import Administration
 import Foundation
 import LoginEngine
+import TLS
+import TestSupport
 import Testing
 
 @testable import sallyport
@@ -48,6 +50,39 @@ struct TunnelKeeperTests {
         let before = contents(node, certificate)
         await #expect(throws: SettingsError.self) { _ = try await TestNode.start(in: node.folder) }
         #expect(contents(node, certificate) == before && contents(node, missing) == nil)
+    }
+
+    @Test func filesOfDevicesThatCannotBeReadKeepTheNodeFromStarting() async throws {
+        let folder = try TemporaryFolder()
+        let authority = try TestAuthority(in: folder.path)
+        let nonsense = try folder.file("nonsense.pem", "nothing")
+        for flags in [
+            ["eap.client-ca": folder.path + "/none.pem"], ["eap.client-ca": nonsense],
+            ["eap.client-ca": authority.certificate, "eap.client-crl": authority.certificate + "," + nonsense],
+        ] {
+            let error = await #expect(throws: SettingsError.self) { _ = try await TestNode.start(flags: flags) }
+            #expect(error?.description.hasPrefix("eap.client-") == true, "\(error?.description ?? "")")
+        }
+        withExtendedLifetime(folder) {}
+    }
+
+    @Test func doctorKnowsWhenAuthoritiesAndListsEnd() {
+        let files = DeviceTrustFiles(authorities: "ca.pem", revocations: ["a.crl"], grace: .minutes(60))
+        let devices = TunnelKeeper.Devices(
+            authorities: [TrustedAuthority(subject: "CN=ca", expires: 2_000_000_000)],
+            lists: [RevocationList(issuer: "CN=ca", ends: 1_900_000_000)], grace: files.grace)
+        func kinds(_ devices: TunnelKeeper.Devices, at seconds: Int64) -> [Finding.Kind] {
+            TunnelCheck.findings(devices, files, now: Timestamp(seconds: seconds)).map(\.kind)
+        }
+        #expect(kinds(devices, at: 1_900_000_000) == [.authorityRight])
+        #expect(kinds(devices, at: 1_900_000_001) == [.revocationsOld])
+        #expect(kinds(devices, at: 1_900_003_601) == [.revocationsEnded])
+        var fresh = devices
+        fresh.lists[0].ends = Int64.max
+        #expect(kinds(fresh, at: 2_000_000_000 - 20 * 86_400) == [.authorityEnding])
+        #expect(kinds(fresh, at: 2_000_000_000) == [.authorityEnded])
+        fresh.lists[0].issuer = "CN=elsewhere"
+        #expect(kinds(fresh, at: 1_000_000_000) == [.authorityRight, .revocationsNone])
     }
 
     @Test func doctorKnowsWhenTheCertificateEnds() {

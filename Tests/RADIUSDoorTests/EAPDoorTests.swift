@@ -201,6 +201,17 @@ struct EAPDoorTests {
         try await door.close()
     }
 
+    @Test func nobodyThatSignsDevicesIsSaid() async throws {
+        let judge = ScriptedJudge { for attempt in $0 { attempt.completion(.reject(loginID, message: "no")) } }
+        let door = try TestDoor(judge, clients: [eapClient([.tls])])
+        #expect(try Device(door).identify().code == .accessReject)
+        #expect(
+            judge.attempts.map(\.request.proof) == [
+                .failed("EAP-TLS that cannot begin: no authority is set that signs the certificates of devices (eap.client-ca)")
+            ])
+        try await door.close()
+    }
+
     @Test func clientWithoutMethodsIsRefusedAsBefore() async throws {
         let judge = ScriptedJudge { for attempt in $0 { attempt.completion(.reject(loginID, message: "no")) } }
         let door = try TestDoor(judge, clients: [eapClient([])])

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A certificate authority for one test, made by the program `openssl` in a folder of the test's.
 
-internal import Foundation
+package import Foundation
+internal import Glibc
 
 package struct TestAuthority: Sendable {
     package let folder: String
@@ -15,6 +16,10 @@ package struct TestAuthority: Sendable {
     package struct Issued: Sendable {
         package let certificate: String
         package let key: String
+
+        package init(certificate: String, key: String) {
+            (self.certificate, self.key) = (certificate, key)
+        }
 
         package var pem: [UInt8] { TestAuthority.bytes(of: certificate) }
         package var keyPEM: [UInt8] { TestAuthority.bytes(of: key) }
@@ -75,7 +80,9 @@ package struct TestAuthority: Sendable {
     }
 
     /// The list of what this authority has revoked, as a file.
-    package func revoke(_ issued: Issued...) throws -> String {
+    ///
+    /// - Parameter end: when the next list is due; nil: in a month.
+    package func revoke(_ issued: Issued..., until end: Date? = nil) throws -> String {
         let settings = "[ca]\ndefault_ca=d\n[d]\ndatabase=\(folder)/index.txt\ndefault_md=sha256\ndefault_crl_days=30\n"
         try Data(settings.utf8).write(to: URL(fileURLWithPath: "\(folder)/ca.cnf"))
         if !FileManager.default.fileExists(atPath: "\(folder)/index.txt") {
@@ -83,8 +90,19 @@ package struct TestAuthority: Sendable {
         }
         let own = ["ca", "-config", "\(folder)/ca.cnf", "-keyfile", key, "-cert", certificate]
         for one in issued { try Self.openssl(own + ["-revoke", one.certificate]) }
-        try Self.openssl(own + ["-gencrl", "-out", "\(folder)/revoked.pem"])
+        var times: [String] = []
+        if let end { times = ["-crl_lastupdate", Self.time(end - 86_400), "-crl_nextupdate", Self.time(end)] }
+        try Self.openssl(own + ["-gencrl", "-out", "\(folder)/revoked.pem"] + times)
         return "\(folder)/revoked.pem"
+    }
+
+    /// As `openssl ca` reads times.
+    private static func time(_ date: Date) -> String {
+        let seconds = time_t(date.timeIntervalSince1970)
+        var (parts, moment) = (tm(), seconds)
+        gmtime_r(&moment, &parts)
+        return [parts.tm_year % 100, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec]
+            .map { ($0 < 10 ? "0" : "") + String($0) }.joined() + "Z"
     }
 
     package static func openssl(_ arguments: [String]) throws {

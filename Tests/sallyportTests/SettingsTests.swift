@@ -3,6 +3,7 @@
 import ArgumentParser
 import Foundation
 import Logging
+import LoginEngine
 import Store
 import Testing
 import Yams
@@ -141,6 +142,33 @@ import Yams
     @Test func aVariableThatIsNearlyOursIsAWarning() throws {
         let settings = try read("", environment: ["SALLYPORT_LOG_LEVL": "debug", "SALLYPORT_REQUIRE": "x", "SALLYPORT_MASTER_KEY": "00"])
         #expect(settings.warnings == ["the environment variable SALLYPORT_LOG_LEVL is not used; did you mean SALLYPORT_LOG_LEVEL?"])
+    }
+
+    @Test func whatDevicesAreJudgedByIsRead() throws {
+        let standard = try read("").deviceTrust
+        #expect(standard.authorities == nil && standard.revocations.isEmpty && standard.names == [.principal, .mail])
+        #expect(standard.grace == .minutes(24 * 60))
+        let yaml = """
+            eap:
+              client-ca: /ca.pem
+              client-crl: /a.crl, /b.crl
+              client-crl-grace: none
+              client-names: dns,common-name
+            """
+        let settings = try read(yaml).deviceTrust
+        #expect(settings.authorities == "/ca.pem" && settings.revocations == ["/a.crl", "/b.crl"])
+        #expect(settings.names == [.host, .common] && settings.grace == .seconds(0))
+    }
+
+    @Test(
+        arguments: [
+            ("eap: { client-names: \"upn,upn\" }", "must be some of upn, email, dns, common-name, each once"),
+            ("eap: { client-names: serial }", "must be some of upn, email, dns, common-name, each once"),
+            ("eap: { client-crl-grace: for-ever }", "must be none, or a time such as 1 day or 2 weeks"),
+            ("eap: { client-crl: /a.crl }", "eap.client-crl: needs eap.client-ca"),
+        ])
+    func whatCannotJudgeDevicesIsNamed(_ yaml: String, _ words: String) {
+        #expect(complaint(yaml).contains(words), "\(complaint(yaml))")
     }
 
     @Test func relativePathsBecomeAbsolute() throws {

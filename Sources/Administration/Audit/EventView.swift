@@ -17,6 +17,8 @@ package struct EventView: Codable, Sendable, Equatable {
     /// The address that the request came from.
     package var source: String?
     package var station: String?
+    /// The subject and the fingerprint of a certificate that the device showed.
+    package var certificate: String?
     package var reason: String?
     /// Who did it, for changes.
     package var actor: String?
@@ -70,6 +72,7 @@ extension EventView {
         client = event["client"] ?? event.client.flatMap { names.client($0) }
         source = event.source?.description
         station = event.subject["station"]
+        certificate = event.subject["certificate"]
         reason = event.reason
         actor = event.actor["actor"]
         details = event.details.filter { $0.name != "client" }.map { Detail(name: $0.name, value: $0.value) }

@@ -227,11 +227,15 @@ extension ClientSettings {
 
     /// Whether what this client itself requires could be proved by a method of EAP.
     func isProvable(by method: EAPMethodName, kept: ProofSchemes) -> Bool {
-        switch requirement {
-        case .factor, .deny: true
-        case .password: method.scheme == .pap || kept.contains(method.scheme)
+        switch (requirement, method.scheme) {
+        case (.deny, _): true
+        case (.certificate, let scheme): scheme == nil
+        case (.certificateAndFactor, let scheme): scheme == nil && automaticPush
+        case (_, nil): false
+        case (.factor, _?): true
+        case (.password, let scheme?): scheme == .pap || kept.contains(scheme)
         // Where nothing can be typed behind the password, a factor has to come by itself.
-        case .passwordAndFactor: method.scheme == .pap || kept.contains(method.scheme) && automaticPush
+        case (.passwordAndFactor, let scheme?): scheme == .pap || kept.contains(scheme) && automaticPush
         }
     }
 
@@ -285,6 +289,17 @@ extension ClientSettings {
         if requirement == .deny {
             warnings.append("Only a policy lets anybody in here: `sallyport policy list` shows which name this client.")
         }
+        if requirement == .certificate {
+            warnings.append("The certificate alone is enough here: whoever holds the device is let in, without a second factor.")
+        }
+        if requirement == .certificateAndFactor, !automaticPush {
+            warnings.append(
+                "Nobody is let in by a certificate here: no code can be asked for behind it, and no factor starts by itself "
+                    + "(`--automatic-push on`).")
+        }
+        if requirement.asksCertificate, !eap.contains(.tls) {
+            warnings.append("A certificate is asked for, and EAP-TLS is not offered: nobody is let in. Give --eap tls.")
+        }
         if requirement == .factor { warnings.append("The code alone is enough here. Let the gateway check the password itself.") }
         if !passThrough.isEmpty {
             let names =
@@ -300,7 +315,7 @@ extension ClientSettings {
                 "EAP-MD5 is offered: it proves nothing of this server, and whoever listens can try passwords against it. Use mschapv2 or gtc."
             )
         }
-        if eap.contains(where: { $0.scheme != .pap }), requirement == .passwordAndFactor, !automaticPush {
+        if eap.contains(where: { $0.scheme != nil && $0.scheme != .pap }), requirement == .passwordAndFactor, !automaticPush {
             warnings.append(
                 "Whoever takes an offered method of EAP that shows no password is refused here: no code can be asked for by it, unless a policy "
                     + "requires the code alone.")

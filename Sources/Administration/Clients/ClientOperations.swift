@@ -105,7 +105,10 @@ extension Operations {
         if let first = settings.eap.first, !settings.eap.contains(where: { settings.isProvable(by: $0, kept: provable) }) {
             throw Refusal(
                 .conflict, "By \(first.title) nobody could prove what this client requires, \(settings.requirement.rawValue).",
-                remedy: "Offer gtc too, or let the code be all that is asked (--require factor); see docs/gateways/password-protocols.md.",
+                remedy: settings.requirement.asksCertificate || first == .tls
+                    ? "EAP-TLS proves a certificate: --eap tls goes with --require certificate, with certificate+factor and --automatic-push "
+                        + "on, or with --require deny and policies; see docs/gateways/eap-tls.md."
+                    : "Offer gtc too, or let the code be all that is asked (--require factor); see docs/gateways/password-protocols.md.",
                 place: "eap")
         }
         if let probe = settings.probeUser, let user = try records.user(key: probe) {

@@ -118,7 +118,7 @@ package struct ClientChoices: Codable, Sendable, Equatable {
     package var probeUser: String?
     /// `pap`, `chap`, `ms-chap`, `ms-chap-v2`; replaces all.
     package var protocols: [String]?
-    /// `gtc`, `mschapv2`, `md5`, `ttls`, `peap`, in the order in which they are offered; replaces all. Empty: none.
+    /// `gtc`, `mschapv2`, `md5`, `ttls`, `peap`, `tls`, in the order in which they are offered; replaces all. Empty: none.
     package var eap: [String]?
     /// `name:gw1.example.org`, `sha256:…`; replaces all. Empty: none.
     package var certificates: [String]?

@@ -63,6 +63,9 @@ package enum HowTo {
         case (.factor, _): "Users type their code into the password field; the gateway checks the password elsewhere."
         case (.deny, _):
             "What users type depends on the policy that lets them in: `sallyport policy explain USER --client \(settings.name)`."
+        case (.certificate, _): "Users type nothing: their devices show a certificate by EAP-TLS."
+        case (.certificateAndFactor, _):
+            "Users type nothing: their devices show a certificate by EAP-TLS, and a factor that comes by itself is answered."
         case (.passwordAndFactor, .challenge):
             "Users type their password, then the code that is asked for. Let the gateway show RADIUS challenges."
         case (.passwordAndFactor, .append):
@@ -74,7 +77,8 @@ package enum HowTo {
 
     /// A way to ask that the product cannot show.
     private static func misfit(_ profile: ClientProfile, _ settings: ClientSettings) -> String? {
-        guard profile.asking == .append, settings.asking == .challenge, settings.requirement != .password, settings.requirement != .factor
+        guard profile.asking == .append, settings.asking == .challenge, settings.requirement != .password, settings.requirement != .factor,
+            !settings.requirement.asksCertificate
         else { return nil }
         return "But \(profile.title) shows no challenge: `sallyport client set \(settings.name) --ask append`."
     }

@@ -125,7 +125,14 @@ enum ClientCheck {
 
     private static func ofProof(_ client: Client) -> [Finding] {
         switch client.settings.requirement {
-        case .passwordAndFactor, .deny: []
+        case .passwordAndFactor, .certificateAndFactor, .deny: []
+        case .certificate:
+            [
+                Finding(
+                    .certificateAlone, client.name,
+                    "At client \(client.name) a certificate alone is enough: whoever holds the device is let in.",
+                    remedy: "If that is not meant: sallyport client set \(client.name) --require certificate+factor --automatic-push on")
+            ]
         case .password:
             [
                 Finding(

@@ -55,6 +55,14 @@ extension Finding {
         case certificateEnding = "certificate-ending"
         case certificateEnded = "certificate-ended"
         case certificateNotInForce = "certificate-not-in-force"
+        // Devices' certificates (EAP-TLS)
+        case authorityRight = "authority-right"
+        case authorityMissing = "authority-missing"
+        case authorityEnding = "authority-ending"
+        case authorityEnded = "authority-ended"
+        case revocationsNone = "revocations-none"
+        case revocationsOld = "revocations-old"
+        case revocationsEnded = "revocations-ended"
         // The clock
         case clockRight = "clock-right"
         case clockUnchecked = "clock-unchecked"
@@ -102,6 +110,7 @@ extension Finding {
         case authenticatorAllowed = "authenticator-allowed"
         case authenticatorUnproven = "authenticator-unproven"
         case factorAlone = "factor-alone"
+        case certificateAlone = "certificate-alone"
         case pushUnasked = "push-unasked"
         case eapMD5 = "eap-weak"
         case passwordAlone = "password-alone"
@@ -141,23 +150,26 @@ extension Finding {
         package var severity: Severity {
             switch self {
             case .nodeRuns, .settingsRight, .clockRight, .filesRight, .diskRight, .databaseRight, .keyRight, .backupRight, .clientsRight,
-                .usersRight, .certificateRight, .directoriesRight, .gatewaysRight:
+                .usersRight, .certificateRight, .authorityRight, .directoriesRight, .gatewaysRight:
                 .ok
             case .nodeStopped, .coreDumps, .clockUnchecked, .databaseUnchecked, .databaseElsewhere, .keyBesideData, .keyChanging,
                 .keyWaiting, .clientsNone,
-                .authenticatorUnproven, .factorAlone, .passwordAlone, .nobodyLetIn, .rangeLarge, .reasonTold, .usersNone, .backupNone,
+                .authenticatorUnproven, .factorAlone, .certificateAlone, .revocationsNone, .passwordAlone, .nobodyLetIn, .rangeLarge,
+                .reasonTold, .usersNone, .backupNone,
                 .directoryAlone, .gatewayWaitsLonger, .gatewayRenewsRetries, .gatewaySigns, .gatewayNamesNoDevice,
                 .gatewaySendsNoAccounting:
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
                 .pushUnasked, .namesPassedThrough, .eapMD5, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey,
-                .certificateEnding, .directorySecretWeak, .sessionsUncounted, .directoryForgeable, .gatewayGivesUpEarly, .gatewayUnsigned,
+                .certificateEnding, .authorityEnding, .revocationsOld, .directorySecretWeak, .sessionsUncounted, .directoryForgeable,
+                .gatewayGivesUpEarly, .gatewayUnsigned,
                 .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,
-                .secretDamaged, .secretKnown, .replyUnfit, .certificateEnded, .certificateNotInForce, .directoryDown,
+                .secretDamaged, .secretKnown, .replyUnfit, .certificateEnded, .certificateNotInForce, .authorityMissing,
+                .authorityEnded, .revocationsEnded, .directoryDown,
                 .directoryUnsigned, .directoryClosed:
                 .problem
             }

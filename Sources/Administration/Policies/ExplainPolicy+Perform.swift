@@ -105,7 +105,7 @@ private struct OutcomeWords {
                 "\(user.name) may have \(Words.count(limit.most, "session")) open at once, as the \(limit.origin.words) says.")
         }
         // Where nobody says anything there is nothing to explain.
-        if ruling.requirement != .factor, home.origin != .nobody { sentences.append(home.sentence) }
+        if ruling.requirement != .factor, !ruling.requirement.asksCertificate, home.origin != .nobody { sentences.append(home.sentence) }
         if user.status != .active { sentences.append("But \(user.name) is \(user.status.rawValue), and is refused whatever is typed.") }
         return sentences
     }
@@ -116,6 +116,17 @@ private struct OutcomeWords {
             return ["\(user.name) is refused, after \(client.settings.requirement == .factor ? "the code" : "the password") was right."]
         case .password:
             return ["\(user.name) is let in with the password alone."]
+        case .certificate:
+            return ["\(user.name) is let in with a certificate of the device alone, by EAP-TLS.\(offered)"]
+        case .certificateAndFactor:
+            let start = "\(user.name)'s device shows a certificate by EAP-TLS"
+            guard !usable.factors.isEmpty else { return ["\(start), and \(user.name) has no second factor\(others): refused.\(offered)"] }
+            let waits = client.settings.automaticPush && usable.factors.contains { $0.kind == .push }
+            return [
+                waits
+                    ? "\(start), and the phone asks.\(offered)"
+                    : "\(start), and behind it no code can be asked for: refused, unless a factor starts by itself.\(offered)"
+            ]
         case .factor:
             return [
                 usable.factors.isEmpty
@@ -143,6 +154,10 @@ private struct OutcomeWords {
                 ]
             }
         }
+    }
+
+    private var offered: String {
+        client.settings.eap.contains(.tls) ? "" : " But \(client.name) does not offer it: `sallyport client set \(client.name) --eap tls`."
     }
 
     private var withFactor: String {

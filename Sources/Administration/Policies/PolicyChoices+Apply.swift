@@ -53,11 +53,11 @@ extension PolicyChoices {
     }
 
     private func check(_ new: PolicyRule) throws(Refusal) {
-        let owesFactor = new.requirement == .factor || new.requirement == .passwordAndFactor
+        let owesFactor = new.requirement == .factor || new.requirement.owesSecond
         guard owesFactor || new.factors == nil else {
             throw Refusal(
                 .invalid, "With `require \(new.requirement.rawValue)` no factor is asked for, so none can be listed.",
-                remedy: "Leave the factors out, or require password+factor.", place: "factors")
+                remedy: "Leave the factors out, or require password+factor or certificate+factor.", place: "factors")
         }
         guard new.requirement == .passwordAndFactor || new.unenrolled == .deny else {
             throw Refusal(

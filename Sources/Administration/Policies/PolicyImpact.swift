@@ -13,8 +13,8 @@ struct PolicyImpact {
     var lockedOut: Int {
         switch rule.requirement {
         case .deny: concerned
-        case .password: 0
-        case .factor, .passwordAndFactor: rule.unenrolled == .deny ? unenrolled : 0
+        case .password, .certificate: 0
+        case .factor, .passwordAndFactor, .certificateAndFactor: rule.unenrolled == .deny ? unenrolled : 0
         }
     }
 
@@ -24,8 +24,8 @@ struct PolicyImpact {
         let all = "\(would) decides about \(Words.count(concerned, "active user"))"
         switch rule.requirement {
         case .deny: return ["\(all), and refuses them all."]
-        case .password: return ["\(all), and asks them for no second factor."]
-        case .factor, .passwordAndFactor:
+        case .password, .certificate: return ["\(all), and asks them for no second factor."]
+        case .factor, .passwordAndFactor, .certificateAndFactor:
             guard unenrolled > 0 else { return ["\(all); all of them have a factor that counts."] }
             let without = "\(all); \(unenrolled) of them \(unenrolled == 1 ? "has" : "have") no factor that counts"
             return rule.unenrolled == .deny
@@ -77,6 +77,22 @@ extension Operations {
             warnings.append(
                 "No client has the tag \(tag)."
                     + (near.isEmpty ? " `sallyport client set NAME --tag \(tag)` gives it." : " " + NearNames.question(near)))
+        }
+        if rule.requirement.asksCertificate, !rule.isReportOnly {
+            let closed = ((try? records.clients()) ?? []).filter { rule.when.fits($0) && !$0.settings.eap.contains(.tls) }.map(\.name)
+            if !closed.isEmpty {
+                warnings.append(
+                    "Client \(Words.list(closed)) does not offer EAP-TLS, so nobody whom it decides about is let in there: `sallyport client set "
+                        + "\(closed[0]) --eap tls`.")
+            }
+            let silent = ((try? records.clients()) ?? []).filter {
+                rule.when.fits($0) && $0.settings.eap.contains(.tls) && !$0.settings.automaticPush
+            }.map(\.name)
+            if rule.requirement == .certificateAndFactor, !silent.isEmpty {
+                warnings.append(
+                    "At client \(Words.list(silent)) no factor starts by itself, and behind a certificate none can be asked for: `sallyport client "
+                        + "set \(silent[0]) --automatic-push on`.")
+            }
         }
         if rule.requirement == .factor, !rule.when.groups.isEmpty {
             warnings.append(

@@ -145,7 +145,8 @@ extension AddPolicy {
         let name = try Valid.policyName(name)
         guard choices.require != nil else {
             throw Refusal(
-                .invalid, "A policy has to say what it requires.", remedy: "Give --require deny, password, factor or password+factor.",
+                .invalid, "A policy has to say what it requires.",
+                remedy: "Give --require deny, password, factor, password+factor, certificate or certificate+factor.",
                 place: "require")
         }
         return try await operations.changePolicies(by: actor) { set, rows in
@@ -196,7 +197,7 @@ extension PolicyChoices {
     fileprivate func fit(_ rule: PolicyRule) -> PolicyRule {
         guard let require, let requirement = Requirement(rawValue: require), requirement != rule.requirement else { return rule }
         var rule = rule
-        if requirement == .deny || requirement == .password { rule.factors = nil }
+        if requirement == .deny || requirement == .password || requirement == .certificate { rule.factors = nil }
         if requirement != .passwordAndFactor { rule.unenrolled = .deny }
         return rule
     }

@@ -52,6 +52,8 @@ extension PolicyView {
         switch require {
         case "deny": "nobody is let in"
         case "password": "the password alone is enough"
+        case "certificate": "a certificate of the device alone is enough"
+        case "certificate+factor": "a certificate of the device and factor" + (factors.map { " (\(Words.list($0, "or")))" } ?? "")
         case "factor": "the code alone is enough" + (factors.map { " (\(Words.list($0, "or")))" } ?? "")
         default: "password and factor" + (factors.map { " (\(Words.list($0, "or")))" } ?? "")
         }
@@ -65,7 +67,9 @@ extension PolicyView {
 
     package var meaning: String {
         var text = "\(who.prefix(1).uppercased())\(who.dropFirst()): \(what)."
-        if require == "password+factor" || require == "factor" { text += " Who has no such factor: \(unenrolledText)." }
+        if require == "password+factor" || require == "certificate+factor" || require == "factor" {
+            text += " Who has no such factor: \(unenrolledText)."
+        }
         if !reply.isEmpty { text += " The accept carries \(reply.words)." }
         if let sessions { text += " A user has \(Words.count(sessions, "session")) open at most." }
         if isReportOnly { text += " It only reports: logins are decided as if it were not there." }

@@ -60,6 +60,10 @@ extension LoginStory {
                 let parts = reported.split(separator: " ", maxSplits: 1).map(String.init)
                 story.add("Policy \(parts[0]) only reports; it would have said: \(parts.last ?? "").", at: event.at, clock)
             }
+            if let shown = event.subject["certificate"] { story.add("The certificate of the device: \(shown).", at: event.at, clock) }
+            if let by = event["bound-by"] {
+                story.add("It is the user's by \(StepSentences.binding(by)); \(event["issuer"] ?? "?") issued it.", at: event.at, clock)
+            }
             story.add(ending(event, facts: facts, clock: clock), at: event.at, clock)
         }
         story.conclude(last, user: user, client: client, facts: facts, clock: clock)
@@ -96,6 +100,8 @@ extension LoginStory {
         case "deny": "lets nobody in"
         case "password": "asks for the password alone"
         case "factor": "asks for the code alone"
+        case "certificate": "asks for a certificate of the device"
+        case "certificate+factor": "asks for a certificate of the device and a factor"
         default: "asks for password and factor"
         }
     }
@@ -233,6 +239,16 @@ enum StepSentences {
         return word.prefix(1).uppercased() + word.dropFirst().replacing("-", with: " ") + "."
     }
 
+    static func binding(_ kind: String) -> String {
+        switch kind {
+        case "upn": "its user principal name"
+        case "email": "its mail address"
+        case "dns": "its DNS name"
+        case "common-name": "its common name"
+        default: "its fingerprint, which is registered"
+        }
+    }
+
     static func factor(_ kind: String) -> String {
         switch kind {
         case "totp": "a code of the authenticator (totp)"
@@ -257,6 +273,12 @@ enum StepSentences {
         "passed-through": "Nobody is called that here, and the client passes such names on: the directory decides alone.",
         "source-asks": "The directory asked the user something itself.",
         "password-locked": "Too many wrong passwords came before: this one is refused whatever it is.",
+        "session-resumed": "The device took up the session of an earlier handshake, whose certificate is judged anew.",
+        "certificate-right": "The device proved its certificate.",
+        "certificate-expired": "The certificate has expired since.",
+        "certificate-of-another": "The certificate is another user's.",
+        "certificate-of-several": "The certificate names several users.",
+        "certificate-of-nobody": "No name in the certificate that counts is a user's.",
         "code-right": "The code was right.",
         "code-wrong": "The code was wrong.",
         "password that another shared secret hid":

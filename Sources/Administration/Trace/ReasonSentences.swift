@@ -170,10 +170,39 @@ package struct ReasonSentences: Sendable {
                 remedy: "Set the gateway to PAP, or let it ask for the code: `sallyport client set \(client) --ask challenge`.")
         case .cannotAsk:
             Explanation(
-                meaning: "The password was right, a second factor is owed, and by this method the device cannot be asked for one.",
+                meaning: "What came first was right, a second factor is owed, and by this method the device cannot be asked for one.",
                 remedy:
                     "Let a factor on the phone start by itself (`sallyport client set \(client) --automatic-push on`), use EAP-GTC with "
                     + "password and code in one field, or make the code the password: docs/gateways/password-protocols.md.")
+        case .certificateMissing:
+            Explanation(
+                meaning: "A certificate of the device is asked for here, and something was typed instead; what was typed was right.",
+                remedy:
+                    "Let the device of \(user) use EAP-TLS, which `sallyport client show \(client)` has to offer. "
+                    + "`sallyport policy explain \(user) --client \(client)` tells which policy asks for it.")
+        case .certificateNotAsked:
+            Explanation(
+                meaning: "The device showed the user's certificate, and what is asked here is something else.",
+                remedy:
+                    "A certificate counts where a policy says so: `--require certificate+factor`, or `certificate`. "
+                    + "`sallyport policy explain \(user) --client \(client)` tells which policy decides.")
+        case .certificateNotBound:
+            Explanation(
+                meaning:
+                    "The certificate is good, and not this user's: none of its names that count is a name of \(user), or it names others too.",
+                remedy:
+                    "The event shows what the certificate says. Names count by `eap.client-names`, whole: let the device's identity be the user's, "
+                    + "or give the user the name in the certificate: `sallyport user set \(user) --alias NAME`.")
+        case .certificateRefused:
+            Explanation(
+                meaning: "The device showed a certificate that is not good: expired, revoked, or of an authority that is not trusted.",
+                remedy:
+                    "The step says what OpenSSL found, and the node's log whose certificate it was. Authorities stand in `eap.client-ca`, what they "
+                    + "revoked in `eap.client-crl`, which has to be newer than its end: `sallyport doctor` looks at both.")
+        case .certificateRevoked:
+            Explanation(
+                meaning: "The certificate of the device was revoked here.",
+                remedy: "If \(user) has the device still, issue a new certificate. If somebody else has it, that is who tried.")
         case .eapFailed:
             Explanation(
                 meaning: "The exchange of EAP came to nothing before or after a password was judged; the step says how.",

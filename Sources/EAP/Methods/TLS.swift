@@ -80,7 +80,7 @@ extension EAPCertificate {
     init(_ peer: PeerCertificate, resumed: SessionCache.Owner?) {
         self.init(
             subject: peer.subject, issuer: peer.issuer, commonNames: peer.commonNames, fingerprint: peer.fingerprint, expires: peer.expires)
-        (mails, principals, hosts) = (peer.mails, peer.principals, peer.names)
+        (mails, principals, hosts) = (peer.mails, peer.principals, peer.hosts)
         shownBefore = resumed?.since
     }
 }

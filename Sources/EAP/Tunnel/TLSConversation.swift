@@ -121,6 +121,11 @@ struct TLSConversation {
         switch error {
         case .handshake(.peerRefused, let words): .refusedByPeer(words)
         case .handshake(.notTLS, _): .tls("what came is no TLS")
+        case .refused(let refusal):
+            .certificate(
+                EAPCertificateRefusal(
+                    cause: refusal.cause.rawValue, reason: refusal.reason, subject: refusal.subject, issuer: refusal.issuer,
+                    expected: refusal.expected, fingerprint: refusal.fingerprint))
         default: .tls(error.description)
         }
     }

@@ -32,8 +32,9 @@ struct ClientFlags: ParsableArguments {
     var messageAuthenticator: String?
     @Option(
         name: .customLong("require"),
-        help: ArgumentHelp("password, factor, password+factor, or deny: where no policy decides.", valueName: "what")) var requirement:
-        String?
+        help: ArgumentHelp(
+            "password, factor, password+factor, certificate, certificate+factor, or deny: where no policy decides.", valueName: "what"))
+    var requirement: String?
     @Option(
         name: .customLong("ask"), help: ArgumentHelp("challenge, append or append+challenge: how the code is asked for.", valueName: "how"))
     var asking: String?

@@ -37,8 +37,10 @@ struct PolicyFlags: ParsableArguments {
         name: .customLong("realm"),
         help: ArgumentHelp("Only for names that end with @ and this; can be repeated.", valueName: "realm"))
     var realms: [String] = []
-    @Option(name: .customLong("require"), help: ArgumentHelp("deny, password, factor or password+factor.", valueName: "what")) var require:
-        String?
+    @Option(
+        name: .customLong("require"),
+        help: ArgumentHelp("deny, password, factor, password+factor, certificate or certificate+factor.", valueName: "what"))
+    var require: String?
     @Option(help: ArgumentHelp("Kinds that count, the preferred first: totp,hotp,recovery; or any.", valueName: "kinds")) var factors:
         String?
     @Option(help: ArgumentHelp("deny: who has no factor is refused.", valueName: "what")) var unenrolled: String?

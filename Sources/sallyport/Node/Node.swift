@@ -34,6 +34,7 @@ final class Node: Sendable {
     private let disk: DiskWatch?
     /// Nil without RADIUS over TLS.
     let radsec: RadSecKeeper?
+    let tunnel: TunnelKeeper
 
     /// Opens the store and binds nothing yet.
     ///
@@ -65,6 +66,7 @@ final class Node: Sendable {
             deadlines: deadlines, random: { BufferedRandom() }, now: NodeClock.now, changed: { directoryLog.note($1, of: $0) })
         var rules = LoginRules()
         rules.rejectRelease = RejectRelease()
+        rules.certificates.names = settings.deviceTrust.names
         let logins = Logins(
             records: records, seal: records.handles, passwords: passwords,
             factors: [TOTPFactor(), HOTPFactor(), store.recoveryCodes], rules: rules, deadlines: deadlines, random: BufferedRandom(),
@@ -82,8 +84,9 @@ final class Node: Sendable {
             random: BufferedRandom(), logger: Logger(label: "sallyport.radius"), now: NodeClock.now, onPin: { pins.keep($0) })
         radsec = RadSecKeeper(files: settings.radsec, radius: radius, logger: Logger(label: "sallyport.radsec"))
         try radsec?.load()
-        let tunnel = TunnelKeeper(dataDirectory: settings.dataDirectory, logger: Logger(label: "sallyport.eap"))
-        try tunnel.use(for: records.clients(), in: radius, at: NodeClock.now().wall)
+        tunnel = try TunnelKeeper(
+            dataDirectory: settings.dataDirectory, files: settings.deviceTrust, radius: radius, logger: Logger(label: "sallyport.eap"))
+        try tunnel.use(for: records.clients(), at: NodeClock.now().wall)
         records.writer.afterGroup { [weak radius] in radius?.flush() }
         deadlines.afterGroup { [weak radius] in radius?.flush() }
         let database = DatabaseLog(logger: Logger(label: "sallyport.database"))
@@ -94,13 +97,13 @@ final class Node: Sendable {
         let policies = PolicyKeeper(records: records, logins: logins, replies: replies)
         try policies.reload()
         try Self.reload(passwords, from: records, replies)
-        let inForce = ChangesInForce { [weak radius] part in
+        let inForce = ChangesInForce { [weak radius, weak tunnel] part in
             switch part {
             case .rules: try policies.reload()
             case .directories: try Self.reload(passwords, from: records, replies)
             case .clients:
-                guard let radius else { return }
-                try tunnel.use(for: records.clients(), in: radius, at: NodeClock.now().wall)
+                guard let radius, let tunnel else { return }
+                try tunnel.use(for: records.clients(), at: NodeClock.now().wall)
                 try radius.replaceClients(Self.clientTable(records, traffic, logger))
             }
         }
@@ -128,7 +131,7 @@ final class Node: Sendable {
             examine: { [weak radius, radsec, tunnel] in
                 let now = NodeClock.now()
                 return NodeCheck.findings(radius, since: started, now: now) + RadSecCheck.findings(radsec, now: now.wall)
-                    + TunnelCheck.findings(tunnel, now: now.wall)
+                    + TunnelCheck.findings(tunnel, offersTLS: Self.offersTLS(records), now: now.wall)
                     + DirectoryCheck.findings(passwords, now: now)
             },
             dataDirectory: settings.dataDirectory)
@@ -176,6 +179,10 @@ final class Node: Sendable {
         disk = store.reserve.map { DiskWatch(records: records, reserve: $0, logger: Logger(label: "sallyport.disk")) }
         trail = TrailKeeper(records: records, settings: settings, logger: Logger(label: "sallyport.trail"))
         sessions = SessionKeeper(records: records, settings: settings, since: started, logger: Logger(label: "sallyport.sessions"))
+    }
+
+    private static func offersTLS(_ records: Records) -> Bool {
+        (try? records.clients().contains { $0.settings.isEnabled && $0.settings.eap.contains(.tls) }) ?? false
     }
 
     private static func reload(_ passwords: PasswordSources, from records: Records, _ replies: ReplyDictionary) throws {
@@ -255,14 +262,8 @@ final class Node: Sendable {
             configuration: ServiceGroupConfiguration(
                 services: services.map { ServiceGroupConfiguration.ServiceConfiguration(service: $0) },
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "sallyport.services")))
-        let reloading = Task { [radsec, logger] in
-            for await _ in await UnixSignalsSequence(trapping: .sighup) {
-                guard let radsec else {
-                    logger.notice("SIGHUP reads certificates again, and this node has none")
-                    continue
-                }
-                radsec.reload(isAsked: true, at: NodeClock.now().wall)
-            }
+        let reloading = Task { [weak self] in
+            for await _ in await UnixSignalsSequence(trapping: .sighup) { self?.reloadCertificates() }
         }
         defer { reloading.cancel() }
         async let stopped: Void = group.run()
@@ -279,6 +280,14 @@ final class Node: Sendable {
         try await stopped
     }
 
+    /// At SIGHUP.
+    func reloadCertificates() {
+        if radsec == nil, tunnel.inForce == nil { logger.notice("SIGHUP reads certificates again, and this node has none") }
+        let now = NodeClock.now().wall
+        radsec?.reload(isAsked: true, at: now)
+        tunnel.reload(isAsked: true, at: now)
+    }
+
     /// Writes what is still counted, ends the writer, gives the lock back.
     func close() async {
         logins.flushTallies()
@@ -291,8 +300,8 @@ final class Node: Sendable {
 
     /// Marks are folded, handles expire and indexes are filled behind; every minute is often enough.
     private func scheduleHousekeeping() {
-        let (records, logger, trail, sessions, inForce, radsec, traffic) = (
-            store.records, logger, trail, sessions, inForce, radsec, traffic
+        let (records, logger, trail, sessions, inForce, radsec, tunnel, traffic) = (
+            store.records, logger, trail, sessions, inForce, radsec, tunnel, traffic
         )
         deadlines.schedule(at: NodeClock.now().uptime + .seconds(60)) { [weak self] moment in
             Task {
@@ -305,6 +314,7 @@ final class Node: Sendable {
                 await sessions.everyMinute(at: moment)
                 if let why = inForce.tryAgain() { logger.error("changes are written and not in force", metadata: ["error": "\(why)"]) }
                 radsec?.reload(isAsked: false, at: moment.wall)
+                tunnel.reload(isAsked: false, at: moment.wall)
                 traffic.turn(at: moment)
                 self?.scheduleHousekeeping()
             }

@@ -56,6 +56,7 @@ struct NodeFigures: Sendable {
         "sallyport_logins_by_protocol_total": "Logins by EAP, or that showed no password, by protocol and result.",
         "sallyport_logins_waiting": "Logins that wait for a password check or a phone.",
         "sallyport_eap_conversations": "Conversations of EAP that are under way.",
+        "sallyport_eap_certificates_total": "Certificates of devices by EAP-TLS, by what became of them in the handshake.",
         "sallyport_eap_conversations_total": "Conversations of EAP, by what became of them.",
         "sallyport_eap_tls_queue": "Packets of EAP-TTLS and PEAP that wait for a thread that speaks TLS.",
         "sallyport_eap_tls_shed_total": "Packets of EAP-TTLS and PEAP that were dropped because too many waited.",

@@ -30,14 +30,14 @@ struct RadSecFiles: Sendable, Equatable {
     /// - Throws: `SettingsError`, which names the key and the file, and never what is in it.
     func read() throws(SettingsError) -> TLSSettings {
         var settings = TLSSettings()
-        settings.certificates = try contents(certificate, SettingKey.radsecCertificate)
-        settings.key = try contents(key, SettingKey.radsecKey)
-        settings.peerAuthorities = try contents(clientCA, SettingKey.radsecClientCA)
-        settings.revocations = try contents(revoked, SettingKey.radsecRevoked)
+        settings.certificates = try Self.contents(certificate, SettingKey.radsecCertificate)
+        settings.key = try Self.contents(key, SettingKey.radsecKey)
+        settings.peerAuthorities = try Self.contents(clientCA, SettingKey.radsecClientCA)
+        settings.revocations = try Self.contents(revoked, SettingKey.radsecRevoked)
         return settings
     }
 
-    private func contents(_ path: String?, _ key: SettingKey) throws(SettingsError) -> [UInt8] {
+    static func contents(_ path: String?, _ key: SettingKey) throws(SettingsError) -> [UInt8] {
         guard let path else { return [] }
         do {
             let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: path, isDirectory: false))
@@ -56,8 +56,10 @@ struct RadSecFiles: Sendable, Equatable {
     }
 
     /// Changes whenever one of the files does.
-    var mark: [String] {
-        [certificate, key, clientCA, revoked].map { path in
+    var mark: [String] { Self.mark(of: [certificate, key, clientCA, revoked]) }
+
+    static func mark(of paths: [String?]) -> [String] {
+        paths.map { path in
             guard let path, let found = try? FileManager.default.attributesOfItem(atPath: path) else { return "" }
             return "\(found[.modificationDate] ?? "") \(found[.size] ?? "") \(found[.systemFileNumber] ?? "")"
         }

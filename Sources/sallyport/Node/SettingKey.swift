@@ -77,6 +77,30 @@ extension SettingKey {
             What is spoken inside TLS: RADIUS/1.1 ([RFC 9765](../gateways/radsec.md#radius11)) with gateways that offer it, and RADIUS as over \
             UDP with all others; or one of them alone.
             """)
+    static let eapClientCA = SettingKey(
+        name: "eap.client-ca", kind: .text, standard: ["none"],
+        meaning: """
+            PEM file of the authorities that sign the certificates of users' devices ([EAP-TLS](../gateways/eap-tls.md)). It is read again \
+            within a minute when it changes, and at SIGHUP, as the lists of the next key. `none`: EAP-TLS is not offered.
+            """)
+    static let eapClientCRL = SettingKey(
+        name: "eap.client-crl", kind: .text, standard: ["none"],
+        meaning: """
+            Files of the revocation lists of those authorities, separated by commas; each holds lists in PEM, or one in DER. A device whose \
+            certificate is on one is refused, and so is every one whose authority has none there. `none`: nothing is looked up.
+            """)
+    static let eapClientCRLGrace = SettingKey(
+        name: "eap.client-crl-grace", kind: .text, standard: ["1 day"],
+        meaning: """
+            For how long a list is believed beyond the time at which its next one was due: `none`, or a number of `days`, `weeks`, `months` \
+            or `years`. After it nobody is let in by a certificate of that authority until there is a new list.
+            """)
+    static let eapClientNames = SettingKey(
+        name: "eap.client-names", kind: .text, standard: ["upn,email"],
+        meaning: """
+            Which names in a certificate say whose it is, separated by commas, the first that counts first: `upn` (how Windows names users), \
+            `email`, `dns` and `common-name`. They are compared whole with the user's name and aliases, in upper or lower case.
+            """)
     static let webHealth = SettingKey(
         name: "web.health", kind: .addresses, standard: ["0.0.0.0:8080"],
         meaning: "`/livez` and `/readyz` over plain HTTP, without detail. Empty: no listener.")
@@ -122,7 +146,8 @@ extension SettingKey {
     /// In the order of the file.
     static let all = [
         dataDirectory, database, masterKeySource, radiusListen, radiusAccounting, radsecListen, radsecCertificate, radsecKey,
-        radsecClientCA, radsecRevoked, radsecVersion, webHealth, webMetrics, sessionsKeep, sessionsLostAfter, auditAnchorFile, auditKeep,
+        radsecClientCA, radsecRevoked, radsecVersion, eapClientCA, eapClientCRL, eapClientCRLGrace, eapClientNames, webHealth, webMetrics,
+        sessionsKeep, sessionsLostAfter, auditAnchorFile, auditKeep,
         auditLargestSize, logLevel, logFormat,
     ]
 }

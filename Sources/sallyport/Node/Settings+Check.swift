@@ -37,6 +37,8 @@ extension Settings {
             if key.name == SettingKey.auditAnchorFile.name { _ = try anchorFile(value) }
             if key.name == SettingKey.auditKeep.name || key.name == SettingKey.sessionsKeep.name { _ = try keepTime(value) }
             if key.name == SettingKey.sessionsLostAfter.name { _ = try lostTime(value) }
+            if key.name == SettingKey.eapClientCRLGrace.name { _ = try grace(value) }
+            if key.name == SettingKey.eapClientNames.name { _ = try certificateNames(value) }
             if key.name == SettingKey.auditLargestSize.name { _ = try size(value) }
         }
     }
@@ -92,6 +94,26 @@ extension Settings {
             throw SettingsError(description: "must be never, or a time such as 1 day or 2 weeks")
         }
         return time
+    }
+
+    static func grace(_ text: String) throws(SettingsError) -> Timestamp.Span {
+        if text == "none" { return .seconds(0) }
+        guard text != "for-ever", let time = try? keepTime(text) else {
+            throw SettingsError(description: "must be none, or a time such as 1 day or 2 weeks")
+        }
+        return time
+    }
+
+    static func certificateNames(_ text: String) throws(SettingsError) -> [CertificateName] {
+        var names: [CertificateName] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let name = CertificateName(rawValue: part.trimmingPrefix { $0 == " " }.description), !names.contains(name) else {
+                throw SettingsError(
+                    description: "must be some of \(CertificateName.allCases.map(\.rawValue).joined(separator: ", ")), each once")
+            }
+            names.append(name)
+        }
+        return names
     }
 
     static func size(_ text: String) throws(SettingsError) -> Int64? {

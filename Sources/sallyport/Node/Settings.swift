@@ -34,6 +34,7 @@ struct Settings: Sendable, Equatable {
     var radiusListen: [ListenAddress]
     var radiusAccounting: [ListenAddress]
     var radsec: RadSecFiles
+    var deviceTrust: DeviceTrustFiles
     var webHealth: [ListenAddress]
     var webMetrics: [ListenAddress]
     /// Nil: for ever.
@@ -100,6 +101,7 @@ extension Settings {
         settings.warnings = SettingsLayer.warnings(environment: environment)
         try settings.checkListeners()
         try settings.radsec.check()
+        try settings.deviceTrust.check()
         try settings.checkAnchorFile()
         return settings
     }
@@ -119,6 +121,11 @@ extension Settings {
                 key: try Self.file(reader, .radsecKey), clientCA: try Self.file(reader, .radsecClientCA),
                 revoked: try Self.file(reader, .radsecRevoked),
                 version: RADIUSVersion(applicationProtocol: try reader.requiredString(forKey: ConfigKey(SettingKey.radsecVersion.name))))
+            deviceTrust = DeviceTrustFiles(
+                authorities: try Self.file(reader, .eapClientCA),
+                revocations: Self.files(try reader.requiredString(forKey: ConfigKey(SettingKey.eapClientCRL.name))),
+                grace: try Self.grace(reader.requiredString(forKey: ConfigKey(SettingKey.eapClientCRLGrace.name))),
+                names: try Self.certificateNames(reader.requiredString(forKey: ConfigKey(SettingKey.eapClientNames.name))))
             webHealth = try Self.addresses(reader, .webHealth)
             webMetrics = try Self.addresses(reader, .webMetrics)
             auditAnchorFile = try Self.anchorFile(reader.requiredString(forKey: ConfigKey(SettingKey.auditAnchorFile.name)))
@@ -145,6 +152,11 @@ extension Settings {
     private static func file(_ reader: ConfigReader, _ key: SettingKey) throws -> String? {
         let path = try reader.requiredString(forKey: ConfigKey(key.name))
         return path == "none" ? nil : absolute(path)
+    }
+
+    /// Absolute; none for `none`.
+    private static func files(_ text: String) -> [String] {
+        text == "none" ? [] : text.split(separator: ",").map { absolute(String($0.trimmingPrefix { $0 == " " })) }
     }
 
     private static func absolute(_ path: String) -> String {

@@ -49,6 +49,25 @@ struct SettingsFlags: ParsableArguments {
     @Option(name: .customLong("radsec-version"), help: ArgumentHelp("any, radius/1.0 or radius/1.1 inside TLS.", valueName: "version"))
     var radsecVersion: String?
 
+    @Option(
+        name: .customLong("eap-client-ca"), help: ArgumentHelp("Who signs devices' certificates, PEM; or none.", valueName: "file"))
+    var eapClientCA: String?
+
+    @Option(
+        name: .customLong("eap-client-crl"),
+        help: ArgumentHelp("Their revocation lists, PEM or DER, separated by commas; or none.", valueName: "files"))
+    var eapClientCRL: String?
+
+    @Option(
+        name: .customLong("eap-client-crl-grace"),
+        help: ArgumentHelp("How long an old revocation list is believed: 1 day, none.", valueName: "time"))
+    var eapClientCRLGrace: String?
+
+    @Option(
+        name: .customLong("eap-client-names"),
+        help: ArgumentHelp("Which names in a certificate count: upn,email,dns,common-name.", valueName: "names"))
+    var eapClientNames: String?
+
     @Option(name: .customLong("web-health"), help: ArgumentHelp("/livez and /readyz; empty for none.", valueName: "addresses"))
     var webHealth: String?
 
@@ -90,7 +109,9 @@ struct SettingsFlags: ParsableArguments {
             (.dataDirectory, dataDirectory), (.database, database), (.masterKeySource, masterKeySource), (.radiusListen, radiusListen),
             (.radiusAccounting, radiusAccounting), (.radsecListen, radsecListen), (.radsecCertificate, radsecCertificate),
             (.radsecKey, radsecKey), (.radsecClientCA, radsecClientCA), (.radsecRevoked, radsecRevoked),
-            (.radsecVersion, radsecVersion), (.webHealth, webHealth), (.webMetrics, webMetrics), (.sessionsKeep, sessionsKeep),
+            (.radsecVersion, radsecVersion), (.eapClientCA, eapClientCA), (.eapClientCRL, eapClientCRL),
+            (.eapClientCRLGrace, eapClientCRLGrace), (.eapClientNames, eapClientNames), (.webHealth, webHealth), (.webMetrics, webMetrics),
+            (.sessionsKeep, sessionsKeep),
             (.sessionsLostAfter, sessionsLostAfter), (.auditAnchorFile, auditAnchorFile), (.auditKeep, auditKeep),
             (.auditLargestSize, auditLargestSize), (.logLevel, logLevel), (.logFormat, logFormat),
         ]

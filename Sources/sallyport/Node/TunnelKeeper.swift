@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The certificate that EAP-TTLS and PEAP show to devices: in the data directory, made there at first use, or put there by somebody.
+// The certificate that EAP-TTLS, PEAP and EAP-TLS show to devices: in the data directory, made there at first use, or put there by somebody;
+// and whose certificates devices may show.
 
 import Administration
 import Foundation
@@ -23,50 +24,125 @@ final class TunnelKeeper: Sendable {
     struct InForce: Sendable, Equatable {
         var subject: String
         var expires: Timestamp
+        var devices: Devices?
+        /// Why the files of devices' certificates as they are now are not in force.
+        var problem: String?
     }
 
-    private let path: String
-    private let logger: Logger
-    private let used = Mutex<InForce?>(nil)
+    /// What devices have to show by EAP-TLS.
+    struct Devices: Sendable, Equatable {
+        var authorities: [TrustedAuthority]
+        var lists: [RevocationList]
+        /// For how long a list is believed beyond its end.
+        var grace: Timestamp.Span
+    }
 
-    init(dataDirectory: String, logger: Logger) {
+    let files: DeviceTrustFiles
+    private let path: String
+    private let radius: RADIUSService
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    private struct State {
+        var used: InForce?
+        var mark: [String] = []
+        var told: Timestamp?
+    }
+
+    /// - Throws: what is wrong with the files, also where no client needs them yet.
+    init(dataDirectory: String, files: DeviceTrustFiles, radius: RADIUSService, logger: Logger) throws {
         path = "\(dataDirectory)/\(Self.folder)"
-        self.logger = logger
+        (self.files, self.radius, self.logger) = (files, radius, logger)
+        _ = try trust()
+    }
+
+    private func trust() throws -> DeviceTrust {
+        let trust = try files.read()
+        var settings = TLSSettings()
+        (settings.peerAuthorities, settings.revocations) = (trust.authorities, trust.revocations)
+        do throws(TLSError) {
+            _ = try TLSContext(.server, settings)
+        } catch {
+            throw SettingsError(description: "eap.client-ca, eap.client-crl: \(error)")
+        }
+        return trust
     }
 
     /// What devices are shown; nil while no client needs it.
-    var inForce: InForce? { used.withLock { $0 } }
+    var inForce: InForce? { state.withLock { $0.used } }
     /// Where the certificate lies.
     var file: String { "\(path)/server.pem" }
 
     /// Brings the certificate into force once a client is set to a method that needs it.
     ///
     /// - Throws: one line, with the file.
-    func use(for clients: [Client], in radius: RADIUSService, at now: Timestamp) throws {
-        guard clients.contains(where: { $0.settings.eap.contains { $0.isTunnel } }) else { return }
-        try used.withLock { used in
-            guard used == nil else { return }
-            var context = try take(try load(), in: radius)
+    func use(for clients: [Client], at now: Timestamp) throws {
+        guard clients.contains(where: { $0.settings.eap.contains { $0.shakesHands } }) else { return }
+        try state.withLock { state in
+            guard state.used == nil else { return }
+            let mark = files.mark
+            var new = try take(try load(), try trust())
             // One of somebody else's lies alone; what was made here lies beside its authority.
-            if let expires = context.expires, expires - now.seconds < Self.renewal, let authority = try read("ca") {
+            if new.expires - now < .seconds(Self.renewal), let authority = try read("ca") {
                 try issue(by: authority)
-                context = try take(try load(), in: radius)
+                new = try take(try load(), try trust())
             }
-            let new = InForce(subject: context.subject ?? "", expires: Timestamp(seconds: context.expires ?? 0))
-            used = new
+            (state.used, state.mark) = (new, mark)
             logger.notice(
-                "EAP-TTLS and PEAP are offered under this certificate; devices have to trust \(path)/ca.pem or whoever signed it",
+                "EAP-TTLS, PEAP and EAP-TLS are offered under this certificate; devices have to trust \(path)/ca.pem or whoever signed it",
                 metadata: ["certificate": "\(new.subject)", "expires": "\(Instant(new.expires))"])
         }
+        tell(at: now)
     }
 
-    private func take(_ settings: TLSSettings, in radius: RADIUSService) throws -> TLSContext {
+    /// Reads again whose certificates devices may show, where that has changed, or is said to have. Sessions of before are not taken up any
+    /// more.
+    func reload(isAsked: Bool, at now: Timestamp) {
+        state.withLock { state in
+            guard var used = state.used, files.authorities != nil else { return }
+            let mark = files.mark
+            guard isAsked || mark != state.mark else { return }
+            state.mark = mark
+            do {
+                used = try take(try load(), try trust())
+                state.told = nil
+                logger.notice("the authorities and revocation lists of devices' certificates were read again")
+            } catch {
+                used.problem = "\(error)"
+                logger.error("\(error); what was read of devices' certificates before stays in force")
+            }
+            state.used = used
+        }
+        tell(at: now)
+    }
+
+    private func take(_ settings: TLSSettings, _ trust: DeviceTrust) throws -> InForce {
         do {
-            return try radius.useTunnel(settings)
+            let made = try radius.useTunnel(settings, trust: trust)
+            return InForce(
+                subject: made.tunnel.subject ?? "", expires: Timestamp(seconds: made.tunnel.expires ?? 0),
+                devices: made.devices.map {
+                    Devices(authorities: $0.authorities, lists: $0.revocationLists, grace: .seconds(trust.revocationGrace))
+                })
         } catch {
             throw SettingsError(
                 description: "\(path)/server.pem and server.key cannot be used for EAP: \(error). Put them right, or take both away "
                     + "to have them made here.")
+        }
+    }
+
+    /// What is about to end, or has, once a day.
+    private func tell(at now: Timestamp) {
+        let due = state.withLock { state -> [Finding] in
+            guard let devices = state.used?.devices else { return [] }
+            let findings = TunnelCheck.findings(devices, files, now: now).filter { $0.severity >= .warning }
+            if findings.isEmpty { return [] }
+            if let told = state.told, now - told < .minutes(24 * 60) { return [] }
+            state.told = now
+            return findings
+        }
+        for finding in due {
+            logger.log(level: finding.severity == .problem ? .error : .warning, "\(finding.text) \(finding.remedy ?? "")")
         }
     }
 
