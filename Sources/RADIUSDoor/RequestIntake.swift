@@ -217,6 +217,10 @@ struct RequestIntake<Listener: RequestListener> {
         case .answer(let outcome):
             listener.complete(waiting, outcome, of: conversation)
             return .waiting
+        case .failing(let outcome, let reason):
+            tell(reason, arrival, waiting)
+            listener.complete(waiting, outcome, of: conversation)
+            return .waiting
         case .joined:
             return .waiting
         case .busy:
@@ -224,11 +228,7 @@ struct RequestIntake<Listener: RequestListener> {
             return drop(arrival, .eapOutOfTurn)
         case .failed(let reason):
             door.eap.close(conversation)
-            guard case .certificate(let refusal) = reason else {
-                return judge(arrival, waiting, name: nil, proof: .failed(reason.description))
-            }
-            door.refuse(refusal, from: arrival.source, of: entry, at: arrival.now)
-            return judge(arrival, waiting, name: nil, proof: .refusedCertificate(refusal.description))
+            return judge(arrival, waiting, name: nil, proof: proof(of: reason, arrival))
         case .judge(let question, let identity, let handle):
             // RFC 3579 §2.1: a gateway repeats the identity as User-Name, and lets in whom it names. Were they two, the device would
             // prove one and become the other.
@@ -257,6 +257,21 @@ struct RequestIntake<Listener: RequestListener> {
                 })
             return .waiting
         }
+    }
+
+    private func proof(of reason: EAPFailureReason, _ arrival: Arrival<Listener.Route>) -> LoginEngine.PasswordProof {
+        guard case .certificate(let refusal) = reason else { return .failed(reason.description) }
+        door.refuse(refusal, from: arrival.source, of: arrival.entry, at: arrival.now)
+        return .refusedCertificate(refusal.description)
+    }
+
+    /// For what the engine writes down while the device hears something else of it: nobody waits for this answer.
+    private mutating func tell(_ reason: EAPFailureReason, _ arrival: Arrival<Listener.Route>, _ waiting: Waiting<Listener.Route>) {
+        let request = AccessRequest(
+            arrival.packet, of: arrival.entry, from: arrival.source, connection: arrival.key.connection, name: nil,
+            proof: proof(of: reason, arrival)
+        ).login
+        attempts.append(Attempt(request: request, waiter: waiting.ticket.waiter) { _ in })
     }
 
     /// For what the engine can only refuse, and write down.
