@@ -24,6 +24,7 @@ public struct DeferredMethod: EAPMethod {
     }
 
     public var keptBytes: Int { 64 + (made?.keptBytes ?? 0) }
+    public var pendingFailure: EAPFailureReason? { made?.pendingFailure }
 
     public mutating func begin(identifier: UInt8) -> MethodStep {
         self.identifier = identifier

@@ -52,6 +52,9 @@ public struct EAPAuthenticator {
     /// The method that is spoken, or was last.
     public var methodType: EAPType? { method?.type }
 
+    /// What the conversation has come to, while the peer is still being told.
+    public var pendingFailure: EAPFailureReason? { method?.pendingFailure }
+
     /// Whether the peer has agreed to the method.
     public var hasMethod: Bool { methodState == .continued }
 

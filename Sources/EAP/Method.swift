@@ -9,6 +9,8 @@ public protocol EAPMethod {
     var type: EAPType { get }
     /// What is kept for it, in bytes, so that who keeps many can bound them.
     var keptBytes: Int { get }
+    /// It has come to nothing, and the peer is being told: whether it answers that or not, this is the end.
+    var pendingFailure: EAPFailureReason? { get }
 
     /// The first request.
     ///
@@ -18,6 +20,10 @@ public protocol EAPMethod {
     mutating func take(response: ArraySlice<UInt8>) -> MethodStep
     /// Called once for each `ask`.
     mutating func take(verdict: EAPVerdict) -> MethodStep
+}
+
+extension EAPMethod {
+    public var pendingFailure: EAPFailureReason? { nil }
 }
 
 /// What a method wants next.

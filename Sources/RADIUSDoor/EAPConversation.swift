@@ -35,6 +35,8 @@ final class EAPConversation: Sendable {
     /// What a packet leads to.
     enum Turn {
         case answer(EAPOutcome)
+        /// It came to nothing, which has to be told now: not every device answers the alert that goes out.
+        case failing(EAPOutcome, EAPFailureReason)
         /// The engine has to judge; `judged` goes on.
         case judge(EAPQuestion, identity: [UInt8], handle: String?)
         /// The very same is being judged; the caller hears of it too.
@@ -113,7 +115,11 @@ final class EAPConversation: Sendable {
     private static func turn(_ step: EAPAuthenticator.Step, _ course: inout Course, at now: Timestamp) -> Turn {
         switch step {
         case .send(let packet):
-            return .answer(.challenge(packet, isRepeat: false))
+            guard let reason = course.authenticator.pendingFailure, !course.isRefused else {
+                return .answer(.challenge(packet, isRepeat: false))
+            }
+            course.isRefused = true
+            return .failing(.challenge(packet, isRepeat: false), reason)
         case .ask(let question):
             course.question = question
             course.isBeingJudged = true
@@ -152,7 +158,7 @@ final class EAPConversation: Sendable {
                 switch Self.turn(course.authenticator.take(verdict: verdict), &course, at: now) {
                 case .answer(let outcome): outcome
                 // The engine's event says what was refused, or accepted and not proved; here nothing more is judged.
-                case .failed, .busy, .joined, .judge: .reject(EAPPacket(.failure, identifier: course.lastIdentifier).bytes)
+                case .failing, .failed, .busy, .joined, .judge: .reject(EAPPacket(.failure, identifier: course.lastIdentifier).bytes)
                 }
             return (outcome, others)
         }

@@ -260,6 +260,9 @@ extension RequestListener {
         case .answer(let outcome):
             complete(waiting, outcome, of: conversation)
             return nil
+        case .failing(let outcome, let reason):
+            complete(waiting, outcome, of: conversation)
+            return told(reason, arrival, waiting)
         case .joined:
             return nil
         case .busy:
@@ -267,11 +270,7 @@ extension RequestListener {
             return nil
         case .failed(let reason):
             door.eap.close(conversation)
-            guard case .certificate(let refusal) = reason else {
-                return self.refusal(of: arrival, waiting, .failed(reason.description))
-            }
-            door.refuse(refusal, from: arrival.source, of: entry, at: arrival.now)
-            return self.refusal(of: arrival, waiting, .refusedCertificate(refusal.description))
+            return refusal(of: arrival, waiting, proof(of: reason, arrival))
         case .judge(let question, let identity, let handle):
             // RFC 3579 §2.1: a gateway repeats the identity as User-Name, and lets in whom it names. Were they two, the device would
             // prove one and become the other.
@@ -298,6 +297,21 @@ extension RequestListener {
                 for other in others { other(outcome) }
             }
         }
+    }
+
+    private func proof(of reason: EAPFailureReason, _ arrival: Arrival<Route>) -> LoginEngine.PasswordProof {
+        guard case .certificate(let refusal) = reason else { return .failed(reason.description) }
+        door.refuse(refusal, from: arrival.source, of: arrival.entry, at: arrival.now)
+        return .refusedCertificate(refusal.description)
+    }
+
+    /// For what the engine writes down while the device hears something else of it: nobody waits for this answer.
+    private func told(_ reason: EAPFailureReason, _ arrival: Arrival<Route>, _ waiting: Waiting<Route>) -> Attempt {
+        let request = AccessRequest(
+            arrival.packet, of: arrival.entry, from: arrival.source, connection: arrival.key.connection, name: nil,
+            proof: proof(of: reason, arrival)
+        ).login
+        return Attempt(request: request, waiter: waiting.ticket.waiter) { _ in }
     }
 
     /// For what the engine can only refuse, and write down.

@@ -569,6 +569,9 @@ struct TunnelInteropTests {
                 node.node.reloadCertificates()
                 let again = try await swan.swanctl(["--initiate", "--ike", "home", "--child", "net", "--timeout", "20"], "device")
                 #expect(!again.output.contains("initiate completed successfully"), "\(again.everything)")
+                // It ends at the alert, and never answers it.
+                #expect(try await node.lastReason(of: "alice@corp.example") == "certificate-refused")
+                #expect(node.node.radius.refusedDevices == ["revoked_certificate": 1])
             }
         }
     }

@@ -26,6 +26,7 @@ public struct TLSMethod: EAPMethod {
     }
 
     public var keptBytes: Int { conversation.keptBytes }
+    public var pendingFailure: EAPFailureReason? { conversation.failure }
 
     public mutating func begin(identifier: UInt8) -> MethodStep { .request(conversation.start) }
 

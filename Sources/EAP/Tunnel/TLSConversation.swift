@@ -26,7 +26,7 @@ struct TLSConversation {
     private var assembly = FragmentAssembly()
     private var queue: FragmentQueue
     /// An alert is out; once the peer has answered it, this is the end.
-    private var failure: EAPFailureReason?
+    private(set) var failure: EAPFailureReason?
 
     /// - Parameters:
     ///   - version: of the method, in the last bits of the flags.
