@@ -76,7 +76,7 @@ def load_command(
 def load(options, prepared, node, mode=None, port=None, **more):
     mode = mode or prepared.mode
     row = json.loads(running.run(*load_command(options, prepared, port or node.port, node.process, mode, **more)))
-    if mode in ("code", "password+code", "duplicate"):
+    if mode in ("code", "password+code", "duplicate", "ttls-code"):
         prepared.went_on(row["nextCounter"])
     row.update(system="Sallyport", what=mode)
     return row
@@ -124,7 +124,7 @@ def freeradius(options, kind, users, prepare=lambda folder: None):
     if kind == "accounting":
         file = folder / "accounting.sqlite"
     else:
-        mode = {"chap": "chap", "mschap": "mschapv2"}.get(kind, "totp")
+        mode = {"chap": "chap", "mschap": "mschapv2", "ttls": "ttls-password", "peap": "peap-mschapv2"}.get(kind, "totp")
         file.write_text(running.run(options.sallyport, "bench", "freeradius-users", "--users", users, "--mode", mode))
     prepare(folder)
     with open(place / "log", "w") as log:

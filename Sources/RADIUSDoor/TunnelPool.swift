@@ -140,6 +140,8 @@ final class TunnelPool: Sendable {
                 continue
             }
             piece.work()
+            // Linux lets a thread that never sleeps keep its core for some milliseconds; whoever reads or writes meanwhile gets it here.
+            sched_yield()
         }
     }
 

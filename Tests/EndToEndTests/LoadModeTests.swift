@@ -9,6 +9,7 @@ import Glibc
 import LoginEngine
 import RADIUS
 import RADIUSDoor
+import TLS
 import TestSupport
 import Testing
 
@@ -47,6 +48,29 @@ import Testing
 
     private func run(_ plan: LoadPlan) async throws -> LoadTally {
         try await onThread { try LoadGenerator(plan).run() }
+    }
+
+    @Test(arguments: [BenchMode.ttlsCode, .peapMSCHAPv2], [TLSSettings.Version.tls12, .tls13])
+    func devicesShakeHandsAndAreLetIn(_ mode: BenchMode, _ version: TLSSettings.Version) async throws {
+        try await withPrepared(mode) { node, secret in
+            var plan = plan(node.endpoint, secret, mode)
+            plan.newestTLS = version
+            let tally = try await run(plan)
+            // The keys of each accept are those of its device.
+            #expect(tally.accepted > 0 && tally.rejected == 0 && tally.lost == 0 && tally.bad == 0 && tally.proofs >= tally.accepted)
+            #expect(try await node.logins("login-accepted", count: 1).count > 0)
+            #expect(node.node.radius.openConversations == 0)
+        }
+    }
+
+    @Test func halfOpenConversationsStayOpen() async throws {
+        try await withPrepared(.ttlsCode) { node, secret in
+            var plan = plan(node.endpoint, secret, .halfOpen)
+            (plan.most, plan.source, plan.seconds) = (20, NetworkAddress(BenchPrepare.halfOpenSources[0]), 30)
+            let tally = try await run(plan)
+            #expect(tally.challenged == 20 && tally.bad == 0 && tally.accepted == 0)
+            #expect(node.node.radius.openConversations == 20)
+        }
     }
 
     @Test(arguments: [BenchMode.code, .chap, .mschapv2]) func usersAreLetIn(_ mode: BenchMode) async throws {

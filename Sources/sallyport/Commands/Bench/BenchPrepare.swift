@@ -15,6 +15,8 @@ struct BenchPrepare: AsyncParsableCommand {
 
     static let secretFile = "bench.secret"
     static let certificateName = "bench.example.org"
+    /// Of gateways whose devices begin and do not go on: each may have a part of all conversations.
+    static let halfOpenSources = (1...8).map { "127.0.1.\($0)" }
 
     @OptionGroup var flags: BenchUserFlags
     @Option(help: ArgumentHelp("So many users more, whose passwords live at directories that --silent serves.", valueName: "count"))
@@ -110,6 +112,7 @@ struct BenchPrepare: AsyncParsableCommand {
         client.addresses = ["127.0.0.1", "::1"].compactMap { AddressRange($0) }
         client.requirement = flags.mode.requirement
         if let part = flags.mode.kept { client.schemes = PasswordKeeping([part]).schemes }
+        client.eap = flags.mode.eap.map { [$0] } ?? []
         _ = try await store.records.addClient(client, event: Event(.clientAdded, at: now, details: [.init("client", client.name)]))
         // A second gateway, for a flood of passwords beside the load.
         client.name = "bench-passwords"
@@ -123,6 +126,14 @@ struct BenchPrepare: AsyncParsableCommand {
         client.retryTimeout = 60
         client.retryTries = 10
         _ = try await store.records.addClient(client, event: Event(.clientAdded, at: now, details: [.init("client", client.name)]))
+        // Gateways of EAP beside the load.
+        for address in ["127.0.0.4"] + Self.halfOpenSources {
+            client = ClientSettings(name: "bench-eap-\(address)", addresses: [], secret: Secret(utf8: secret))
+            client.addresses = [address].compactMap { AddressRange($0) }
+            client.requirement = .factor
+            client.eap = [.ttls]
+            _ = try await store.records.addClient(client, event: Event(.clientAdded, at: now, details: [.init("client", client.name)]))
+        }
         // One that comes over TLS, with a certificate of this name.
         client = ClientSettings(name: "bench-tls", addresses: [], secret: Secret(utf8: secret))
         client.certificates = [.name(Self.certificateName)]

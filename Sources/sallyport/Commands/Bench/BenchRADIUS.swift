@@ -7,6 +7,7 @@ import Directories
 import Foundation
 import LoginEngine
 import RADIUS
+import TLS
 
 struct BenchRADIUS: ParsableCommand {
     enum ReplySignature: String, ExpressibleByArgument, CaseIterable {
@@ -18,8 +19,8 @@ struct BenchRADIUS: ParsableCommand {
         discussion: """
             Every reply's Response Authenticator and Message-Authenticator is verified, and with mschapv2 the server's own proof in one
             accept of 16. A request without an answer after 3 s is lost. Latencies are those of whole logins, or of accounting records;
-            the generator's own cost is for each request. duplicate, unknown, wrong-code, bad-signature and accounting are played on
-            data prepared for code. By TLS the shared secret is `radsec`.
+            the generator's own cost is for each request. duplicate, unknown, wrong-code, bad-signature, accounting and half-open are
+            played on data prepared for code. By EAP every login is a full handshake, and the keys of each accept are verified. By TLS the shared secret is `radsec`.
 
             Example:
               sallyport bench radius --server 127.0.0.1:1812 --secret-file bench.secret --users 1000 --mode code --window 64 --seconds 10
@@ -44,6 +45,10 @@ struct BenchRADIUS: ParsableCommand {
     @Option(help: ArgumentHelp("HOTP: the counter every user begins with.", valueName: "number")) var firstCounter: UInt64 = 0
     @Option(help: ArgumentHelp("HOTP: codes computed before the load begins.", valueName: "count")) var ahead: Int?
     @Option(help: ArgumentHelp("duplicate: how often each request is sent again.", valueName: "count")) var repetitions = 200
+    @Option(help: ArgumentHelp("No more than so many logins.", valueName: "count")) var most: Int?
+    @Option(help: ArgumentHelp("The number of the first user.", valueName: "number")) var firstUser = 0
+    @Option(name: .customLong("newest-tls"), help: ArgumentHelp("EAP: the newest TLS, 1.2 or 1.3.", valueName: "version")) var newestTLS =
+        "1.3"
     @Option(help: ArgumentHelp("Where the server's allocations are counted (scripts/bench).", valueName: "file")) var allocations: String?
     @Option(help: ArgumentHelp("Tell how things stand so often, on standard error.", valueName: "seconds")) var every: Double?
     @Option(help: ArgumentHelp("The server's process, to tell what it costs.", valueName: "pid")) var serverPid: Int32?
@@ -57,6 +62,10 @@ struct BenchRADIUS: ParsableCommand {
         guard secretFile != nil || tls.isWanted else { throw ValidationError("Give the shared secret by --secret-file.") }
         guard every.map({ (0.1...3_600).contains($0) }) ?? true else { throw ValidationError("--every is 0.1 to 3600 seconds.") }
         guard rate.map({ (1...1_000_000).contains($0) }) ?? true else { throw ValidationError("--rate is 1 to 1000000.") }
+        guard most.map({ $0 > 0 }) ?? true, (0...10_000_000).contains(firstUser) else {
+            throw ValidationError("--most is at least 1, --first-user 0 to 10000000.")
+        }
+        guard ["1.2", "1.3"].contains(newestTLS) else { throw ValidationError("--newest-tls is 1.2 or 1.3.") }
         guard (1...1_000_000).contains(repetitions) else { throw ValidationError("--repetitions is 1 to 1000000.") }
         guard source.map({ NetworkAddress($0) != nil }) ?? true else { throw ValidationError("--source is an IP address.") }
         guard openAtMost <= flags.users else {
@@ -81,7 +90,11 @@ struct BenchRADIUS: ParsableCommand {
             throw Refusal(.invalid, error.description, place: "--server")
         }
         guard let secret = try secretFile.map({ try ClientSecretSource.read($0) }) ?? SharedSecret(LoadTLS.secret) else { return }
-        var plan = LoadPlan(server: address, secret: secret, users: flags.made, mode: flags.mode)
+        var users = flags.made
+        users.first = firstUser
+        var plan = LoadPlan(server: address, secret: secret, users: users, mode: flags.mode)
+        plan.most = most
+        plan.newestTLS = newestTLS == "1.2" ? .tls12 : .tls13
         plan.tls = try tls.made()
         plan.interval = every
         plan.window = openAtMost

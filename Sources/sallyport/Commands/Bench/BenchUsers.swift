@@ -31,32 +31,50 @@ enum BenchMode: String, ExpressibleByArgument, CaseIterable, Codable {
     case badSignature = "bad-signature"
     /// Records of sessions, one of each user at a time: all begin, all report, all end.
     case accounting
+    /// EAP-TTLS with the HOTP code as PAP's password: a full handshake each.
+    case ttlsCode = "ttls-code"
+    /// The same with the password: for servers that do not hash it slowly.
+    case ttlsPassword = "ttls-password"
+    /// PEAP with the password by EAP-MSCHAPv2; the server keeps its NT hash.
+    case peapMSCHAPv2 = "peap-mschapv2"
+    /// Conversations of EAP-TTLS that stop in the middle of the handshake.
+    case halfOpen = "half-open"
 
     var requirement: Requirement {
         switch self {
-        case .password, .chap, .mschapv2: .password
+        case .password, .chap, .mschapv2, .ttlsPassword, .peapMSCHAPv2: .password
         case .passwordAndCode: .passwordAndFactor
         default: .factor
         }
     }
 
-    var usesCounters: Bool { self == .code || self == .passwordAndCode || self == .duplicate }
+    var usesCounters: Bool { [.code, .passwordAndCode, .duplicate, .ttlsCode].contains(self) }
+    /// A conversation of several rounds.
+    var isEAP: Bool { eap != nil || self == .halfOpen }
+    /// What its client is offered.
+    var eap: EAPMethodName? {
+        switch self {
+        case .ttlsCode, .ttlsPassword: .ttls
+        case .peapMSCHAPv2: .peap
+        default: nil
+        }
+    }
     /// What a data directory is prepared for; the others are played on one of `code`.
     var hasOwnDirectory: Bool {
         switch self {
-        case .code, .password, .passwordAndCode, .chap, .mschapv2: true
-        case .totp, .duplicate, .unknown, .wrongCode, .badSignature, .accounting: false
+        case .code, .password, .passwordAndCode, .chap, .mschapv2, .ttlsCode, .ttlsPassword, .peapMSCHAPv2: true
+        case .totp, .duplicate, .unknown, .wrongCode, .badSignature, .accounting, .halfOpen: false
         }
     }
     var isAnswered: Bool { self != .badSignature }
     /// Whether a proof can be made wrong on purpose.
-    var canBeWrong: Bool { self != .mschapv2 && self != .accounting }
+    var canBeWrong: Bool { self != .mschapv2 && self != .accounting && !isEAP }
 
     /// What a server has to keep of the password for it.
     var kept: PasswordKeeping.Part? {
         switch self {
         case .chap: .clearPassword
-        case .mschapv2: .ntHash
+        case .mschapv2, .peapMSCHAPv2: .ntHash
         default: nil
         }
     }
@@ -66,12 +84,14 @@ struct BenchUsers: Sendable {
     var prefix: String
     var count: Int
     var seed: UInt64
+    /// The number of the first of them.
+    var first = 0
 
     /// Everybody's; it protects nothing.
     static let password = Secret(utf8: "correct horse battery staple")
     static var ntHash: NTHash? { password.reveal { NTHash(password: $0) } }
 
-    func name(_ number: Int) -> String { "\(prefix)\(number)" }
+    func name(_ number: Int) -> String { "\(prefix)\(first + number)" }
     /// A name that nobody has.
     func strangersName(_ number: Int) -> String { "x\(prefix)\(number)" }
 
@@ -79,7 +99,7 @@ struct BenchUsers: Sendable {
     func key(_ number: Int) -> [UInt8] {
         var hash = SHA256()
         hash.update(data: Array("sallyport-bench".utf8))
-        for word in [seed, UInt64(number)] {
+        for word in [seed, UInt64(first + number)] {
             hash.update(data: (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) })
         }
         return Array(hash.finalize().prefix(OTPAlgorithm.sha1.keyLength))
@@ -113,12 +133,13 @@ struct BenchFreeRADIUSUsers: ParsableCommand {
 
     @OptionGroup var flags: BenchUserFlags
 
-    /// Without chap and mschapv2 it is rlm_totp that checks.
+    /// Without passwords it is rlm_totp that checks.
     private func line(_ users: BenchUsers, _ number: Int) -> String {
         let name = users.name(number)
         switch flags.mode {
-        case .chap: return "\(name) Cleartext-Password := \"\(BenchUsers.password.reveal { String(decoding: $0, as: UTF8.self) })\"\n\n"
-        case .mschapv2:
+        case .chap, .ttlsPassword:
+            return "\(name) Cleartext-Password := \"\(BenchUsers.password.reveal { String(decoding: $0, as: UTF8.self) })\"\n\n"
+        case .mschapv2, .peapMSCHAPv2:
             let hash = BenchUsers.ntHash?.bytes ?? []
             return "\(name) NT-Password := 0x\(hash.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())\n\n"
         default: return "\(name) TOTP-Secret := \"\(Base32.encode(users.key(number)))\", Auth-Type := totp\n\n"

@@ -51,7 +51,9 @@ struct CodeBook {
         case .totp: return totp(user, seconds)
         // A different one each time: a proof that was wrong before costs less.
         case .unknown, .wrongCode, .badSignature: return Self.digits(UInt32(truncatingIfNeeded: place &* 7_919 % 1_000_000))
-        case .code, .password, .passwordAndCode, .duplicate, .chap, .mschapv2, .accounting: break
+        case .code, .password, .passwordAndCode, .duplicate, .chap, .mschapv2, .accounting, .ttlsCode, .ttlsPassword, .peapMSCHAPv2,
+            .halfOpen:
+            break
         }
         if place < ready.count { return Self.digits(ready[place]) }
         late += 1

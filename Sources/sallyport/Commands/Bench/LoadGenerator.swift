@@ -29,6 +29,8 @@ final class LoadGenerator {
     private var turn = 0
     /// What MS-CHAPv2 users answer to a challenge of theirs; computed before, like codes.
     private var responses: [MSCHAPv2Response] = []
+    /// By EAP.
+    private var devices: LoadDevices?
     /// In the sessions' names, so that they are new ones in each run.
     private let runNumber = UInt32.random(in: 1 ... .max)
     private var interval = LoadInterval()
@@ -47,6 +49,7 @@ final class LoadGenerator {
                     userName: book.name(of: user), hash: hash)
             }
         }
+        if plan.mode.isEAP { devices = try LoadDevices(plan.mode, newest: plan.newestTLS, secret: plan.secret) }
         guard let tls = plan.tls else {
             for _ in 0..<plan.sockets { sockets.append(try LoadSocket(to: plan.server, from: plan.source)) }
             return
@@ -78,10 +81,11 @@ final class LoadGenerator {
         var now = start
         while now < end || (open > 0 && now < end + LoadPlan.patience + 200_000_000) {
             if !isMeasuring, isStarting, now >= measureFrom { beginMeasuring(now) }
-            if isStarting, now >= end { endMeasuring(now) }
+            if isStarting, now >= end || isAtMost { endMeasuring(now) }
+            if !isStarting, open == 0 { break }
             if isMeasuring, let every = plan.interval, now >= interval.began + UInt64(every * 1e9) { tell(now) }
             seconds = Int64(time(nil))
-            if isStarting { fill(now) }
+            if isStarting { try fill(now) }
             for socket in sockets { try socket.flush() }
             try receive(now)
             now = monotonicNanoseconds()
@@ -96,6 +100,8 @@ final class LoadGenerator {
         tally.lateCodes = book.late
         return tally
     }
+
+    private var isAtMost: Bool { plan.most.map { book.position >= $0 && open == 0 } ?? false }
 
     private func beginMeasuring(_ now: UInt64) {
         isMeasuring = true
@@ -141,11 +147,11 @@ final class LoadGenerator {
 
     // MARK: Sending
 
-    private func fill(_ now: UInt64) {
+    private func fill(_ now: UInt64) throws {
         // Source ports are few and any will do.
         if plan.tls == nil { turn = 0 }
         var full = 0
-        while open < plan.window, full < sockets.count {
+        while open < plan.window, full < sockets.count, plan.most.map({ book.position < $0 }) ?? true {
             let socket = sockets[turn % sockets.count]
             turn += 1
             // Some identifiers are left for the second requests.
@@ -162,7 +168,8 @@ final class LoadGenerator {
             guard let identifier = socket.takeIdentifier() else { continue }
             let (user, place) = book.next()
             open += 1
-            send(socket, identifier, user: user, place: place, state: nil, began: began, now)
+            let packet = try devices?.begin(place, book.name(of: user))
+            send(socket, identifier, user: user, place: place, state: nil, eap: packet, began: began, now)
             guard !plan.mode.isAnswered else { continue }
             // Should an answer come, nothing waits for it, and it is counted as unexpected.
             socket.giveBack(identifier)
@@ -171,7 +178,7 @@ final class LoadGenerator {
     }
 
     private func send(
-        _ socket: LoadSocket, _ identifier: Int, user: Int, place: Int, state: [UInt8]?, began: UInt64, _ now: UInt64
+        _ socket: LoadSocket, _ identifier: Int, user: Int, place: Int, state: [UInt8]?, eap: [UInt8]? = nil, began: UInt64, _ now: UInt64
     ) {
         let name = book.name(of: user)
         let authenticator: Authenticator
@@ -180,7 +187,7 @@ final class LoadGenerator {
             authenticator = socket.queue { forge.write(record, identifier: UInt8(identifier), name: name, to: &$0) }
         } else {
             authenticator = Authenticator(using: &random)
-            let proof = proof(of: user, place: place, isFirst: state == nil)
+            let proof = eap.map { .eap($0) } ?? proof(of: user, place: place, isFirst: state == nil)
             socket.queue { bytes in
                 forge.write(
                     identifier: UInt8(identifier), authenticator: authenticator, name: name, proof: proof, state: state.map { $0[...] },
@@ -294,13 +301,49 @@ final class LoadGenerator {
             guard let next = socket.takeIdentifier() else { return close() }
             send(socket, next, user: request.user, place: request.place, state: state, began: request.began, now)
             return
+        case .accessChallenge where devices != nil:
+            guard goOn(bytes, socket, request, state, now) else { return }
+        case .accessAccept where devices != nil:
+            if devices?.isProof(bytes, request.place, to: request.authenticator) == true {
+                tally.proofs += 1
+            } else {
+                tally.wrongProof += 1
+            }
+            if isMeasuring { tally.count(.accessAccept) }
         case .accessAccept where plan.mode == .mschapv2:
             if request.place % LoadPlan.proofSample == 0 { prove(bytes, request.user) }
             if isMeasuring { tally.count(.accessAccept) }
         case let code: if isMeasuring { tally.count(code) }
         }
+        devices?.forget(request.place)
         if isMeasuring { count(latency: now - request.began) }
         close()
+    }
+
+    /// The next round of a conversation.
+    ///
+    /// - Returns: whether it is over.
+    private func goOn(
+        _ bytes: UnsafeBufferPointer<UInt8>, _ socket: LoadSocket, _ request: Outstanding, _ state: [UInt8]?, _ now: UInt64
+    ) -> Bool {
+        guard let devices else { return true }
+        let next = devices.take(bytes, request.place) {
+            plan.mode.usesCounters ? book.code(of: request.user, place: request.place, now: seconds) : BenchUsers.password.reveal { $0 }
+        }
+        switch next {
+        case .send(let packet):
+            guard let identifier = socket.takeIdentifier() else {
+                devices.forget(request.place)
+                return true
+            }
+            send(socket, identifier, user: request.user, place: request.place, state: state, eap: packet, began: request.began, now)
+            return false
+        case .over:
+            if isMeasuring { tally.count(.accessChallenge) }
+        case .wrong:
+            tally.wrongProof += 1
+        }
+        return true
     }
 
     private func prove(_ bytes: UnsafeBufferPointer<UInt8>, _ user: Int) {
@@ -322,6 +365,7 @@ final class LoadGenerator {
                     guard now > request.sent + LoadPlan.patience else { continue }
                     socket.requests[identifier].phase = .lost
                     if tally.began > 0, request.sent >= tally.began { tally.lost += 1 }
+                    devices?.forget(request.place)
                     close()
                 case .lost:
                     if now > request.sent + LoadPlan.patience + LoadPlan.rest { socket.giveBack(identifier) }

@@ -4,6 +4,7 @@
 import Directories
 import LoginEngine
 import RADIUS
+import TLS
 
 struct LoadPlan {
     var server: ServerAddress
@@ -30,6 +31,10 @@ struct LoadPlan {
     var repetitions = 200
     /// So often it tells how things stand; nil: at the end alone.
     var interval: Double?
+    /// Begins no more than so many logins; nil: until the time is over.
+    var most: Int?
+    /// Of EAP's devices.
+    var newestTLS = TLSSettings.Version.tls13
     /// The server's process, when it runs here.
     var process: Int32?
     /// Where the server counts what it allocates (`ProcessCost.allocations`).

@@ -34,6 +34,8 @@ struct RequestForge {
         /// By CHAP; the challenge is the Request Authenticator (RFC 2865 §2.2).
         case chap([UInt8])
         case msCHAPv2(MSCHAPv2Response)
+        /// One packet of a conversation.
+        case eap([UInt8])
     }
 
     /// Appends a signed Access-Request to `bytes`; Message-Authenticator comes first.
@@ -59,6 +61,13 @@ struct RequestForge {
         case .msCHAPv2(let response):
             Self.appendMicrosoft(MicrosoftAttribute.chapChallenge, response.challenge.bytes, to: &bytes)
             Self.appendMicrosoft(MicrosoftAttribute.chap2Response, response.bytes, to: &bytes)
+        case .eap(let packet):
+            // RFC 2865 §5.12, §5.41: *Virtual*, as strongSwan says.
+            Self.append(.framedMTU, Self.number(UInt32(LoadDevices.framedMTU)), to: &bytes)
+            Self.append(.nasPortType, Self.number(5), to: &bytes)
+            for start in stride(from: 0, to: packet.count, by: Packet.maximumValueLength) {
+                Self.append(.eapMessage, packet[start..<min(start + Packet.maximumValueLength, packet.count)], to: &bytes)
+            }
         }
         Self.append(.nasIdentifier, Self.nasIdentifier[...], to: &bytes)
         if let state { Self.append(.state, state, to: &bytes) }
@@ -120,6 +129,10 @@ struct RequestForge {
         bytes.append(type.rawValue)
         bytes.append(UInt8(value.count + 2))
         bytes.append(contentsOf: value)
+    }
+
+    private static func number(_ value: UInt32) -> ArraySlice<UInt8> {
+        (0..<4).map { UInt8(truncatingIfNeeded: value >> UInt32(24 - 8 * $0)) }[...]
     }
 
     /// RFC 2548 §2.

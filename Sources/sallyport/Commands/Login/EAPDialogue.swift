@@ -198,6 +198,8 @@ struct EAPReport: Encodable {
     var isBound: Bool?
     /// Nil where the method makes none.
     var keys: Keys?
+    /// Why it came to nothing.
+    var fault: String?
 }
 
 extension MSCHAPv2Proof {

@@ -105,6 +105,7 @@ struct LoginCommand: AsyncParsableCommand {
             try screen.end(report, .accepted)
         case .refused(let seen, let words):
             report.eap = seen
+            report.eap?.fault = words
             let isServers = report.exchanges.last?.reply == Code.accessReject.name
             try screen.end(
                 report, .rejected, note: isServers ? "\(words) \(proofs.noteOnReject() ?? whereTheReasonIs)" : words, by: isServers)
