@@ -69,10 +69,12 @@ extension RequestListener {
             door.eap.close(conversation)
             return giveUp(waiting, .replyTooLong)
         }
+        var isAccepted = false
         switch outcome {
         case .challenge, .none:
             door.eap.note(conversation, at: door.now().uptime)
         case .accept(_, _, let accepted):
+            isAccepted = true
             door.counters.eap.accepted.add()
             door.eap.close(conversation)
             door.noteAccept(accepted.login, waiting.packet, of: waiting.entry, name: accepted.name)
@@ -80,7 +82,10 @@ extension RequestListener {
             door.counters.eap.failed.add()
             door.eap.close(conversation)
         }
-        finish(waiting, reply)
+        guard let history = finish(waiting, reply), waiting.provenance == .proven else { return }
+        let isRenewed = waiting.entry.traffic.noteRoundAnswered(
+            waiting.packet, isAccepted: isAccepted, from: waiting.source, waiting.entry.isProtected ? nil : history)
+        if isRenewed { door.counters.renewedRetries.add() }
     }
 
     /// Runs once for each record that was handed to the ledger, on any thread.
@@ -199,9 +204,14 @@ struct RequestIntake<Listener: RequestListener> {
 
     private mutating func attemptEAP(_ arrival: Arrival<Listener.Route>, _ ticket: DuplicateCache.Ticket) -> Outcome {
         let (packet, entry) = (arrival.packet, arrival.entry)
-        let waiting = Waiting(
+        var waiting = Waiting(
             packet: packet, entry: entry, route: arrival.route, ticket: ticket, read: arrival.isTimed ? arrival.now : nil,
             source: arrival.source)
+        waiting.provenance = Provenance(packet, of: entry)
+        let message = packet.joined(.eapMessage) ?? []
+        if waiting.provenance == .proven {
+            entry.traffic.noteRound(packet, message, offered: entry.client.settings.eap, from: arrival.source)
+        }
         let conversation: EAPConversation
         switch door.conversation(of: packet, entry, from: arrival.source, at: arrival.now) {
         case .known(let known): conversation = known
@@ -210,7 +220,7 @@ struct RequestIntake<Listener: RequestListener> {
             listener.forget(ticket)
             return drop(arrival, .overloaded)
         }
-        let turn = conversation.take(packet.joined(.eapMessage) ?? [], at: arrival.now) { [listener] outcome in
+        let turn = conversation.take(message, at: arrival.now) { [listener, waiting] outcome in
             listener.complete(waiting, outcome, of: conversation)
         }
         switch turn {
@@ -246,7 +256,7 @@ struct RequestIntake<Listener: RequestListener> {
             request.method = question.method
             request.carriesQuestions = question.carriesQuestions
             attempts.append(
-                Attempt(request: request, waiter: ticket.waiter) { [listener] answer in
+                Attempt(request: request, waiter: ticket.waiter) { [listener, waiting] answer in
                     let (outcome, others) = conversation.judged(answer, at: listener.door.now().uptime)
                     listener.complete(waiting, outcome, of: conversation)
                     for other in others { other(outcome) }
