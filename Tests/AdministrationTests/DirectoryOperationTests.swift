@@ -173,6 +173,12 @@ import Testing
         #expect(answer.message == "Changed client office: pass-through: none → corp.example=nps, lab\\=old.")
         #expect(answer.warnings.contains { $0.contains("on another server's word alone") })
         #expect(answer.warnings.contains { $0.contains("letters beyond ASCII") })
+        // Said once, when it is set.
+        var more = ClientChoices()
+        more.rejoin = true
+        let later = try await office.perform(SetClient(client: "office", choices: more))
+        #expect(!later.warnings.contains { $0.contains("another server's word") })
+        #expect(try await office.perform(ShowClient(name: "office")).warnings.allSatisfy { !$0.contains("another server's word") })
         let bob = try await explain("Bob@Corp.example")
         #expect(bob.directory == "nps" && bob.directoryBy == "realm corp.example" && bob.user == nil)
         #expect(bob.steps.last?.text == "Realm corp.example is passed through to directory nps, as `Bob`.")
