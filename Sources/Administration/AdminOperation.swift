@@ -9,9 +9,15 @@ package protocol AdminOperation: Codable, Sendable {
 
     /// Stable: `user.add`.
     static var verb: String { get }
+    /// Whether it is of no use where there is nothing yet: it only reads, or says what it would do.
+    var needsData: Bool { get }
 
     /// Validates, writes and appends the event in one transaction.
     func perform(in operations: Operations, by actor: Actor) async throws -> Answer
+}
+
+extension AdminOperation {
+    package var needsData: Bool { false }
 }
 
 /// Who asks: `cli:anna@vpn1`. Stands in every event that an operation leaves behind.

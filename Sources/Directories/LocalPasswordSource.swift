@@ -41,17 +41,25 @@ package final class LocalPasswordSource: PasswordSource {
         if !isTaken { completion(.overloaded) }
     }
 
-    /// Some microseconds, so at once and on the caller's thread.
     package func match(
         _ proof: HashedProof, of user: User?, for request: LoginRequest,
         completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void
     ) {
+        let (verdict, candidate) = matched(proof, of: user)
+        completion(verdict, candidate)
+    }
+
+    package func matchAtOnce(_ proof: HashedProof, of user: User?) -> (verdict: PasswordVerdict, candidate: PasswordCandidate?)? {
+        matched(proof, of: user)
+    }
+
+    private func matched(_ proof: HashedProof, of user: User?) -> (PasswordVerdict, PasswordCandidate?) {
         guard let candidate = user?.kept?.candidate(for: proof.scheme) else {
             // As much work as for somebody of whom something is kept.
             _ = proof.fits(proof.scheme == .chap ? .text(nobodysHash) : .ntHash(Self.nobodysNTHash))
-            return completion(user == nil ? .wrong : .notKept, nil)
+            return (user == nil ? .wrong : .notKept, nil)
         }
-        proof.fits(candidate) ? completion(.right, candidate) : completion(.wrong, nil)
+        return proof.fits(candidate) ? (.right, candidate) : (.wrong, nil)
     }
 
     private static let nobodysNTHash = Secret([UInt8](repeating: 0x5A, count: 16))

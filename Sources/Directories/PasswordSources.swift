@@ -13,30 +13,60 @@ package final class PasswordSources: PasswordSource {
     private let random: @Sendable () -> any RandomNumberGenerator & Sendable
     private let now: @Sendable () -> Moment
     private let changed: @Sendable (Directory, UpstreamServers.Change) -> Void
+    private let names: ServerNames
     private let table = Mutex<[Int64: Source]>([:])
 
     private struct Source: Sendable {
         var directory: Directory
         var upstream: UpstreamPasswordSource?
         var counts: UpstreamCounts
+        var takes: Set<TakenAttribute>
     }
 
-    /// - Parameter changed: a server stopped answering, or answers again; told on any thread.
+    /// - Parameters:
+    ///   - changed: a server stopped answering, or answers again; told on any thread.
+    ///   - moved: a name of a server stands for other addresses, or cannot be looked up, or can again; told on any thread.
+    ///   - lookUp: blocks; never called by a login.
     package init(
         local: LocalPasswordSource, deadlines: Deadlines, random: @escaping @Sendable () -> any RandomNumberGenerator & Sendable,
-        now: @escaping @Sendable () -> Moment, changed: @escaping @Sendable (Directory, UpstreamServers.Change) -> Void = { _, _ in }
+        now: @escaping @Sendable () -> Moment, changed: @escaping @Sendable (Directory, UpstreamServers.Change) -> Void = { _, _ in },
+        moved: @escaping @Sendable (Directory, ServerNames.Change) -> Void = { _, _ in },
+        lookUp: @escaping @Sendable (String) -> ServerNames.Answer = ServerNames.system
     ) {
         self.local = local
         self.deadlines = deadlines
         self.random = random
         self.now = now
         self.changed = changed
+        names = ServerNames(deadlines: deadlines, now: now, lookUp: lookUp)
+        names.whenChanged { [weak self] change in
+            guard let self else { return }
+            for directory in take(change) { moved(directory, change) }
+        }
+    }
+
+    /// Asks its servers where they are now. What is under way ends where it began.
+    /// - Returns: whose servers it is about.
+    private func take(_ change: ServerNames.Change) -> [Directory] {
+        let (retired, directories) = table.withLock { table -> ([UpstreamPasswordSource], [Directory]) in
+            var (retired, directories): ([UpstreamPasswordSource], [Directory]) = ([], [])
+            for (id, source) in table where source.directory.settings.servers.contains(where: { $0.hostName == change.name }) {
+                directories.append(source.directory)
+                guard change.isElsewhere else { continue }
+                table[id]?.upstream = upstream(source.directory, source.counts, source.takes, continuing: source.upstream)
+                if let old = source.upstream { retired.append(old) }
+            }
+            return (retired, directories)
+        }
+        for source in retired { source.servers.retire() }
+        return directories
     }
 
     /// Every login that begins from now on is checked by these; what is under way ends by the old ones.
     ///
     /// - Parameter takes: the attributes that a directory's accepts may bring along.
     package func replace(_ directories: [Directory], takes: (Directory) -> Set<TakenAttribute>) {
+        defer { names.watch(Set(directories.filter(\.settings.isEnabled).flatMap { $0.settings.servers.compactMap(\.hostName) })) }
         let retired = table.withLock { table -> [UpstreamPasswordSource] in
             var retired: [UpstreamPasswordSource] = []
             let old = table
@@ -48,8 +78,9 @@ package final class PasswordSources: PasswordSource {
                     table[directory.id] = before
                     continue
                 }
-                let upstream = upstream(directory, counts, takes(directory))
-                table[directory.id] = Source(directory: directory, upstream: upstream, counts: counts)
+                let takes = takes(directory)
+                let upstream = upstream(directory, counts, takes, continuing: nil)
+                table[directory.id] = Source(directory: directory, upstream: upstream, counts: counts, takes: takes)
             }
             for (id, source) in old {
                 if let upstream = source.upstream, table[id]?.upstream !== upstream { retired.append(upstream) }
@@ -59,22 +90,39 @@ package final class PasswordSources: PasswordSource {
         for source in retired { source.servers.retire() }
     }
 
-    private func upstream(_ directory: Directory, _ counts: UpstreamCounts, _ takes: Set<TakenAttribute>) -> UpstreamPasswordSource? {
+    private func upstream(
+        _ directory: Directory, _ counts: UpstreamCounts, _ takes: Set<TakenAttribute>, continuing old: UpstreamPasswordSource?
+    ) -> UpstreamPasswordSource? {
         let settings = directory.settings
-        // One whose secret did not open can be asked nothing.
+        // One whose secret did not open can be asked nothing. Where two stand for the same address the first counts, with its secret.
         var secrets: [(server: ServerAddress, secret: SharedSecret)] = []
         for server in settings.servers {
             guard let secret = settings.secret(of: server).reveal({ SharedSecret($0) }) else { continue }
-            secrets.append((ServerAddress(server.address, port: server.port), secret))
+            for address in addresses(of: server) where !secrets.contains(where: { $0.server == address }) {
+                secrets.append((address, secret))
+            }
         }
         guard settings.isEnabled, let first = secrets.first else { return nil }
         var upstream = UpstreamServers.Settings(
             servers: secrets.map(\.server), secret: first.secret, timeout: settings.timeout, tries: settings.tries)
         upstream.ownSecrets = Dictionary(secrets.map { ($0.server, $0.secret) }) { first, _ in first }
         upstream.requiresMessageAuthenticator = settings.messageAuthenticator == .require
-        let changed = changed
-        let servers = UpstreamServers(upstream, counts: counts, deadlines: deadlines, random: random(), now: now) { changed(directory, $0) }
+        let (changed, names, hosts) = (changed, names, settings.servers.compactMap(\.hostName))
+        let servers = UpstreamServers(
+            upstream, counts: counts, deadlines: deadlines, random: random(), now: now, continuing: old?.servers
+        ) { change in
+            changed(directory, change)
+            if !change.isUp, !hosts.isEmpty { names.lookAgain(hosts) }
+        }
         return UpstreamPasswordSource(directory, servers: servers, takes: takes)
+    }
+
+    /// Where it is, as far as that is known.
+    private func addresses(of server: DirectoryServer) -> [ServerAddress] {
+        switch server.place {
+        case .address(let address): [ServerAddress(address, port: server.port)]
+        case .name(let name): names.resolution(of: name).addresses.map { ServerAddress($0, port: server.port) }
+        }
     }
 
     // MARK: PasswordSource
@@ -106,6 +154,10 @@ package final class PasswordSources: PasswordSource {
         }
     }
 
+    package func matchAtOnce(_ proof: HashedProof, of user: User?) -> (verdict: PasswordVerdict, candidate: PasswordCandidate?)? {
+        user?.directory == nil ? local.matchAtOnce(proof, of: user) : nil
+    }
+
     private struct Unusable: Error {
         var text: String
     }
@@ -113,7 +165,11 @@ package final class PasswordSources: PasswordSource {
     private func source(_ id: Int64) -> Result<UpstreamPasswordSource, Unusable> {
         guard let source = table.withLock({ $0[id] }) else { return .failure(Unusable(text: "directory \(id), which is gone,")) }
         guard let upstream = source.upstream else {
-            let why = source.directory.settings.isEnabled ? "none of whose secrets opens" : "which is disabled"
+            let settings = source.directory.settings
+            let why =
+                !settings.isEnabled
+                ? "which is disabled"
+                : settings.mute == settings.servers ? "none of whose secrets opens" : "of whose servers no address is known"
             return .failure(Unusable(text: "\(source.directory.name), \(why),"))
         }
         return .success(upstream)
@@ -126,13 +182,17 @@ package final class PasswordSources: PasswordSource {
         package var counts: UpstreamCounts
         package var underWay: Int
         package var servers: [UpstreamServers.Status]
+        /// Of those of its servers that have one.
+        package var names: [String: ServerNames.Resolution]
     }
 
     package var figures: [Figures] {
-        table.withLock { $0.values.map { $0 } }.sorted { $0.directory.name < $1.directory.name }.map {
-            Figures(
-                directory: $0.directory, counts: $0.counts, underWay: $0.upstream?.servers.underWay ?? 0,
-                servers: $0.upstream?.servers.status ?? [])
+        table.withLock { $0.values.map { $0 } }.sorted { $0.directory.name < $1.directory.name }.map { source in
+            let names = Set(source.directory.settings.servers.compactMap(\.hostName))
+            return Figures(
+                directory: source.directory, counts: source.counts, underWay: source.upstream?.servers.underWay ?? 0,
+                servers: source.upstream?.servers.status ?? [],
+                names: Dictionary(uniqueKeysWithValues: names.map { ($0, self.names.resolution(of: $0)) }))
         }
     }
 }

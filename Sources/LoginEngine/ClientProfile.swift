@@ -13,6 +13,8 @@ package struct ClientProfile: Sendable, Equatable {
     package var schemes: ProofSchemes = .pap
     /// The methods of EAP whose devices can carry what it requires.
     package var eap: [EAPMethodName] = []
+    /// Whether it hands EAP on from its users' devices, for IKEv2.
+    package var speaksEAP = false
     /// What its page tells to set at the product, so that a login may take as long as somebody needs who looks for a telephone.
     package var retryTimeout = 10
     package var retryTries = 3
@@ -45,7 +47,8 @@ package struct ClientProfile: Sendable, Equatable {
             groupAttribute: "ASA-Group-Policy"),
         ClientProfile(
             name: "citrix", title: "Citrix (NetScaler) ADC and Gateway", asking: .challenge, groupAttribute: "Citrix-User-Groups"),
-        ClientProfile(name: "fortigate", title: "Fortinet FortiGate", asking: .challenge, groupAttribute: "Fortinet-Group-Name"),
+        ClientProfile(
+            name: "fortigate", title: "Fortinet FortiGate", asking: .challenge, speaksEAP: true, groupAttribute: "Fortinet-Group-Name"),
         ClientProfile(name: "ivanti", title: "Ivanti Connect Secure", asking: .challenge, groupAttribute: "Class"),
         ClientProfile(name: "juniper", title: "Juniper SRX", asking: .append, groupAttribute: "Juniper-Local-Group-Name"),
         ClientProfile(name: "libreswan", title: "Libreswan", asking: .append, disconnectPort: 0, groupAttribute: "Class"),
@@ -62,10 +65,11 @@ package struct ClientProfile: Sendable, Equatable {
         ClientProfile(name: "sonicwall", title: "SonicWall", asking: .challenge, groupAttribute: "SonicWall-User-Group"),
         ClientProfile(name: "sophos", title: "Sophos Firewall", asking: .append, fixedLengthTail: true),
         ClientProfile(
-            name: "strongswan", title: "strongSwan", asking: .append, fixedLengthTail: true, eap: [.gtc], retryTimeout: 5,
+            name: "strongswan", title: "strongSwan", asking: .append, fixedLengthTail: true, eap: [.gtc], speaksEAP: true, retryTimeout: 5,
             groupAttribute: "Class"),
         ClientProfile(name: "ubiquiti", title: "Ubiquiti UniFi", asking: .append, retryTimeout: 5, charset: .auto),
-        ClientProfile(name: "windows-rras", title: "Windows RRAS", asking: .append, charset: .auto, groupAttribute: "Class"),
+        ClientProfile(
+            name: "windows-rras", title: "Windows RRAS", asking: .append, speaksEAP: true, charset: .auto, groupAttribute: "Class"),
     ]
 
     package static func named(_ name: String) -> ClientProfile? { all.first { $0.name == name } }

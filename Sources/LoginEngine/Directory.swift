@@ -24,20 +24,38 @@ package enum NameSent: String, Sendable, CaseIterable {
 
 /// One server of a directory.
 package struct DirectoryServer: Sendable, Hashable {
-    package var address: NetworkAddress
+    package enum Place: Sendable, Hashable {
+        case address(NetworkAddress)
+        /// In lower case. Which addresses that are is looked up beside the logins.
+        case name(String)
+    }
+
+    package var place: Place
     package var port: UInt16
 
     /// RFC 2865 §3.
     package static let standardPort: UInt16 = 1812
+    /// RFC 1035 §2.3.4, RFC 1123 §2.1
+    static let longestName = 253
+    static let longestLabel = 63
 
     package init(address: NetworkAddress, port: UInt16 = standardPort) {
-        self.address = address
+        self.init(.address(address), port: port)
+    }
+
+    init(_ place: Place, port: UInt16) {
+        self.place = place
         self.port = port
+    }
+
+    /// Nil where it is an address.
+    package var hostName: String? {
+        if case .name(let name) = place { name } else { nil }
     }
 }
 
 extension DirectoryServer: CustomStringConvertible {
-    /// `192.0.2.7`, `192.0.2.7:1645`, `2001:db8::1`, `[2001:db8::1]:1812`; nil for anything else, host names among it.
+    /// `192.0.2.7`, `192.0.2.7:1645`, `2001:db8::1`, `[2001:db8::1]:1812`, `nps.example`, `nps.example:1645`; nil for anything else.
     package init?(_ text: String) {
         if let address = NetworkAddress(text) {
             self.init(address: address)
@@ -53,11 +71,35 @@ extension DirectoryServer: CustomStringConvertible {
         }
         let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
         if isBracketed { host = host.dropFirst().dropLast() }
-        guard let address = NetworkAddress(host), address.isIPv4 != isBracketed else { return nil }
-        self.init(address: address, port: port)
+        if let address = NetworkAddress(host) {
+            guard address.isIPv4 != isBracketed else { return nil }
+            self.init(address: address, port: port)
+            return
+        }
+        guard !isBracketed, let name = Self.hostName(host) else { return nil }
+        self.init(.name(name), port: port)
     }
 
-    package var description: String { address.isIPv4 ? "\(address):\(port)" : "[\(address)]:\(port)" }
+    /// RFC 1123 §2.1. A last label of digits alone would be an address that was mistyped.
+    private static func hostName(_ text: Substring) -> String? {
+        let labels = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard text.utf8.count <= longestName, let last = labels.last, !last.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+            labels.allSatisfy({ label in
+                (1...longestLabel).contains(label.utf8.count) && label.utf8.first != 0x2D && label.utf8.last != 0x2D
+                    && label.utf8.allSatisfy {
+                        (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) || $0 == 0x2D
+                    }
+            })
+        else { return nil }
+        return text.lowercased()
+    }
+
+    package var description: String {
+        switch place {
+        case .address(let address): address.isIPv4 ? "\(address):\(port)" : "[\(address)]:\(port)"
+        case .name(let name): "\(name):\(port)"
+        }
+    }
 }
 
 /// A directory as logins go by it. A value that is replaced as a whole when it changes.

@@ -60,6 +60,8 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     /// A server of a directory answers no more, or again.
     case directoryDown = 113
     case directoryUp = 114
+    /// A host name of its servers stands for other addresses, or none is found for it.
+    case directoryMoved = 116
 }
 
 /// Why a login was rejected. The text is stored and shown by `trace`, metrics and logs: never reuse one for something else.

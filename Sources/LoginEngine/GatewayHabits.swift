@@ -16,7 +16,14 @@ package struct GatewayHabits: Sendable, Equatable {
     package var chap = 0
     package var msCHAP = 0
     package var msCHAPv2 = 0
+    /// Rounds of EAP; a login by it has several.
     package var eap = 0
+    /// Accepted logins by the number of the outer method (RFC 3748 §5).
+    package var eapAccepted: [UInt8: Int] = [:]
+    /// Methods that devices asked for, none of which was offered.
+    package var eapWanted: [UInt8: Int] = [:]
+    /// The smallest that it told (RFC 2865 §5.12): longer packets of EAP do not fit on the device's link.
+    package var framedMTU: Int?
     /// Without Calling-Station-Id.
     package var withoutStation = 0
     /// Without Acct-Session-Id.
@@ -48,6 +55,15 @@ package struct GatewayHabits: Sendable, Equatable {
 
         package init() {}
     }
+
+    /// `EAP-TLS`, or a number that few know.
+    package static func title(ofEAP type: UInt8) -> String { titles[type] ?? "EAP type \(type)" }
+
+    /// IANA's registry of EAP method types.
+    private static let titles: [UInt8: String] = [
+        4: "EAP-MD5", 6: "EAP-GTC", 13: "EAP-TLS", 17: "LEAP", 18: "EAP-SIM", 21: "EAP-TTLS", 23: "EAP-AKA", 25: "PEAP", 26: "EAP-MSCHAPv2",
+        43: "EAP-FAST", 50: "EAP-AKA'", 52: "EAP-PWD", 55: "TEAP",
+    ]
 
     package init(since: Timestamp) {
         self.since = since

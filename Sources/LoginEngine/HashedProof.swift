@@ -98,10 +98,18 @@ package struct ProvenPassword: Sendable, Equatable {
     package var candidate: PasswordCandidate
     /// A one-time code and no password: keys made of it have the strength of six digits.
     package var isCode: Bool
+    /// That it was seen to fit, so that nobody has to try again; nil where it is what a new password was made of.
+    package var proof: HashedProof?
 
-    package init(_ candidate: PasswordCandidate, isCode: Bool) {
+    package init(_ candidate: PasswordCandidate, isCode: Bool, by proof: HashedProof? = nil) {
         self.candidate = candidate
         self.isCode = isCode
+        self.proof = proof
+    }
+
+    /// By which proof is no part of what is proven.
+    package static func == (left: ProvenPassword, right: ProvenPassword) -> Bool {
+        left.candidate == right.candidate && left.isCode == right.isCode
     }
 }
 
@@ -111,7 +119,8 @@ package final class HashedProof: Sendable, Equatable {
     /// Challenge and response: equal for the same proof, and telling no password.
     package let identity: [UInt8]
     /// The attributes that another server can judge it by; nil where it cannot be passed on.
-    package let wire: [UInt8]?
+    package var wire: [UInt8]? { makeWire() }
+    private let makeWire: @Sendable () -> [UInt8]?
     private let test: @Sendable (PasswordCandidate) -> Bool
     private let change: (@Sendable (PasswordCandidate) -> Secret?)?
 
@@ -119,12 +128,13 @@ package final class HashedProof: Sendable, Equatable {
     ///   - test: pure; takes as long for a candidate that does not fit as for any other.
     ///   - change: the new password that comes with a proof of the old one; nil where none comes.
     package init(
-        _ scheme: ProofScheme, identity: [UInt8], wire: [UInt8]? = nil, change: (@Sendable (PasswordCandidate) -> Secret?)? = nil,
+        _ scheme: ProofScheme, identity: [UInt8], wire: @escaping @autoclosure @Sendable () -> [UInt8]? = nil,
+        change: (@Sendable (PasswordCandidate) -> Secret?)? = nil,
         test: @escaping @Sendable (PasswordCandidate) -> Bool
     ) {
         self.scheme = scheme
         self.identity = identity
-        self.wire = wire
+        makeWire = wire
         self.test = test
         self.change = change
     }

@@ -37,6 +37,11 @@ extension Login {
         return [.matchCodes(proof)]
     }
 
+    /// What shows no password, and was judged.
+    var hashedProof: HashedProof? {
+        if case .hashed(let proof) = request.proof { proof } else { nil }
+    }
+
     /// The password that is kept here has to be changed, and this login brings no other.
     var mustChangePassword: Bool { facts.user?.mustChangePassword == true && facts.user?.directory == nil && renewal == nil }
 

@@ -245,14 +245,16 @@ extension Login {
         return [.settle(settlement)]
     }
 
-    /// An accept that leans on one code of one factor says what it knew of that factor; any other is looked at again.
+    /// An accept that leans on one code of one factor, or on the password alone, says what it knew of them; any other is looked at again.
     private func basis(of marks: [Mark]) -> Settlement.Basis? {
-        guard marks.count == 1, let version = facts.version, facts.user?.status == .active else { return nil }
-        switch marks[0] {
-        case .totp(let id, _), .hotp(let id, _):
+        guard marks.count <= 1, let version = facts.version, facts.user?.status == .active else { return nil }
+        switch marks.first {
+        case nil:
+            return factorInUse == nil ? Settlement.Basis(version: version, folded: 0) : nil
+        case .totp(let id, _)?, .hotp(let id, _)?:
             guard let factor = factor(id), factor.state == .active else { return nil }
             return Settlement.Basis(version: version, folded: factor.folded)
-        case .recovery:
+        case .recovery?:
             return nil
         }
     }

@@ -167,7 +167,7 @@ package struct Login: Sendable {
         case (.checkingPassword(let owed), .passwordChecked(let verdict)):
             return passwordChecked(verdict, owed: owed, now: now, random: &random, seal: seal)
         case (.checkingPassword(let owed), .passwordMatched(let verdict, let candidate)):
-            proven = candidate.map { ProvenPassword($0, isCode: false) }
+            proven = candidate.map { ProvenPassword($0, isCode: false, by: hashedProof) }
             if verdict == .right, let candidate, let check = takeNewPassword(behind: candidate, owed: owed, now: now) { return check }
             return passwordChecked(verdict, owed: owed, now: now, random: &random, seal: seal)
         case (.checkingNewPassword(let owed), .newPasswordChecked(.ready(let hash, let kept))):
@@ -180,7 +180,7 @@ package struct Login: Sendable {
         case (.readingCode, .codesRead(let readings)):
             return codeRead(readings.first ?? CodeReading(.malformed, factor: nil), now: now)
         case (.readingCode, .codesMatched(let reading, let candidate)):
-            proven = candidate.map { ProvenPassword($0, isCode: true) }
+            proven = candidate.map { ProvenPassword($0, isCode: true, by: hashedProof) }
             return codeRead(reading, now: now)
         case (.suspending(let challenge), .suspended(let failure)):
             phase = .suspended

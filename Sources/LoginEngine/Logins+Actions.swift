@@ -63,11 +63,16 @@ extension Logins {
                 let (reading, candidate) = match(proof, facts: facts, at: moment)
                 advance(open, .codesMatched(reading, candidate), at: moment)
             case .matchPassword(let proof):
+                let (user, request) = open.withLock { ($0.login.asked, $0.login.request) }
+                // Nobody can join what is over in the same call.
+                if let (verdict, candidate) = passwords.matchAtOnce(proof, of: user) {
+                    advance(open, .passwordMatched(verdict, candidate), at: moment)
+                    continue
+                }
                 guard keepOpen(open) else {
                     answer(.none(.overloaded), to: open)
                     continue
                 }
-                let (user, request) = open.withLock { ($0.login.asked, $0.login.request) }
                 passwords.match(proof, of: user, for: request) { [self] verdict, candidate in
                     advance(open, .passwordMatched(verdict, candidate), at: now())
                     closeUnlessWaiting(open)
@@ -75,6 +80,10 @@ extension Logins {
             case .checkNewPassword(let new):
                 guard let checkNewPassword else {
                     advance(open, .newPasswordChecked(.refused("not offered here")), at: moment)
+                    continue
+                }
+                guard keepOpen(open) else {
+                    answer(.none(.overloaded), to: open)
                     continue
                 }
                 checkNewPassword(new) { [self] verdict in

@@ -149,7 +149,7 @@ package struct Settlement: Sendable, Equatable {
     package struct Basis: Sendable, Equatable {
         /// Of the facts (`LoginFacts.version`).
         package var version: UInt64
-        /// Of the one factor that is marked (`Factor.folded`).
+        /// Of the one factor that is marked (`Factor.folded`); 0 where none is.
         package var folded: Int64
 
         package init(version: UInt64, folded: Int64) {
@@ -372,6 +372,9 @@ package protocol PasswordSource: Sendable {
     func match(
         _ proof: HashedProof, of user: User?, for request: LoginRequest,
         completion: @escaping @Sendable (PasswordVerdict, PasswordCandidate?) -> Void)
+
+    /// The same where it takes microseconds, on the caller's thread; nil where somebody has to be asked.
+    func matchAtOnce(_ proof: HashedProof, of user: User?) -> (verdict: PasswordVerdict, candidate: PasswordCandidate?)?
 }
 
 extension PasswordSource {
@@ -382,6 +385,8 @@ extension PasswordSource {
     ) {
         completion(.notKept, nil)
     }
+
+    package func matchAtOnce(_ proof: HashedProof, of user: User?) -> (verdict: PasswordVerdict, candidate: PasswordCandidate?)? { nil }
 }
 
 // MARK: Second factor

@@ -53,7 +53,7 @@ extension RejectReason {
         case .sourceAsksMore: "The directory asks for more than this gateway can pass on. Ask your administrator."
         case .proxyLoop: "The login servers ask each other in a circle. Ask your administrator."
         case .replyUnfit: "Your login is not set up completely. Ask your administrator."
-        case .tooManySessions: "You are connected from elsewhere already. End a connection there, then try again."
+        case .tooManySessions: "You have as many connections open as you may: end one of them, then log in again."
         case .nameMalformed: "The user name is not valid."
         }
     }

@@ -74,6 +74,8 @@ package final class ClientTraffic: Sendable {
         var retries = RetryHabit()
         var sources: [NetworkAddress] = []
         var earlierSources: [NetworkAddress] = []
+        var eap = EAPHabit()
+        var earlierEAP = EAPHabit()
     }
 
     /// By the threads that read, and by those that answer: apart, so that they do not fight for one line of the processor's cache.
@@ -83,6 +85,8 @@ package final class ClientTraffic: Sendable {
     private let earlier = Counts()
     /// A bit for each address that is noted already, by its hash: two that share one are counted as one.
     private let knownSources = Atomic<UInt64>(0)
+    /// The last Framed-MTU, so that a lock is taken for others only.
+    private let knownMTU = Atomic<Int>(0)
     private let state = Mutex(State())
 
     /// A new Access-Request, proven to be the gateway's.
@@ -129,11 +133,50 @@ package final class ClientTraffic: Sendable {
             if !packet.contains(.eapMessage) { answered.add(.challenges) }
         case (.reject, .proven), (.none, .proven): break
         }
+        return noteHistory(of: packet, from: source, history)
+    }
+
+    private func noteHistory(of packet: Packet, from source: NetworkAddress, _ history: RequestHistory?) -> Bool {
         guard let history, history.copies > 1 || history.waited >= RetryHabit.slow else { return false }
         let subject = Self.subject(of: packet)
         return state.withLock {
             $0.retries.note(history, subject: subject, authenticator: packet.authenticator, source: source)
         }
+    }
+
+    // MARK: EAP
+
+    /// RFC 2865 §5.12
+    private static let possibleMTUs = 64...65_535
+
+    /// One round, proven to be the gateway's: without a right Message-Authenticator none comes so far (RFC 3579 §3.2).
+    ///
+    /// - Parameter offered: the methods of the client.
+    func noteRound(_ packet: Packet, _ message: [UInt8], offered: [EAPMethodName], from source: NetworkAddress) {
+        note(packet, scheme: nil, password: .ascii, from: source)
+        if let round = EAPRound(message), !round.wanted.isEmpty,
+            !round.wanted.contains(where: { EAPMethodName.isOffered($0, among: offered) })
+        {
+            state.withLock { $0.eap.note(wanted: round.wanted) }
+        }
+        guard let bytes = packet.integer(.framedMTU).map({ Int($0) }), Self.possibleMTUs.contains(bytes),
+            knownMTU.exchange(bytes, ordering: .relaxed) != bytes
+        else { return }
+        state.withLock { $0.eap.note(framedMTU: bytes) }
+    }
+
+    /// - Parameters:
+    ///   - isAccepted: the device believed the server, and the gateway is told to let it in.
+    ///   - history: nil: not learnt from.
+    /// - Returns: whether it was a retry under a new identifier.
+    func noteRoundAnswered(
+        _ packet: Packet, isAccepted: Bool, from source: NetworkAddress, _ history: RequestHistory?
+    ) -> Bool {
+        if isAccepted {
+            answered.add(.accepts)
+            if let method = packet.joined(.eapMessage).flatMap({ EAPRound($0) })?.method { state.withLock { $0.eap.noteAccept(method) } }
+        }
+        return noteHistory(of: packet, from: source, history)
     }
 
     /// An Accounting-Request, proven to be the gateway's.
@@ -169,7 +212,10 @@ package final class ClientTraffic: Sendable {
         state.withLock { state in
             state.earlierSources = state.sources
             state.sources = []
+            state.earlierEAP = state.eap
+            state.eap = EAPHabit()
         }
+        knownMTU.store(0, ordering: .relaxed)
         knownSources.store(0, ordering: .relaxed)
     }
 
@@ -195,6 +241,8 @@ package final class ClientTraffic: Sendable {
         state.withLock { state in
             habits.sources = Set(state.sources + state.earlierSources).sorted { $0.bits < $1.bits }
             habits.retries = state.retries.reading(at: now)
+            let eap = state.eap.adding(state.earlierEAP)
+            (habits.eapAccepted, habits.eapWanted, habits.framedMTU) = (eap.accepted, eap.wanted, eap.framedMTU)
         }
         return habits
     }

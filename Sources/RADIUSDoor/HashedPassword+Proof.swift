@@ -75,6 +75,13 @@ extension HashedPassword {
         return text.reveal { bytes in Charset.latin1(Array(bytes)).map { chap.matches(password: $0) } ?? false }
     }
 
+    /// Whether it is the one that was judged. A change is not: it proves the new password, which nobody tried it with.
+    func isThat(of proof: HashedProof?) -> Bool {
+        guard let proof, !proof.asksForChange, scheme == proof.scheme else { return false }
+        if case .change = self { return false }
+        return identity == proof.identity
+    }
+
     func fits(_ candidate: PasswordCandidate) -> Bool {
         switch (self, candidate) {
         case (_, .vouched(let voucher)): voucher.proof == identity
@@ -102,7 +109,10 @@ extension PacketWriter {
     /// What proves the server and keys the tunnel (RFC 2548 §2.3.3, §2.4). Only where this very request proves what was proven: others
     /// may hear the same decision.
     mutating func addProof(_ proven: ProvenPassword, of request: Packet, secret: SharedSecret) {
-        guard let hashed = try? request.hashedPassword(), hashed.fits(proven.candidate) else { return }
+        // Of CHAP nothing goes back.
+        guard !request.contains(.chapPassword), let hashed = try? request.hashedPassword(),
+            hashed.isThat(of: proven.proof) || hashed.fits(proven.candidate)
+        else { return }
         if case .vouched(let voucher) = proven.candidate { return addVoucher(voucher, of: request, hashed, secret: secret) }
         guard let hash = proven.candidate.ntHash else { return }
         switch hashed {

@@ -69,10 +69,12 @@ extension RequestListener {
             door.eap.close(conversation)
             return giveUp(waiting, .replyTooLong)
         }
+        var isAccepted = false
         switch outcome {
         case .challenge, .none:
             door.eap.note(conversation, at: door.now().uptime)
         case .accept(_, _, let accepted):
+            isAccepted = true
             door.counters.eap.accepted.add()
             door.eap.close(conversation)
             door.noteAccept(accepted.login, waiting.packet, of: waiting.entry, name: accepted.name)
@@ -80,7 +82,10 @@ extension RequestListener {
             door.counters.eap.failed.add()
             door.eap.close(conversation)
         }
-        finish(waiting, reply)
+        guard let history = finish(waiting, reply), waiting.provenance == .proven else { return }
+        let isRenewed = waiting.entry.traffic.noteRoundAnswered(
+            waiting.packet, isAccepted: isAccepted, from: waiting.source, waiting.entry.isProtected ? nil : history)
+        if isRenewed { door.counters.renewedRetries.add() }
     }
 
     /// Runs once for each record that was handed to the ledger, on any thread.
@@ -200,9 +205,14 @@ struct RequestIntake<Listener: RequestListener> {
 
     private mutating func attemptEAP(_ arrival: Arrival<Listener.Route>, _ ticket: DuplicateCache.Ticket) -> Outcome {
         let (packet, entry) = (arrival.packet, arrival.entry)
-        let waiting = Waiting(
+        var waiting = Waiting(
             packet: packet, entry: entry, route: arrival.route, ticket: ticket, read: arrival.isTimed ? arrival.now : nil,
             source: arrival.source)
+        waiting.provenance = Provenance(packet, of: entry)
+        let message = packet.joined(.eapMessage) ?? []
+        if waiting.provenance == .proven {
+            entry.traffic.noteRound(packet, message, offered: entry.client.settings.eap, from: arrival.source)
+        }
         let conversation: EAPConversation
         switch door.conversation(of: packet, entry, from: arrival.source, at: arrival.now) {
         case .known(let known): conversation = known
@@ -213,17 +223,16 @@ struct RequestIntake<Listener: RequestListener> {
             listener.forget(ticket)
             return drop(arrival, .overloaded)
         }
-        let message = packet.joined(.eapMessage) ?? []
         guard Self.isOfTLS(message) else {
             if let attempt = listener.take(message, of: conversation, arrival, waiting) { attempts.append(attempt) }
             return .waiting
         }
-        let isTaken = door.tunnelWork.run(for: entry.client.id, waiter: ticket.waiter, at: arrival.now) { [listener] in
+        let isTaken = door.tunnelWork.run(for: entry.client.id, waiter: ticket.waiter, at: arrival.now) { [listener, waiting] in
             let (judge, pool) = (listener.door.judge, listener.door.tunnelWork)
             let attempt = listener.take(message, of: conversation, arrival, waiting)
             if let attempt { judge.attempt([attempt]) }
             if pool.heard(ticket.waiter), attempt != nil { judge.abandon(waiter: ticket.waiter) }
-        } giveUp: { [listener] in
+        } giveUp: { [listener, waiting] in
             listener.giveUp(waiting, .overloaded)
         }
         guard isTaken else {

@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // Users who logged in lately with their factors and opened secrets, for a database that nobody else writes to.
 
+internal import Dispatch
 internal import LoginEngine
 internal import Synchronization
 
 /// Never out of date: what it holds is good for one version of the facts (`MarkLog.version`), which every change ends. Users with
-/// failures are not in it, since failures are written without being a change.
+/// failures are not in it, since failures are written without being a change. What is kept of passwords for CHAP and MS-CHAP leaves it
+/// with the change that ends it, not when its place is needed (docs/design/0010).
 final class FactsCache: Sendable {
     final class Entry: Sendable {
         let version: UInt64
         let user: User
         /// As their rows say; live marks are laid over.
         let factors: [Factor]
+        /// Nested ones too; nil where nobody has asked for them.
+        let groups: [Int64]?
 
-        init(version: UInt64, user: User, factors: [Factor]) {
+        init(version: UInt64, user: User, factors: [Factor], groups: [Int64]? = nil) {
             self.version = version
             self.user = user
             self.factors = factors
+            self.groups = groups
         }
     }
 
@@ -46,6 +51,7 @@ final class FactsCache: Sendable {
     private let perShard: Int
     private let failing = Mutex(Failing())
     private let hasFailing = Atomic<Bool>(false)
+    private let hasKept = Atomic<Bool>(false)
 
     /// - Parameter capacity: entries of the younger generation; as many again are kept of the older. With 131,072 a node that has 100,000
     ///   users accepts 0.73 of what it accepts with 1,000, and takes 90 MB more; with 16,384 it was 0.49.
@@ -75,8 +81,12 @@ final class FactsCache: Sendable {
     }
 
     func keep(_ entry: Entry, for key: String, _ ticket: Ticket) {
-        guard self.ticket == ticket else { return }
-        shard(of: key).known.withLock { keep(entry, for: key, in: &$0) }
+        if entry.user.kept != nil { hasKept.store(true, ordering: .releasing) }
+        // Looked at inside the lock: whoever clears the shard afterwards takes this entry away too.
+        shard(of: key).known.withLock { known in
+            guard self.ticket == ticket else { return }
+            keep(entry, for: key, in: &known)
+        }
     }
 
     private func keep(_ entry: Entry, for key: String, in known: inout Generations) {
@@ -99,8 +109,25 @@ final class FactsCache: Sendable {
 
     private func clear() {
         // Nothing that was read before is kept afterwards; then nobody is left whose failures it does not know.
-        failing.withLock { $0.cleared += 1 }
-        for shard in shards { shard.known.withLock { $0 = Generations() } }
+        letGo()
         failing.withLock { $0.users = [] }
+    }
+
+    /// The facts have changed. Whatever is here is of no use any more, and may be a password that was just dropped.
+    func noteChange() {
+        guard hasKept.exchange(false, ordering: .acquiringAndReleasing) else { return }
+        letGo()
+    }
+
+    /// A hundred thousand users take a while to free: not on the thread that every accept waits for.
+    private func letGo() {
+        failing.withLock { $0.cleared += 1 }
+        for shard in shards {
+            let known = shard.known.withLock { known in
+                defer { known = Generations() }
+                return known
+            }
+            if !known.young.isEmpty || !known.old.isEmpty { DispatchQueue.global(qos: .utility).async { _ = known } }
+        }
     }
 }

@@ -21,7 +21,8 @@ extension Records: LoginRecords {
         var facts = [LoginFacts](repeating: LoginFacts(), count: lookups.count)
         var missing: [Int] = []
         for (index, lookup) in lookups.enumerated() {
-            guard lookup.isOfUserAlone, let key = lookup.nameKey, let known = cache.entry(key, version: version)
+            guard lookup.isOfUserAlone, let key = lookup.nameKey, let known = cache.entry(key, version: version),
+                known.groups != nil || !lookup.wantsGroups
             else {
                 missing.append(index)
                 continue
@@ -29,15 +30,16 @@ extension Records: LoginRecords {
             facts[index].version = version
             facts[index].user = known.user
             facts[index].factors = known.factors
+            if lookup.wantsGroups, let groups = known.groups { facts[index].groups = groups }
             for position in known.factors.indices { layLiveMark(over: &facts[index].factors[position]) }
         }
         guard !missing.isEmpty else { return facts }
         for (index, read) in zip(missing, try read(missing.map { lookups[$0] }, version: version)) {
             facts[index] = read
             for position in read.factors.indices { layLiveMark(over: &facts[index].factors[position]) }
-            // Of whom more than a hash is kept, nothing stays in memory.
-            guard let key = lookups[index].nameKey, let user = read.user, user.kept == nil, read.failures.isEmpty else { continue }
-            cache.keep(FactsCache.Entry(version: version, user: user, factors: read.factors), for: key, ticket)
+            guard let key = lookups[index].nameKey, let user = read.user, read.failures.isEmpty else { continue }
+            let groups = lookups[index].wantsGroups ? read.groups : nil
+            cache.keep(FactsCache.Entry(version: version, user: user, factors: read.factors, groups: groups), for: key, ticket)
         }
         return facts
     }
@@ -291,8 +293,8 @@ extension Records: LoginRecords {
 }
 
 extension LoginLookup {
-    /// Answered by `FactsCache` alone, where it knows the user: groups and grace change without the user's version.
-    fileprivate var isOfUserAlone: Bool { handle == nil && !wantsGroups && !wantsGrace }
+    /// Answered by `FactsCache` alone, where it knows the user. Grace begins and ends without being a change.
+    fileprivate var isOfUserAlone: Bool { handle == nil && !wantsGrace }
 }
 
 extension Factor {

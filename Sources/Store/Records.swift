@@ -98,7 +98,7 @@ package final class Records: Sendable {
             let signing = ChainSigning(ring, chain: trailName)
             try Self.keep(TrailSigner(key: ring.current, chain: trailName), in: database, at: now)
             chain = try EventChain.resume(database, signing: signing)
-            marks = try MarkKeeping(database, at: now)
+            marks = try MarkKeeping(database, at: now) { [cache] in cache.noteChange() }
             index = try EventIndex(database, head: chain.head.seq)
             if schemaBefore > 0, schemaBefore < Erasure.sealedSince { try Erasure.sealAll(in: database, sealing) }
         } catch {

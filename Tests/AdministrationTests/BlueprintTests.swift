@@ -274,4 +274,31 @@ extension Blueprint {
         #expect(office.records.writer.statistics.groups == groups + 1)
         #expect(try await office.perform(ShowGroup(name: "many")).users.count == 300)
     }
+
+    /// What is wrong with the value of a key is said of its line, under whatever name the option goes.
+    @Test func whatIsRefusedIsNamedWithTheLineOfItsKey() async throws {
+        let office = try Office()
+        func refusal(_ change: (inout Blueprint) -> Void) async -> String {
+            var blueprint = Blueprint()
+            change(&blueprint)
+            return await office.refusal(of: ApplyBlueprint(blueprint: blueprint))
+        }
+        var choices = ClientChoices()
+        (choices.addresses, choices.secret, choices.asking) = (["192.0.2.7"], SecretText("a-long-and-odd-secret"), "sometimes")
+        var client = Blueprint.Client(name: "office", place: "a.yaml:3:3", choices: choices)
+        #expect(await refusal { $0.clients = [client] }.hasPrefix("a.yaml:3:3: ask: "))
+        client.places = ["ask": "a.yaml:6:5", "address": "a.yaml:4:5", "protocols": "a.yaml:7:5"]
+        #expect(await refusal { $0.clients = [client] }.hasPrefix("a.yaml:6:5: ask: "))
+        (client.choices.asking, client.choices.protocols) = (nil, ["smoke"])
+        #expect(await refusal { $0.clients = [client] }.hasPrefix("a.yaml:7:5: protocol: "))
+        (client.choices.protocols, client.choices.addresses) = (nil, ["192.0.2.700"])
+        #expect(await refusal { $0.clients = [client] }.hasPrefix("a.yaml:4:5: address: "))
+        var directory = DirectoryChoices()
+        (directory.servers, directory.secret, directory.timeout) = (["192.0.2.9"], SecretText("a-long-and-odd-secret"), "soon")
+        var nps = Blueprint.Directory(name: "nps", place: "a.yaml:9:3", choices: directory)
+        nps.places = ["servers": "a.yaml:10:5", "timeout": "a.yaml:12:5"]
+        #expect(await refusal { $0.directories = [nps] }.hasPrefix("a.yaml:12:5: timeout: "))
+        (nps.choices.timeout, nps.choices.servers) = (nil, ["192.0.2"])
+        #expect(await refusal { $0.directories = [nps] }.hasPrefix("a.yaml:10:5: server: "))
+    }
 }

@@ -266,6 +266,30 @@ import Testing
         #expect(TestLogin.remedy(client: "a", addresses: ["2001:db8::/32"], destination: NetworkAddress("2001:db8::1")!) == nil)
     }
 
+    /// A test from here would be a login of another client.
+    @Test func howtoSaysWhoseLoopbackIs() {
+        let settings = ClientSettings(name: "office", addresses: [AddressRange("192.0.2.7")!], secret: Secret(utf8: "x"))
+        let loopback = NetworkAddress(v4: 0x7F00_0001)
+        func owner(_ all: (String, [String])...) -> String? {
+            TestLogin.owner(of: loopback, instead: "office", among: [("office", ["192.0.2.7"])] + all.map { (name: $0.0, addresses: $0.1) })
+        }
+        #expect(owner(("demo", ["127.0.0.1"])) == "demo")
+        #expect(owner(("demo", ["127.0.0.0/8"])) == nil, "the address alone is closer, and can be added")
+        #expect(TestLogin.owner(of: loopback, instead: "demo", among: [("demo", ["127.0.0.1"])]) == nil)
+        let lines = HowTo.lines(for: settings, among: [("office", ["192.0.2.7"]), ("demo", ["127.0.0.1"])])
+        #expect(lines.contains("But not from 127.0.0.1, which is client demo's") && !lines.contains("But first"))
+    }
+
+    @Test func howtoSaysWhichMethodsOfEAPAreOffered() {
+        var settings = ClientSettings(name: "office", addresses: [AddressRange("192.0.2.7")!], secret: Secret(utf8: "x"))
+        #expect(!HowTo.lines(for: settings).contains("EAP"))
+        settings.profile = "windows-rras"
+        #expect(HowTo.lines(for: settings).contains("refused until a method is offered: `sallyport client set office --eap mschapv2,gtc`"))
+        settings.eap = [.peap, .msCHAPv2]
+        let lines = HowTo.lines(for: settings)
+        #expect(lines.contains("EAP: PEAP and EAP-MSCHAPv2 are offered, in this order. Devices have to trust"))
+    }
+
     @Test func concealAndHelpfulMessagesExcludeEachOther() async throws {
         let office = try Office()
         let both = office.client {

@@ -41,7 +41,8 @@ import Testing
         func refusal(_ change: (inout DirectoryChoices) -> Void) async -> String {
             await office.refusal(of: AddDirectory(name: "nps", choices: Self.choices(change)))
         }
-        #expect(await refusal { $0.servers = ["radius.example.org"] }.contains("names are not looked up"))
+        #expect(await refusal { $0.servers = ["radius_1.example.org"] }.contains("neither the address nor the host name"))
+        #expect(await refusal { $0.servers = ["192.0.2"] }.contains("neither the address nor the host name"))
         #expect(await refusal { $0.servers = [] }.contains("needs a server"))
         #expect(await refusal { $0.secret = nil }.contains("--secret-stdin"))
         #expect(await refusal { $0.secret = SecretText("short") }.contains("5 bytes"))
@@ -172,6 +173,12 @@ import Testing
         #expect(answer.message == "Changed client office: pass-through: none → corp.example=nps, lab\\=old.")
         #expect(answer.warnings.contains { $0.contains("on another server's word alone") })
         #expect(answer.warnings.contains { $0.contains("letters beyond ASCII") })
+        // Said once, when it is set.
+        var more = ClientChoices()
+        more.rejoin = true
+        let later = try await office.perform(SetClient(client: "office", choices: more))
+        #expect(!later.warnings.contains { $0.contains("another server's word") })
+        #expect(try await office.perform(ShowClient(name: "office")).warnings.allSatisfy { !$0.contains("another server's word") })
         let bob = try await explain("Bob@Corp.example")
         #expect(bob.directory == "nps" && bob.directoryBy == "realm corp.example" && bob.user == nil)
         #expect(bob.steps.last?.text == "Realm corp.example is passed through to directory nps, as `Bob`.")
@@ -256,10 +263,27 @@ import Testing
         _ = try await office.perform(RemoveDirectoryServer(directory: "nps", server: "192.0.2.7"))
         #expect(await office.refusal(of: RemoveDirectoryServer(directory: "nps", server: "192.0.2.8")).contains("the only server"))
         #expect(await office.refusal(of: RemoveDirectoryServer(directory: "nps", server: "192.0.2.1")).contains("has no server"))
-        #expect(await office.refusal(of: AddDirectoryServer(directory: "nps", server: "nps.example.org")).contains("not looked up"))
+        #expect(await office.refusal(of: AddDirectoryServer(directory: "nps", server: "nps..example.org")).contains("nor the host name"))
         #expect(
             await office.refusal(of: AddDirectoryServer(directory: "nps", server: "192.0.2.9", secret: SecretText("short")))
                 .contains("5 bytes"))
+    }
+
+    /// Whoever can answer for a name could forge what is not signed.
+    @Test func aServerByNameHasToSignItsReplies() async throws {
+        let office = try Office()
+        let named = Self.choices { $0.servers = ["NPS1.corp.example", "nps2.corp.example:1645"] }
+        _ = try await office.perform(AddDirectory(name: "nps", choices: named))
+        #expect(
+            try await office.perform(ShowDirectory(name: "nps")).servers.map(\.address) == [
+                "nps1.corp.example:1812", "nps2.corp.example:1645",
+            ])
+        var allow = DirectoryChoices()
+        allow.messageAuthenticator = "allow"
+        #expect(await office.refusal(of: SetDirectory(directory: "nps", choices: allow)).contains("can be forged"))
+        allow.servers = ["192.0.2.7"]
+        _ = try await office.perform(SetDirectory(directory: "nps", choices: allow))
+        #expect(await office.refusal(of: AddDirectoryServer(directory: "nps", server: "nps1.corp.example")).contains("can be forged"))
     }
 
     @Test func applyBringsDirectoriesToWhatAFileSays() async throws {

@@ -38,6 +38,24 @@ import Testing
         #expect(GatewayCheck.findings([], accountingPort: nil) { _ in nil }.isEmpty)
     }
 
+    @Test func devicesThatWantAnotherMethodAreNamed() {
+        let findings = findings(settings: { $0.eap = [.msCHAPv2, .gtc] }, learn: { $0.eapWanted = [25: 3, 13: 4, 21: 2, 6: 9, 99: 3] })
+        #expect(findings.map(\.kind) == [.gatewayProtocol, .gatewayProtocol, .gatewayProtocol])
+        #expect(findings[0].text.contains("4 times for EAP-TLS") && findings[0].remedy == "Set the devices to EAP-MSCHAPv2 or EAP-GTC")
+        #expect(findings[1].text.contains("3 times for PEAP"))
+        #expect(
+            findings[1].remedy
+                == "Set the devices to EAP-MSCHAPv2 or EAP-GTC; or offer it: sallyport client set edge --eap mschapv2,gtc,peap")
+        #expect(findings[2].text.contains("EAP type 99"))
+    }
+
+    /// It was told to append, and is sent no challenge any more: what was counted is of before.
+    @Test func whatIsSetAlreadyIsNotRecommended() {
+        let learn: (inout GatewayHabits) -> Void = { $0.challenges = 9 }
+        #expect(findings(settings: { $0.asking = .challenge }, learn: learn).map(\.kind) == [.gatewayShowsNoChallenge])
+        #expect(findings(settings: { $0.asking = .append }, learn: learn).map(\.kind) == [.gatewaysRight])
+    }
+
     // MARK: Retries
 
     @Test func aGatewayThatGivesUpEarlyIsToldInItsOwnWords() throws {

@@ -49,6 +49,29 @@ import Testing
                 """)
     }
 
+    /// A password that lives elsewhere is changed there, and nobody is told to strip what is stripped.
+    @Test func whatToDoFitsWhereThePasswordIsAndWhatTheNameWas() {
+        let wrong = LoginStory.tell(
+            [event(.loginRejected, reason: .wrongPassword, name: "alice@corp.example", ["directory": "nps (client)"])],
+            facts: StoryFacts(userName: "alice"))
+        #expect(wrong?.next.contains("Directory nps says so, and it is changed there") == true)
+        #expect(wrong?.next.contains("user set") == false && wrong?.next.contains("Let alice type") == true)
+        let expired = LoginStory.tell([event(.loginRejected, reason: .passwordExpired, ["directory": "nps (client)"])])
+        #expect(expired?.next == "It is changed at directory nps, not here: let alice do so, then log in again.")
+        let here = LoginStory.tell(
+            [event(.loginRejected, reason: .wrongPassword, name: "alice@corp.example", [:])], facts: StoryFacts(userName: "alice"))
+        #expect(here?.next.contains("sallyport user set alice --password-stdin") == true)
+        func unknown(_ name: String, _ stripping: NameStripping) -> String {
+            let story = LoginStory.tell(
+                [event(.loginRejected, reason: .unknownUser, name: name, [:])], facts: StoryFacts(stripping: stripping))
+            return story?.next ?? ""
+        }
+        #expect(unknown("bob@corp.example", .none).contains("--strip both"))
+        #expect(!unknown("bob", .none).contains("--strip"))
+        #expect(unknown("bob@corp.example", .realm).contains("sallyport user explain bob@corp.example --client office"))
+        #expect(!unknown("bob@corp.example", .realm).contains("--strip"))
+    }
+
     @Test func usedCodeNamesTheLoginThatUsedIt() throws {
         let zone = try #require(TimeZone(identifier: "Europe/Berlin"))
         let story = LoginStory.tell(

@@ -91,6 +91,11 @@ struct EAPInteropTests {
             // Nothing that the client offers.
             expectFailure(try await test.login("MD5", "123456", comparesKeys: false))
             #expect(try await node.lastReason(of: "alice") == "eap-failed")
+            let view = try await node.perform(ShowClient(name: "vpn"))
+            let seen = try #require(view.seen)
+            #expect(view.eap == ["mschapv2", "gtc"] && seen.protocols == ["eap"] && seen.eapRounds == seen.requests)
+            #expect(seen.eapAccepted == ["EAP-GTC": 1] && seen.eapWanted == ["EAP-MD5": 1] && seen.accepts == 1)
+            #expect(seen.framedMTU == 1_400, "eapol_test's own")
         }
     }
 

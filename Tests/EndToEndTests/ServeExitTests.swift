@@ -111,6 +111,50 @@ import Testing
         #expect(refusedReal.errors.contains("--demo"), "\(refusedReal.errors)")
     }
 
+    /// What was changed since is not printed as if it were still so.
+    @Test func aDemoThatIsStartedAgainPrintsWhatIsTrue() async throws {
+        let folder = try TemporaryFolder()
+        func page(_ meanwhile: () async throws -> Void = {}) async throws -> String {
+            let running = try await Program.sallyport.start(["serve", "--demo", "--data-dir", folder.path] + NodeProcess.loopback)
+            _ = try await running.radiusEndpoint()
+            #expect(try await eventually { running.output.contains("Ctrl-C") })
+            try await meanwhile()
+            running.signal(SIGTERM)
+            #expect(try await running.end().status == 0)
+            return running.output
+        }
+        let first = try await page()
+        let password = try #require(first.split(separator: "\n").first { $0.hasPrefix("  password  ") })
+        let second = try await page {
+            let end = try await Program.sallyport.run(
+                ["user", "set", "alice", "--password-stdin", "--data-dir", folder.path], input: "another long password\n")
+            #expect(end.status == 0, "\(end.everything)")
+        }
+        #expect(second.contains(password), "nothing had changed yet")
+        let third = try await page()
+        #expect(!third.contains(password.dropFirst(12)) && third.contains("  password  was changed since"))
+        #expect(third.contains("scan this") && !third.contains("--demo --server"))
+        #expect(try await Program.sallyport.run(["user", "disable", "alice", "--data-dir", folder.path]).status == 0)
+        #expect(try await page().contains("gone or disabled"))
+    }
+
+    /// A command that only looks leaves nothing behind.
+    @Test func anEmptyDirectoryStaysEmptyWhereNothingIsWritten() async throws {
+        let folder = try TemporaryFolder()
+        let other = try TemporaryFolder()
+        let file = try other.file("a.yaml", "version: 1\nclients: {}\n")
+        for arguments in [
+            ["user", "list"], ["client", "show", "office"], ["export"], ["apply", "-f", file, "--dry-run"], ["audit", "list"],
+        ] {
+            let end = try await Program.sallyport.run(arguments + ["--data-dir", folder.path])
+            #expect(end.status == 78 && end.errors.contains("no node here") && end.errors.contains("sallyport serve"), "\(end.everything)")
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
+        // One that writes begins the data.
+        #expect(try await Program.sallyport.run(["group", "add", "staff", "--data-dir", folder.path]).status == 0)
+        #expect(try await Program.sallyport.run(["group", "list", "--data-dir", folder.path]).output.contains("staff"))
+    }
+
     @Test func aSecondNodeOnTheSameDataIsRefused() async throws {
         let folder = try TemporaryFolder()
         let first = try await NodeProcess.start(in: folder)

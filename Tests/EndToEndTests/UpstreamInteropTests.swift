@@ -6,6 +6,7 @@ import Foundation
 import LoginEngine
 import RADIUS
 import RADIUSDoor
+import Synchronization
 import Testing
 
 @testable import sallyport
@@ -146,6 +147,35 @@ struct UpstreamInteropTests {
             if try await !node.logins("directory-up", count: 1).isEmpty { return true }
         }
         return false
+    }
+
+    @Test func aServerThatIsNamedIsFoundAndAsked() async throws {
+        let port = Mutex("")
+        try await withUpstream({ choices in
+            let own = choices.servers?.first?.split(separator: ":").last.map(String.init) ?? ""
+            port.withLock { $0 = own }
+            choices.servers = ["LocalHost:\(own)", "no-such-host.invalid:\(own)"]
+        }) { node, _ in
+            let port = port.withLock { $0 }
+            try await node.addClient()
+            let token = try await addUser(node)
+            func servers() async throws -> [DirectorySummary.ServerView] {
+                try await node.perform(ListDirectories()).directories.first?.servers ?? []
+            }
+            var found = try await servers()
+            for _ in 0..<600 where found.first?.name?.found == nil || found.last?.name?.problem == nil { found = try await servers() }
+            #expect(found.first?.name?.addresses == ["127.0.0.1:\(port)"])
+            #expect(found.last?.name?.addresses == [] && found.last?.isUp == false)
+            #expect(try await node.logins("directory-moved", count: 4).contains { $0.text == "directory old: localhost is 127.0.0.1" })
+            let findings = try await node.perform(ExamineNode(seconds: 0)).findings
+            #expect(findings.contains { $0.kind == .directoryNameLost && $0.text.contains("no-such-host.invalid:\(port)") })
+            let gateway = try GatewayClient(node)
+            let question = try #require(try await gateway.login("alice", UpstreamFreeRADIUS.password))
+            #expect(try await gateway.login("alice", try token.code(), state: question.octets(.state))?.code == .accessAccept)
+            #expect(try await servers().first?.lastHeard != nil)
+            let results = try await node.perform(TestDirectory(name: "old")).results
+            #expect(results.map(\.outcome) == ["answers", "silent"] && results.last?.message.contains("is not known") == true)
+        }
     }
 
     @Test func namedAttributesAreTakenOverAndOursWin() async throws {

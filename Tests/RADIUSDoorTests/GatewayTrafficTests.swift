@@ -81,6 +81,65 @@ import Testing
         #expect(habits.answers == 0, "a State within EAP answers no challenge of ours")
     }
 
+    // MARK: EAP
+
+    private func round(_ message: [UInt8], mtu: UInt32? = nil) throws -> Packet {
+        try Packet(
+            decoding: request(identifier: 1) {
+                $0.addText(.userName, "alice")
+                $0.add(.eapMessage, message)
+                if let mtu { $0.addInteger(.framedMTU, mtu) }
+            })
+    }
+
+    @Test func roundsOfEAPTeachWhatDevicesSpeak() throws {
+        let traffic = ClientTraffic()
+        let offered: [EAPMethodName] = [.gtc, .msCHAPv2]
+        func note(_ message: [UInt8], mtu: UInt32? = nil) throws {
+            traffic.noteRound(try round(message, mtu: mtu), message, offered: offered, from: address("192.0.2.7"))
+        }
+        try note([2, 1, 0, 10] + [1] + Array("alice".utf8), mtu: 1_400)
+        // What it would rather speak is offered: it is spoken, and nothing is missing.
+        try note([2, 2, 0, 7, 3, 13, 26], mtu: 1_300)
+        for _ in 0..<2 { try note([2, 2, 0, 7, 3, 13, 21], mtu: 1_300) }
+        // Nothing rather, and nonsense.
+        for message in [[2, 2, 0, 6, 3, 0], [2, 2, 0, 5, 3], [1, 2, 0, 6, 3, 13], [2], [2, 2, 0, 5, 254]] as [[UInt8]] {
+            try note(message, mtu: 0)
+        }
+        _ = traffic.noteRoundAnswered(try round([2, 3, 0, 6, 26, 3]), isAccepted: true, from: address("192.0.2.7"), nil)
+        _ = traffic.noteRoundAnswered(try round([2, 3, 0, 6, 6, 3]), isAccepted: false, from: address("192.0.2.7"), nil)
+        for _ in 0..<2 {
+            let habits = traffic.habits(since: uptime(0), at: uptime(1))
+            #expect(habits.requests == 9 && habits.eap == 9 && habits.count(.pap) == 0 && habits.accepts == 1)
+            #expect(habits.eapAccepted == [26: 1] && habits.eapWanted == [13: 2, 21: 2] && habits.framedMTU == 1_300)
+            #expect(habits.sources == [address("192.0.2.7")])
+            // The period before is told too.
+            traffic.turn()
+        }
+        #expect(traffic.habits(since: uptime(0), at: uptime(1)).eapWanted.isEmpty)
+    }
+
+    @Test func roundsThatAreAskedAgainTeachTheTimeOut() throws {
+        let traffic = ClientTraffic()
+        for start in [Int64(10), 20, 30] {
+            var history = RequestHistory(at: uptime(start))
+            history.came(again: uptime(start + 3))
+            history.answered = uptime(start + 4)
+            #expect(!traffic.noteRoundAnswered(try round([2, 3, 0, 6, 6, 3]), isAccepted: false, from: address("192.0.2.7"), history))
+        }
+        let retries = traffic.habits(since: uptime(0), at: uptime(60)).retries
+        #expect(retries.repeated == 3 && retries.interval == .seconds(3))
+    }
+
+    /// Whatever devices ask for, no more is kept than fits.
+    @Test func askingForManyMethodsFillsNoMemory() {
+        var habit = EAPHabit()
+        for type in UInt8(4)...255 { habit.note(wanted: [type]) }
+        #expect(habit.wanted.count == EAPHabit.mostMethods)
+        let long = EAPRound([2, 1, 1, 0, 3] + [UInt8](repeating: 13, count: 250))
+        #expect(long?.wanted.count == 8)
+    }
+
     @Test func challengesAndTheirAnswersAreCounted() async throws {
         let challenge = Challenge(handle: "handle", prompt: "Code:", echo: false, lifetime: 120)
         let judge = ScriptedJudge { for attempt in $0 { attempt.completion(.challenge(loginID, challenge)) } }

@@ -57,10 +57,19 @@ struct LegacyCipherTests {
             // The published keys have parity bits; MS-CHAP's have none.
             let des = DES(key: key.bytes.reduce(0) { $0 << 7 | UInt64($1 >> 1) })
             let plain = vector.plain.bytes[...].word(at: 0)
-            #expect(des.encrypt(plain).bytes == vector.cipher.bytes)
-            #expect(des.decrypt(vector.cipher.bytes[...].word(at: 0)) == plain)
+            #expect(des.encrypt(SIMD4(plain, 0, 0, 0))[0].bytes == vector.cipher.bytes)
+            #expect(des.decrypt(SIMD4(vector.cipher.bytes[...].word(at: 0), 0, 0, 0))[0] == plain)
         }
         if let key = vector.rc4 { #expect(RC4.apply(key: key.bytes, to: vector.plain.bytes) == vector.cipher.bytes) }
+    }
+
+    @Test func eachLaneHasItsOwnKeyAndBlock() {
+        let (keys, blocks): (SIMD4<UInt64>, SIMD4<UInt64>) = (SIMD4(1, 2 << 30, 3 << 50, 0xff_ffff_ffff_ffff), SIMD4(5, 6 << 60, 7, .max))
+        let together = DES(keys).encrypt(blocks)
+        for lane in 0..<4 {
+            #expect(together[lane] == DES(key: keys[lane]).encrypt(SIMD4(blocks[lane], 0, 0, 0))[0])
+        }
+        #expect(DES(keys).decrypt(together) == blocks)
     }
 
     /// A message of 55 bytes fits one block with its length, one of 56 does not.

@@ -174,11 +174,12 @@ import Testing
     }
 
     @Test func whatIsNoServerIsNotRead() {
-        for text in ["radius.example.org", "192.0.2.7:0", "192.0.2.7:65536", "192.0.2.7:+1812", "[192.0.2.7]:1812", "[2001:db8::1", ""] {
+        for text in ["radius..example.org", "192.0.2.7:0", "192.0.2.7:65536", "192.0.2.7:+1812", "[192.0.2.7]:1812", "[2001:db8::1", ""] {
             #expect(DirectoryServer(text) == nil, "\(text)")
         }
         #expect(DirectoryServer("2001:db8::1")?.description == "[2001:db8::1]:1812")
         #expect(DirectoryServer("192.0.2.7:1645")?.port == 1645)
+        #expect(DirectoryServer("Radius.example.org:1645")?.hostName == "radius.example.org")
     }
 }
 

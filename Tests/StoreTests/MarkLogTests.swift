@@ -48,6 +48,34 @@ import Testing
             ])
     }
 
+    /// As with a code, so with a password alone: nothing is looked up, unless something has changed since it was judged.
+    @Test func aPasswordAloneIsCertainAsLongAsNothingChanges() async throws {
+        let fixture = try await Fixture()
+        let seen = Collected<String>()
+        try fixture.reopen { sql throws(DatabaseError) in seen.add(sql) }
+        func password(_ login: UInt64) throws -> Settlement {
+            var settlement = fixture.settlement([], login: login)
+            settlement.basis = Settlement.Basis(version: try #require(try fixture.facts().version), folded: 0)
+            return settlement
+        }
+        let certain = try password(1)
+        let before = seen.all.count
+        #expect(fixture.settle(certain) == [.done])
+        #expect(!seen.all[before...].contains { $0.hasPrefix("SELECT") })
+        #expect(try fixture.records.events(logins: certain.decision.login.bits...certain.decision.login.bits, limit: 9).count == 1)
+        var begun = try password(2)
+        begun.grace = GraceStart(policy: 5, user: fixture.user, at: start)
+        #expect(fixture.settle(begun) == [.done])
+        #expect(try fixture.records.graceFacts(ofUser: fixture.user).began == [5: start], "what comes with it is written")
+        var answered = try password(3)
+        answered.factor = fixture.totp
+        let (stale, user, totp) = (try password(4), fixture.user, fixture.totp)
+        try await fixture.change { try await $0.setFactorState(.disabled, ofFactor: totp, event: Event(.factorChanged, at: start)) }
+        #expect(fixture.settle(answered) == [.changedMeanwhile])
+        try await fixture.change { try await $0.setStatus(.disabled, ofUser: user, event: Event(.userChanged, at: start)) }
+        #expect(fixture.settle(stale) == [.changedMeanwhile])
+    }
+
     enum Meanwhile: CaseIterable { case disabled, factorDisabled, factorRemoved, disabledInTheSameGroup }
 
     @Test(arguments: Meanwhile.allCases) func factsThatNoLongerHoldAreLookedAtAgain(_ meanwhile: Meanwhile) async throws {

@@ -117,16 +117,61 @@ import Testing
         #expect(throws: SealingError.unknownKey(1)) { try opened.clearPassword(text, ofUser: 1) }
     }
 
-    @Test(arguments: TestDatabases.all) func factsOfWhomMoreIsKeptAreReadAnew(_ kind: TestDatabases) async throws {
+    /// With the user it is known for as long as nothing changes; then no copy is left, of an older version neither.
+    @Test(arguments: TestDatabases.all) func whatIsKeptLeavesMemoryWithTheNextChange(_ kind: TestDatabases) async throws {
         let (_, records) = try records(kind)
         defer { records.close() }
         try await keepBoth(records)
-        _ = try await add("alice", kept, records)
+        let alice = try await add("alice", kept, records)
         _ = try await add("bob", nil, records)
         guard case .log(let log) = records.marks else { return }
-        #expect(try facts("alice", records)?.kept == kept && facts("bob", records) != nil)
-        #expect(records.cache.entry("alice", version: log.version) == nil)
-        #expect(records.cache.entry("bob", version: log.version) != nil)
+        func cached(_ name: String, _ version: UInt64) -> User? { records.cache.entry(name, version: version)?.user }
+        for change in ["drop", "password", "removal"] {
+            #expect(try facts("alice", records)?.kept != nil && facts("bob", records) != nil)
+            let version = log.version
+            #expect(cached("alice", version)?.kept != nil && cached("bob", version) != nil)
+            switch change {
+            case "drop": try await records.drop(.ntHash, event: Event(.passwordKeepingChanged, at: start))
+            case "password":
+                let half = KeptPassword(ntHash: nil, text: Secret(utf8: "another"))
+                try await records.setPasswordHash(Secret(utf8: "new"), keeping: half, ofUser: alice, event: Event(.userChanged, at: start))
+            default: try await records.removeUser(alice, event: Event(.userRemoved, at: start))
+            }
+            #expect(log.version != version)
+            #expect(cached("alice", version) == nil && cached("bob", version) == nil, "\(change)")
+        }
+    }
+
+    /// What was read before a change is not kept behind it.
+    @Test func whatWasReadBeforeAChangeIsNotKept() {
+        let cache = FactsCache()
+        var user = User(id: 1, name: "alice", status: .active, passwordHash: nil)
+        user.kept = kept
+        let before = cache.ticket
+        cache.keep(FactsCache.Entry(version: 1, user: user, factors: []), for: "alice", before)
+        #expect(cache.entry("alice", version: 1)?.user.kept == kept)
+        cache.noteChange()
+        cache.keep(FactsCache.Entry(version: 1, user: user, factors: []), for: "alice", before)
+        #expect(cache.entry("alice", version: 1) == nil)
+    }
+
+    @Test func groupsAreKnownWithTheUserUntilTheyChange() async throws {
+        let (_, records) = try records(.sqlite)
+        defer { records.close() }
+        let alice = try await add("alice", nil, records)
+        let staff = try await records.addGroup(name: "staff", event: Event(.groupAdded, at: start))
+        var lookup = LoginLookup(nameKey: "alice", handle: nil)
+        #expect(try records.load([lookup], at: start)[0].user?.id == alice)
+        lookup.wantsGroups = true
+        #expect(try records.load([lookup], at: start)[0].groups == [])
+        try await records.addMember(.user(alice), toGroup: staff, event: Event(.groupChanged, at: start))
+        #expect(try records.load([lookup], at: start)[0].groups == [staff])
+        guard case .log(let log) = records.marks else { return }
+        #expect(records.cache.entry("alice", version: log.version)?.groups == [staff])
+        #expect(try records.load([lookup], at: start)[0].groups == [staff])
+        #expect(try records.load([LoginLookup(nameKey: "alice", handle: nil)], at: start)[0].groups == [], "nobody asked")
+        try await records.removeMember(.user(alice), fromGroup: staff, event: Event(.groupChanged, at: start))
+        #expect(try records.load([lookup], at: start)[0].groups == [])
     }
 
     @Test(arguments: TestDatabases.all) func aClientsProtocolsProfileAndProbeAreKept(_ kind: TestDatabases) async throws {

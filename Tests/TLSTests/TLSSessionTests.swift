@@ -101,6 +101,20 @@ struct TLSSessionTests {
         }
     }
 
+    /// TLS 1.3 names the curve of a signature by itself. In TLS 1.2 it has to be one of those that keys are agreed on in (RFC 8422 §5.1.1),
+    /// and P-521 is none of them, since anybody could ask for its long computations.
+    @Test func aCertificateOnP521NeedsTLS13() throws {
+        let gateway = try authority.issue("gw521", names: ["gw521.example.org"], curve: "P-521")
+        let pair = try Pair(try clientContext(gateway), try serverContext())
+        try pair.shakeHands()
+        #expect(pair.server.peer?.names == ["gw521.example.org"])
+        #expect(try pair.send("hello", from: pair.client, to: pair.server) == "hello")
+        let old = try clientContext(gateway) { $0.newestVersion = .tls12 }
+        #expect(try #require(try refusal(old, by: try serverContext())).description.contains("wrong curve"))
+        let medium = try authority.issue("gw384", names: ["gw384.example.org"], curve: "P-384")
+        #expect(try refusal(try clientContext(medium) { $0.newestVersion = .tls12 }, by: try serverContext()) == nil)
+    }
+
     @Test func bothSidesProveThemselvesAndTalk() throws {
         let gateway = try authority.issue("gw1", names: ["GW1.example.org", "gw1.internal"])
         let context = try serverContext()

@@ -40,13 +40,15 @@ package struct TestAuthority: Sendable {
                 + Self.newKey)
     }
 
-    private static let newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    private static let newKey = newKey(of: "P-256")
+
+    private static func newKey(of curve: String) -> [String] { ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:\(curve)", "-nodes"] }
 
     /// Signed by this authority.
     ///
     /// - Parameter alternatives: more alternative names as `openssl` writes them, such as `email:alice@example.org`.
     package func issue(
-        _ commonName: String, names: [String] = [], alternatives: [String] = [], for purpose: String = "clientAuth"
+        _ commonName: String, names: [String] = [], alternatives: [String] = [], for purpose: String = "clientAuth", curve: String = "P-256"
     ) throws -> Issued {
         let issued = Issued(certificate: "\(folder)/\(commonName).pem", key: "\(folder)/\(commonName).key")
         var arguments = [
@@ -56,7 +58,7 @@ package struct TestAuthority: Sendable {
         ]
         let subjects = names.map { "DNS:\($0)" } + alternatives
         if !subjects.isEmpty { arguments += ["-addext", "subjectAltName=" + subjects.joined(separator: ",")] }
-        try Self.openssl(arguments + Self.newKey)
+        try Self.openssl(arguments + Self.newKey(of: curve))
         return issued
     }
 

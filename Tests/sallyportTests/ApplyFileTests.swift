@@ -150,6 +150,7 @@ import Testing
             """)
         let clients = try #require(blueprint.clients)
         #expect(clients.map(\.name) == ["on", "two", "three"] && clients[0].place == "a.yaml:3:3")
+        #expect(clients[0].places["address"] == "a.yaml:4:5" && clients[0].places["strip"] == "a.yaml:13:5")
         let choices = clients[0].choices
         #expect(choices.addresses == ["10.0.0.5", "10.0.1.0/24"] && choices.tags == ["vpn", "off"] && choices.separator == ":")
         #expect(choices.secret?.text == "from file /etc/s" && clients[1].choices.secret?.text == "from variable TWO")

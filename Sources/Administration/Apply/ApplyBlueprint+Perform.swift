@@ -102,14 +102,19 @@ struct BlueprintPlan {
         }
     }
 
-    /// What a nested check refuses, with its place in the file.
-    func located<Result>(_ place: String, _ body: () throws -> Result) throws -> Result {
+    /// What a nested check refuses, with its place in the file: that of the key that it is about, where that stands there.
+    func located<Result>(_ place: String, _ places: [String: String] = [:], _ body: () throws -> Result) throws -> Result {
         do {
             return try body()
         } catch let refusal as Refusal {
-            throw refusal.at(refusal.place.map { "\(place): \($0)" } ?? place)
+            guard let field = refusal.place else { throw refusal.at(place) }
+            // Some have another name in a file than as an option.
+            let key = [field, field + "s", Self.keys[field] ?? field].lazy.compactMap { places[$0] }.first
+            throw refusal.at("\(key ?? place): \(field)")
         }
     }
+
+    private static let keys = ["client": "when", "client-tag": "when", "group": "when", "home": "directory"]
 }
 
 // MARK: Clients
@@ -126,7 +131,7 @@ extension BlueprintPlan {
         var final: [Client] = []
         var changed: [(entry: Blueprint.Client, old: Client?, new: ClientSettings)] = []
         for entry in wanted {
-            let (known, settings) = try located(entry.place) { try self.settings(entry, old, hasPolicies: hasPolicies) }
+            let (known, settings) = try located(entry.place, entry.places) { try self.settings(entry, old, hasPolicies: hasPolicies) }
             final.append(Client(id: known?.id ?? -Int64(changed.count) - 1, settings: settings))
             changed.append((entry, known, settings))
         }
@@ -134,7 +139,7 @@ extension BlueprintPlan {
         if !request.prunes { final += missing }
         noteHomes(of: final)
         for (entry, _, settings) in changed {
-            try located(entry.place) { try operations.check(settings, against: final, directories: directories) }
+            try located(entry.place, entry.places) { try operations.check(settings, against: final, directories: directories) }
         }
 
         for (entry, known, settings) in changed {
@@ -242,7 +247,7 @@ extension BlueprintPlan {
         var drafts: [PolicyDraft] = []
         for entry in wanted {
             drafts.append(
-                try located(entry.place) {
+                try located(entry.place, entry.places) {
                     let name = try Valid.policyName(entry.name)
                     let known = set.records.first { $0.policy.name == name }
                     return PolicyDraft(

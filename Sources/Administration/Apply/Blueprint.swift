@@ -16,6 +16,8 @@ package struct Blueprint: Codable, Sendable, Equatable {
     package struct Directory: Codable, Sendable, Equatable {
         package var name: String
         package var place: String
+        /// Where its keys stand.
+        package var places: [String: String] = [:]
         /// `secret` is nil for *keep*.
         package var choices: DirectoryChoices
 
@@ -30,6 +32,7 @@ package struct Blueprint: Codable, Sendable, Equatable {
         package var name: String
         /// Where it stands in the file: `sallyport.yaml:7:3`.
         package var place: String
+        package var places: [String: String] = [:]
         /// `secret` is nil for *keep*.
         package var choices: ClientChoices
 
@@ -43,6 +46,7 @@ package struct Blueprint: Codable, Sendable, Equatable {
     package struct Group: Codable, Sendable, Equatable {
         package var name: String
         package var place: String
+        package var places: [String: String] = [:]
         /// Nil leaves the members as they are.
         package var users: [Member]?
         package var groups: [Member]?
@@ -73,6 +77,7 @@ package struct Blueprint: Codable, Sendable, Equatable {
     package struct Policy: Codable, Sendable, Equatable {
         package var name: String
         package var place: String
+        package var places: [String: String] = [:]
         package var choices: PolicyChoices
 
         package init(name: String, place: String, choices: PolicyChoices) {

@@ -22,7 +22,7 @@ extension BlueprintPlan {
             let bare = DirectorySettings(name: name, servers: [], secret: known?.settings.secret ?? Secret([]))
             var base = bare
             base.ownSecrets = known?.settings.ownSecrets ?? [:]
-            let settings = try located(entry.place) { try entry.choices.apply(to: base, operations.ports.replies) }
+            let settings = try located(entry.place, entry.places) { try entry.choices.apply(to: base, operations.ports.replies) }
             guard let known else {
                 rollout.newDirectories.append(
                     (

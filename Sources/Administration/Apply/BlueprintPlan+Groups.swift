@@ -103,14 +103,14 @@ extension BlueprintPlan {
         }
         let known = id > 0 ? try records.groups().first { $0.id == id } : nil
         let before = known?.reply ?? []
-        let reply = try located(entry.place) { try operations.ports.replies.checked(entry.reply) }
+        let reply = try located(entry.place, entry.places) { try operations.ports.replies.checked(entry.reply) }
         if reply != before {
             rollout.groupReplies.append((id, reply))
             rollout.events.append(
                 operations.event(.groupChanged, by: actor, ["group": entry.name, "change": "reply: \(before.words) → \(reply.words)"]))
             fields.append(ApplyBlueprint.Field(name: "reply", before: before.words, after: reply.words))
         }
-        let most = try located(entry.place) { try entry.sessions.flatMap { try Valid.mostSessions($0) } }
+        let most = try located(entry.place, entry.places) { try entry.sessions.flatMap { try Valid.mostSessions($0) } }
         if most != known?.mostSessions {
             let (old, new) = (Words.sessions(known?.mostSessions), Words.sessions(most))
             rollout.groupSessions.append((id, most))
@@ -120,7 +120,7 @@ extension BlueprintPlan {
             fields.append(ApplyBlueprint.Field(name: "sessions", before: old, after: new))
         }
         let homeBefore = id > 0 ? try records.groups().first { $0.id == id }?.home : nil
-        let home = try located(entry.place) { try entry.directory.flatMap { try operations.home($0, among: directories) } }
+        let home = try located(entry.place, entry.places) { try entry.directory.flatMap { try operations.home($0, among: directories) } }
         if let directory = home?.directory { named[directory, default: []].append("group \(entry.name)") }
         if home != homeBefore {
             let (before, after) = (directories.word(for: homeBefore), directories.word(for: home))

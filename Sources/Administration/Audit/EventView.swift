@@ -131,6 +131,7 @@ extension EventKind {
         case .directoryRemoved: "directory-removed"
         case .directoryDown: "directory-down"
         case .directoryUp: "directory-up"
+        case .directoryMoved: "directory-moved"
         }
     }
 }
@@ -188,6 +189,9 @@ extension Event {
         case .directoryRemoved: return "directory removed: " + detail("directory")
         case .directoryDown: return "directory " + detail("directory") + ": " + detail("server") + " does not answer" + detail("why", ": ")
         case .directoryUp: return "directory " + detail("directory") + ": " + detail("server") + " answers again"
+        case .directoryMoved:
+            return "directory " + detail("directory") + ": " + detail("server") + detail("addresses", " is ")
+                + detail("why", " is not found: ")
         }
     }
 

@@ -301,15 +301,6 @@ extension ClientSettings {
             warnings.append("A certificate is asked for, and EAP-TLS is not offered: nobody is let in. Give --eap tls.")
         }
         if requirement == .factor { warnings.append("The code alone is enough here. Let the gateway check the password itself.") }
-        if !passThrough.isEmpty {
-            let names =
-                passThrough.contains { $0.realm == .any }
-                ? "Names that nobody has here" : "Names of \(Words.list(passThrough.map(\.realm.description)))"
-            warnings.append("\(names) are let in on another server's word alone, without a second factor of this one.")
-            warnings.append(
-                "A user whose name has letters beyond ASCII may be known there by plain ones (`josé` as `jose`): give that name as an alias here, "
-                    + "or whoever types it needs no second factor.")
-        }
         if eap.contains(.md5) {
             warnings.append(
                 "EAP-MD5 is offered: it proves nothing of this server, and whoever listens can try passwords against it. Use mschapv2 or gtc."
@@ -329,6 +320,19 @@ extension ClientSettings {
             warnings.append("--conceal-factor changes nothing with `append`: password and code are judged together anyway.")
         }
         return warnings
+    }
+
+    /// What passing names through means. Said when it is set; `doctor` goes on reminding.
+    func passThroughWarnings(since old: ClientSettings?) -> [String] {
+        guard !passThrough.isEmpty, passThrough != old?.passThrough else { return [] }
+        let names =
+            passThrough.contains { $0.realm == .any }
+            ? "Names that nobody has here" : "Names of \(Words.list(passThrough.map(\.realm.description)))"
+        return [
+            "\(names) are let in on another server's word alone, without a second factor of this one.",
+            "A user whose name has letters beyond ASCII may be known there by plain ones (`josé` as `jose`): give that name as an alias here, "
+                + "or whoever types it needs no second factor.",
+        ]
     }
 
     private static let commonSecrets: Set<String> = [

@@ -38,7 +38,7 @@ extension AddClient {
         try await operations.ports.changed(.clients)
         return Answer(
             message: "Added client \(name) for \(place).",
-            warnings: settings.secretWarnings(among: others) + settings.warnings + [
+            warnings: settings.secretWarnings(among: others) + settings.passThroughWarnings(since: nil) + settings.warnings + [
                 "`sallyport client show \(name) --howto` prints what to enter at the gateway."
             ],
             generatedSecret: generated, generatedPSK: generatedKey)
@@ -173,7 +173,7 @@ extension SetClient {
             event: operations.event(
                 .clientChanged, by: actor, client: old.id, ["client": settings.name, "change": changes.joined(separator: "; ")]))
         try await operations.ports.changed(.clients)
-        var warnings = settings.warnings
+        var warnings = settings.passThroughWarnings(since: old.settings) + settings.warnings
         if settings.asking != .challenge, settings.cutting != old.settings.cutting {
             warnings.append(
                 "Local passwords that were set before have not been checked: one that ends like a separator and a code would be cut here."

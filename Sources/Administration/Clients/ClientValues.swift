@@ -91,6 +91,13 @@ package struct ClientView: Codable, Sendable, Equatable {
         /// Retries with a new identifier, and those of them from another address.
         package var renewedRetries: Int
         package var movedRetries: Int
+        /// Rounds; a login by EAP has several.
+        package var eapRounds = 0
+        /// Accepted logins by method.
+        package var eapAccepted: [String: Int] = [:]
+        /// Methods that devices asked for, none of which was offered.
+        package var eapWanted: [String: Int] = [:]
+        package var framedMTU: Int?
     }
 }
 

@@ -7,7 +7,11 @@ package enum HowTo {
     /// - Parameters:
     ///   - listening: where the node answers logins, as `192.0.2.1:1812`; the first counts.
     ///   - accounting: where it takes accounting.
-    package static func lines(for settings: ClientSettings, listening: [String] = [], accounting: [String] = []) -> String {
+    ///   - clients: all of them, by name and addresses.
+    package static func lines(
+        for settings: ClientSettings, listening: [String] = [], accounting: [String] = [],
+        among clients: [(name: String, addresses: [String])] = []
+    ) -> String {
         if settings.addresses.isEmpty { return radsec(settings).joined(separator: "\n") }
         let profile = ClientProfile.named(settings.profile) ?? .generic
         let (address, port) = parts(listening.first) ?? (NetworkAddress(v4: 0), "1812")
@@ -16,11 +20,17 @@ package enum HowTo {
         if let legend = legend(text, settings) { lines.append(legend) }
         lines += ["", text, "", typed(settings)]
         if let misfit = misfit(profile, settings) { lines.append(misfit) }
+        if let eap = eap(profile, settings) { lines.append(eap) }
         lines += ["", "More, and what to do when it fails: docs/gateways/\(profile.name).md", ""]
         let test = settings.schemes.contains(.pap) ? "" : " --protocol \(settings.schemes.hashed.last?.rawValue ?? "pap")"
+        let destination = TestLogin.destination(of: address)
         lines.append("Test from here:  sallyport login USER --client \(settings.name)\(test)")
-        if let remedy = TestLogin.remedy(
-            client: settings.name, addresses: settings.addresses.map(\.description), destination: TestLogin.destination(of: address))
+        if let owner = TestLogin.owner(of: destination, instead: settings.name, among: clients) {
+            lines.append(
+                "But not from \(destination), which is client \(owner)'s: it would be a login of that one. Test at the gateway itself, or take the "
+                    + "address away from \(owner).")
+        } else if let remedy = TestLogin.remedy(
+            client: settings.name, addresses: settings.addresses.map(\.description), destination: destination)
         {
             lines.append("But first " + remedy)
         }
@@ -73,6 +83,21 @@ package enum HowTo {
         case (.passwordAndFactor, .appendOrChallenge):
             "Users type password and code in one (\(both)), or the password alone and then the code."
         }
+    }
+
+    /// What devices may speak through it, or how that is switched on where the product hands EAP on.
+    private static func eap(_ profile: ClientProfile, _ settings: ClientSettings) -> String? {
+        let page = "Which second factor works by which: docs/gateways/password-protocols.md#eap."
+        if settings.eap.isEmpty {
+            guard profile.speaksEAP else { return nil }
+            return
+                "EAP from IKEv2 devices is refused until a method is offered: `sallyport client set \(settings.name) --eap mschapv2,gtc`. \(page)"
+        }
+        let trust =
+            settings.eap.contains(where: \.isTunnel)
+            ? " Devices have to trust the certificate of this node (`eap/ca.pem` in its data directory) and expect its name." : ""
+        return
+            "EAP: \(Words.list(settings.eap.map(\.title))) \(settings.eap.count == 1 ? "is" : "are") offered, in this order.\(trust) \(page)"
     }
 
     /// A way to ask that the product cannot show.

@@ -47,7 +47,8 @@ extension ShowClient {
         view.warnings += settings.secretWarnings(among: try operations.records.clients()) + settings.warnings
         if withHowto {
             view.howto = HowTo.lines(
-                for: settings, listening: operations.ports.radiusAddresses(), accounting: operations.ports.accountingAddresses())
+                for: settings, listening: operations.ports.radiusAddresses(), accounting: operations.ports.accountingAddresses(),
+                among: try operations.records.clients().map { ($0.name, $0.settings.addresses.map(\.description)) })
         }
         return view
     }
@@ -66,5 +67,10 @@ extension ClientView.Seen {
             repeated: habits.retries.repeated,
             retryTimeout: habits.retries.interval.map { Double($0.microseconds / 1_000) / 1_000 },
             retryTries: habits.retries.tries, renewedRetries: habits.retries.renewed, movedRetries: habits.retries.moved)
+        func titled(_ counts: [UInt8: Int]) -> [String: Int] {
+            Dictionary(uniqueKeysWithValues: counts.map { (GatewayHabits.title(ofEAP: $0.key), $0.value) })
+        }
+        (eapRounds, framedMTU) = (habits.eap, habits.framedMTU)
+        (eapAccepted, eapWanted) = (titled(habits.eapAccepted), titled(habits.eapWanted))
     }
 }

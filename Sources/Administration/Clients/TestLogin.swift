@@ -50,6 +50,20 @@ package enum TestLogin {
         return listening == NetworkAddress(bits: 0) ? NetworkAddress(bits: 1) : listening
     }
 
+    /// The client whose own address `destination` is, where that is another one: it would be asked for in a test from this host.
+    package static func owner(
+        of destination: NetworkAddress, instead client: String, among all: [(name: String, addresses: [String])]
+    ) -> String? {
+        func closest(_ addresses: [String]) -> Int {
+            addresses.compactMap { AddressRange($0) }.filter { $0.contains(destination) }.map(\.prefixLength).max() ?? -1
+        }
+        let own = all.first { $0.name == client }.map { closest($0.addresses) } ?? -1
+        // A wider range of another one gives way to the address alone.
+        return all.first { $0.name != client && closest($0.addresses) == AddressRange(destination).prefixLength }.flatMap {
+            own < AddressRange(destination).prefixLength ? $0.name : nil
+        }
+    }
+
     /// What to do where a request from this host would be one of an unknown client; nil where the client covers it.
     ///
     /// - Parameter destination: one of the host's own addresses, which the kernel sends from as well.

@@ -29,6 +29,12 @@ extension DirectoryChoices {
         guard !new.servers.isEmpty else {
             throw Refusal(.invalid, "A directory needs a server.", remedy: "Give --server 192.0.2.10.", place: "server")
         }
+        if new.messageAuthenticator == .allow, let named = new.servers.first(where: { $0.hostName != nil }) {
+            throw Refusal(
+                .conflict,
+                "Replies without Message-Authenticator can be forged, and whoever answers for \(named) in the DNS could do it from afar.",
+                remedy: "Give that server by its address, or leave message-authenticator at require.", place: "message-authenticator")
+        }
         return new
     }
 
@@ -55,8 +61,9 @@ extension DirectoryChoices {
     static func server(_ text: String) throws(Refusal) -> DirectoryServer {
         guard let server = DirectoryServer(Valid.trimmed(text)) else {
             throw Refusal(
-                .invalid, "`\(Valid.shown(text))` is not the address of a server.",
-                remedy: "Write it as 192.0.2.10, 192.0.2.10:1645 or [2001:db8::1]:1812; names are not looked up.", place: "server")
+                .invalid, "`\(Valid.shown(text))` is neither the address nor the host name of a server.",
+                remedy: "Write it as 192.0.2.10, 192.0.2.10:1645, [2001:db8::1]:1812, nps1.corp.example or nps1.corp.example:1645.",
+                place: "server")
         }
         return server
     }

@@ -82,8 +82,9 @@ extension AddDirectoryServer {
         let server = try DirectoryChoices.server(server)
         var choices = DirectoryChoices()
         if !old.settings.servers.contains(server) { choices.servers = old.settings.servers.map(\.description) + [server.description] }
-        var own = old.settings.ownSecrets.keys.filter { $0 != server }.map {
-            DirectoryChoices.OwnSecret(server: $0.description, secret: nil)
+        var own: [DirectoryChoices.OwnSecret] = []
+        for other in old.settings.servers where other != server && old.settings.ownSecrets[other] != nil {
+            own.append(DirectoryChoices.OwnSecret(server: other.description, secret: nil))
         }
         if let secret { own.append(DirectoryChoices.OwnSecret(server: server.description, secret: secret)) }
         choices.ownSecrets = own
@@ -106,7 +107,9 @@ extension RemoveDirectoryServer {
                 remedy: "Add another one first, or remove the directory.", place: "address")
         }
         var choices = DirectoryChoices()
-        choices.servers = old.settings.servers.filter { $0 != server }.map(\.description)
+        var left: [String] = []
+        for other in old.settings.servers where other != server { left.append(other.description) }
+        choices.servers = left
         return try await operations.change(old, to: try choices.apply(to: old.settings, operations.ports.replies), by: actor)
     }
 }
@@ -163,7 +166,10 @@ extension Operations {
             let known = status.first { $0.directory == directory.id && $0.server == server.description }
             return DirectorySummary.ServerView(
                 address: server.description, isUp: known?.isUp, downSince: known?.downSince.map { Instant($0) },
-                hasOwnSecret: directory.settings.ownSecrets[server] != nil)
+                lastHeard: known?.lastHeard.map { Instant($0) }, askedSince: known?.askedSince.map { Instant($0) },
+                name: known?.name.map { name in
+                    DirectorySummary.NameView(addresses: name.addresses, found: name.found.map { Instant($0) }, problem: name.problem)
+                }, hasOwnSecret: directory.settings.ownSecrets[server] != nil)
         }
     }
 

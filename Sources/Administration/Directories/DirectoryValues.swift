@@ -19,8 +19,22 @@ package struct DirectorySummary: Codable, Sendable, Equatable {
         /// Nil where no node runs that would know.
         package var isUp: Bool?
         package var downSince: Instant?
+        package var lastHeard: Instant?
+        /// Nothing that was sent since then has been answered.
+        package var askedSince: Instant?
+        /// Where it is given by a host name.
+        package var name: NameView?
         /// It does not share the directory's secret.
         package var hasOwnSecret: Bool
+    }
+
+    /// What a host name stands for.
+    package struct NameView: Codable, Sendable, Equatable {
+        package var addresses: [String]
+        /// When these were found last.
+        package var found: Instant?
+        /// Why none is found now.
+        package var problem: String?
     }
 }
 
@@ -183,11 +197,26 @@ package struct DirectoryStatus: Sendable, Equatable {
     package var server: String
     package var isUp: Bool
     package var downSince: Timestamp?
+    package var lastHeard: Timestamp?
+    package var askedSince: Timestamp?
+    package var name: Name?
     /// Its replies are dropped, since they lack a Message-Authenticator, or another secret signed them.
     package var dropped: Dropped?
 
     package enum Dropped: Sendable, Equatable {
         case unsigned, otherSecret
+    }
+
+    package struct Name: Sendable, Equatable {
+        package var addresses: [String]
+        package var found: Timestamp?
+        package var problem: String?
+
+        package init(addresses: [String], found: Timestamp?, problem: String?) {
+            self.addresses = addresses
+            self.found = found
+            self.problem = problem
+        }
     }
 
     package init(directory: Int64, server: String, isUp: Bool, downSince: Timestamp? = nil, dropped: Dropped? = nil) {

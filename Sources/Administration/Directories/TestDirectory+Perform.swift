@@ -27,21 +27,52 @@ extension TestDirectory {
                         message: "It is asked nothing: the secret does not open. Set it anew: `\(settings.commandForSecret(of: server))`."))
                 continue
             }
-            let probe = ServerProbe(
-                server: server, settings: settings, secret: secret, request: request, identifier: UInt8.random(in: 0...255, using: &random),
-                authenticator: Authenticator(high: random.next(), low: random.next()))
-            // An exchange blocks: not on a thread that logins need.
-            results.append(
-                await withCheckedContinuation { continuation in
-                    DispatchQueue.global(qos: .utility).async { continuation.resume(returning: probe.perform()) }
-                })
+            for place in await Self.places(of: server) {
+                let address: ServerAddress
+                switch place {
+                case .success(let found): address = found
+                case .failure(let error):
+                    results.append(Answer.Result(server: "\(server)", outcome: "silent", message: error.description))
+                    continue
+                }
+                let probe = ServerProbe(
+                    server: server, address: address, settings: settings, secret: secret, request: request,
+                    identifier: UInt8.random(in: 0...255, using: &random),
+                    authenticator: Authenticator(high: random.next(), low: random.next()))
+                results.append(await Self.offThread { probe.perform() })
+            }
         }
         return Answer(directory: directory.name, results: results)
+    }
+
+    /// Every address that it has now, or why it has none.
+    private static func places(of server: DirectoryServer) async -> [Result<ServerAddress, ServerAddressError>] {
+        switch server.place {
+        case .address(let address): return [.success(ServerAddress(address, port: server.port))]
+        case .name(let name):
+            return await offThread {
+                do throws(ServerAddressError) {
+                    return try ServerAddress.addresses(of: name).prefix(ServerNames.mostAddresses).map {
+                        .success(ServerAddress($0, port: server.port))
+                    }
+                } catch {
+                    return [.failure(error)]
+                }
+            }
+        }
+    }
+
+    /// An exchange and a look-up block: not on a thread that logins need.
+    private static func offThread<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global(qos: .utility).async { continuation.resume(returning: body()) }
+        }
     }
 }
 
 private struct ServerProbe: Sendable {
     var server: DirectoryServer
+    var address: ServerAddress
     var settings: DirectorySettings
     var secret: SharedSecret
     var request: UpstreamRequest
@@ -49,7 +80,7 @@ private struct ServerProbe: Sendable {
     var authenticator: Authenticator
 
     func perform() -> TestDirectory.Answer.Result {
-        var exchange = RADIUSExchange(to: ServerAddress(server.address, port: server.port), secret: secret)
+        var exchange = RADIUSExchange(to: address, secret: secret)
         exchange.timeout = settings.timeout
         exchange.tries = settings.tries
         var isStatus = false
@@ -57,7 +88,8 @@ private struct ServerProbe: Sendable {
         exchange.requiresMessageAuthenticator = settings.messageAuthenticator == .require && !isStatus
         func result(_ outcome: String, _ message: String, _ duration: Timestamp.Span? = nil) -> TestDirectory.Answer.Result {
             TestDirectory.Answer.Result(
-                server: "\(server)", outcome: outcome, milliseconds: duration.map { Int($0.microseconds / 1_000) }, message: message)
+                server: server.hostName == nil ? "\(server)" : "\(server), \(address)", outcome: outcome,
+                milliseconds: duration.map { Int($0.microseconds / 1_000) }, message: message)
         }
         let packet: Packet
         do throws(PacketError) {

@@ -140,6 +140,7 @@ extension Finding {
         case directorySecretWeak = "directory-secret-weak"
         case directoryAlone = "directory-alone"
         case directoryClosed = "directory-closed"
+        case directoryNameLost = "directory-name-lost"
         // Users
         case usersRight = "users-right"
         case usersNone = "users-none"
@@ -163,7 +164,7 @@ extension Finding {
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
                 .pushUnasked, .namesPassedThrough, .eapMD5, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey,
                 .certificateEnding, .authorityEnding, .revocationsOld, .directorySecretWeak, .sessionsUncounted, .directoryForgeable,
-                .gatewayGivesUpEarly, .gatewayUnsigned,
+                .gatewayGivesUpEarly, .gatewayUnsigned, .directoryNameLost,
                 .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,

@@ -137,7 +137,10 @@ struct GatewayCheck {
 
     private var ofChallenges: [Finding] {
         // A client that conceals is sent a challenge whatever was typed, so strangers' guesses are among them.
-        guard habits.challenges >= Self.enoughChallenges, habits.answers == 0, !settings.concealFactor else { return [] }
+        // One that only appends is sent none any more: what was counted is of before.
+        guard habits.challenges >= Self.enoughChallenges, habits.answers == 0, !settings.concealFactor, settings.asking != .append else {
+            return []
+        }
         let joint = "password\(settings.separator.map(String.init) ?? "")123456"
         let ask = settings.asking == .challenge ? "append+challenge" : "append"
         return [
@@ -166,7 +169,26 @@ struct GatewayCheck {
                     "\(Words.count(habits.eap, "request")) of client \(client.name) came by EAP, of which it offers no method: all were refused.",
                     gateway: words.pap, here: "--eap gtc,mschapv2"))
         }
-        return findings
+        return findings + ofWantedMethods
+    }
+
+    /// Devices refuse what is offered and name others (RFC 3748 §5.3.1): they fail until one is offered, or they are set to another.
+    private var ofWantedMethods: [Finding] {
+        guard !settings.eap.isEmpty else { return [] }
+        let offered = settings.eap.map(\.title)
+        return habits.eapWanted.filter { $0.value >= Self.enough && !offered.contains(GatewayHabits.title(ofEAP: $0.key)) }
+            .sorted { $0.key < $1.key }.map { type, count in
+                let title = GatewayHabits.title(ofEAP: type)
+                let here = EAPMethodName.allCases.first { $0.title == title }.map { method in
+                    "; or offer it: sallyport client set \(client.name) --eap "
+                        + (settings.eap + [method]).map(\.rawValue).joined(separator: ",")
+                }
+                return Finding(
+                    .gatewayProtocol, client.name,
+                    "Devices behind client \(client.name) asked \(Words.count(count, "time")) for \(title), which it does not offer: they were "
+                        + "refused.",
+                    remedy: "Set the devices to \(Words.list(offered, "or"))\(here ?? "")")
+            }
     }
 
     private var ofCharset: [Finding] {

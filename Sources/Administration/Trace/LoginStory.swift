@@ -29,10 +29,19 @@ package struct StoryFacts: Sendable {
     package var earlierUse: (login: String, at: Timestamp)?
     /// When a restore used up the codes of its time, just before.
     package var restored: Timestamp?
+    /// What the user is called here, whatever was typed.
+    package var userName: String?
+    /// What the client takes off names.
+    package var stripping: NameStripping?
 
-    package init(earlierUse: (login: String, at: Timestamp)? = nil, restored: Timestamp? = nil) {
+    package init(
+        earlierUse: (login: String, at: Timestamp)? = nil, restored: Timestamp? = nil, userName: String? = nil,
+        stripping: NameStripping? = nil
+    ) {
         self.earlierUse = earlierUse
         self.restored = restored
+        self.userName = userName
+        self.stripping = stripping
     }
 }
 
@@ -148,7 +157,7 @@ extension LoginStory {
     }
 
     private mutating func conclude(_ last: Event, user: String?, client: String?, facts: StoryFacts, clock: StoryClock) {
-        let name = user ?? "the user"
+        let name = facts.userName ?? user ?? "the user"
         switch last.kind {
         case .loginAccepted:
             outcome = "accepted"
@@ -157,7 +166,13 @@ extension LoginStory {
             outcome = "refused"
             reason = last.reason
             guard let reason = last.reason.flatMap(RejectReason.init(rawValue:)) else { return }
-            next = ReasonSentences(user: user ?? "NAME", client: client ?? "CLIENT").explain(reason).remedy
+            // `nps (group staff)`, as the engine writes it.
+            let directory = last["directory"]?.split(separator: " ").first.map(String.init)
+            next =
+                ReasonSentences(
+                    user: facts.userName ?? user ?? "NAME", client: client ?? "CLIENT", directory: directory == "local" ? nil : directory,
+                    stripping: facts.stripping
+                ).explain(reason).remedy
             if reason == .codeAlreadyUsed, facts.earlierUse == nil, facts.restored != nil {
                 next = "Let \(name) wait for the next code but one; a minute behind the start codes are taken again."
             }

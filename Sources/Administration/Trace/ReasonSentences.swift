@@ -7,10 +7,28 @@ package struct ReasonSentences: Sendable {
     /// As it is typed in commands; `NAME` where nobody is meant.
     package var user: String
     package var client: String
+    /// The directory that judged the password; nil: it is kept here, or nobody knows.
+    package var directory: String?
+    /// What the client takes off names; nil: nobody knows.
+    package var stripping: NameStripping?
 
-    package init(user: String = "NAME", client: String = "CLIENT") {
+    package init(user: String = "NAME", client: String = "CLIENT", directory: String? = nil, stripping: NameStripping? = nil) {
         self.user = Words.argument(user)
         self.client = Words.argument(client)
+        self.directory = directory.map { Words.argument($0) }
+        self.stripping = stripping
+    }
+
+    private var unknownName: String {
+        let search = "Look for a typing mistake or a missing alias: `sallyport user list --search PART`."
+        let hasRealm = user.contains("@") || user.contains("\\")
+        switch stripping {
+        case nil: return search + " If the gateway adds a realm or a domain, set `sallyport client set \(client) --strip both`."
+        case .some(.none):
+            guard hasRealm else { return search }
+            return search + " If the gateway added that realm or domain, set `sallyport client set \(client) --strip both`."
+        default: return search + " `sallyport user explain \(user) --client \(client)` shows how the name is read, and what is taken off."
+        }
     }
 
     package struct Explanation: Sendable, Equatable {
@@ -25,9 +43,14 @@ package struct ReasonSentences: Sendable {
         case .unknownUser:
             Explanation(
                 meaning: "Nobody has this login name.",
+                remedy: unknownName)
+        case .wrongPassword where directory != nil:
+            Explanation(
+                meaning: "The password was wrong.",
                 remedy:
-                    "Look for a typing mistake or a missing alias: `sallyport user list --search PART`. If the gateway adds a realm or a domain, set `sallyport client set \(client) --strip both`."
-            )
+                    "Directory \(directory ?? "") says so, and it is changed there, not here. Let \(user) type it again, caps lock off. "
+                    + "`sallyport directory test \(directory ?? "") --user NAME --password-stdin` asks it alone; if all of its users fail, it is asked "
+                    + "for them by other names than it knows: see `--send-name`, and its own log.")
         case .wrongPassword:
             Explanation(
                 meaning: "The password was wrong.",
@@ -43,6 +66,13 @@ package struct ReasonSentences: Sendable {
         case .userPending:
             Explanation(
                 meaning: "The user was never activated.", remedy: "Activate the account: `sallyport user enable \(user)`.")
+        case .passwordLocked where directory != nil:
+            Explanation(
+                meaning: "Too many wrong passwords: none is judged for now.",
+                remedy:
+                    "The lock here ends by itself, or now: `sallyport user unlock \(user)`. Directory \(directory ?? "") may have locked the account "
+                    + "as well, which is undone there. If the user did not try, somebody else does: see the addresses in `sallyport audit list --user "
+                    + "\(user)`.")
         case .passwordLocked:
             Explanation(
                 meaning: "Too many wrong passwords: none is judged for now.",
@@ -218,6 +248,10 @@ package struct ReasonSentences: Sendable {
                 remedy:
                     "Set the gateway to PAP, or see `sallyport password show`; a password is kept from the next time on that it is set: "
                     + "`sallyport user set \(user) --password-stdin`.")
+        case .passwordExpired where directory != nil:
+            Explanation(
+                meaning: "The password was right, and has to be changed before it opens anything.",
+                remedy: "It is changed at directory \(directory ?? ""), not here: let \(user) do so, then log in again.")
         case .passwordExpired:
             Explanation(
                 meaning: "The password was right, and has to be changed before it opens anything.",

@@ -51,7 +51,10 @@ package struct TraceLogin: AdminOperation {
         }
         let events = found.map(\.event)
         let zone = timeZone.flatMap { TimeZone(identifier: $0) } ?? .gmt
-        guard var story = LoginStory.tell(events, facts: try facts(events, records), zone: zone) else {
+        var facts = try facts(events, records)
+        facts.userName = try events.last?.user.flatMap { try records.user(id: $0)?.name }
+        facts.stripping = try events.last?.client.flatMap { id in try records.clients().first { $0.id == id }?.settings.nameStripping }
+        guard var story = LoginStory.tell(events, facts: facts, zone: zone) else {
             throw Refusal(.failed, "Login \(id) has no event that tells its story.")
         }
         var filter = SessionFilter()

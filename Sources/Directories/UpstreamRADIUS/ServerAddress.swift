@@ -23,18 +23,25 @@ package struct ServerAddress: Sendable, Hashable, CustomStringConvertible {
         let (host, port) = try split(text)
         if let address = NetworkAddress(host) { return ServerAddress(address, port: port) }
         guard !host.isEmpty, !host.contains(where: { $0 == ":" || $0 == "[" || $0 == "]" || $0 == "\0" }) else { throw .malformed(text) }
+        return ServerAddress(try addresses(of: host)[0], port: port)
+    }
+
+    /// All that a name stands for, in the system's order (RFC 6724); at least one. Blocks.
+    package static func addresses(of host: String) throws(ServerAddressError) -> [NetworkAddress] {
         // RFC 6761 §6.3: this name is ours on a machine without a hosts file too.
-        if host.lowercased() == "localhost" { return ServerAddress(NetworkAddress(v4: 0x7F00_0001), port: port) }
+        if host.lowercased() == "localhost" { return [NetworkAddress(v4: 0x7F00_0001)] }
         var hints = addrinfo()
         hints.ai_socktype = CInt(SOCK_DGRAM.rawValue)
         var found: UnsafeMutablePointer<addrinfo>?
         let code = getaddrinfo(host, nil, &hints, &found)
         defer { if let found { freeaddrinfo(found) } }
         var next = code == 0 ? found : nil
+        var addresses: [NetworkAddress] = []
         while let entry = next {
-            if let address = NetworkAddress(entry.pointee) { return ServerAddress(address, port: port) }
+            if let address = NetworkAddress(entry.pointee), !addresses.contains(address) { addresses.append(address) }
             next = entry.pointee.ai_next
         }
+        guard addresses.isEmpty else { return addresses }
         throw .unknownHost(host, reason: code == 0 ? "it has no address" : String(cString: gai_strerror(code)))
     }
 

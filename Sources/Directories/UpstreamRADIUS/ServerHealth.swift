@@ -13,6 +13,8 @@ package struct ServerHealth: Sendable, Equatable {
     /// Nil: it answers.
     package private(set) var downSince: Timestamp?
     package private(set) var lastHeard: Timestamp?
+    /// The oldest request since then that it has not answered; nil: none was sent.
+    package private(set) var askedSince: Timestamp?
     /// It answers Status-Server, so no login has to find out.
     package private(set) var knowsProbes = false
     private var nextTrial: Timestamp?
@@ -21,9 +23,14 @@ package struct ServerHealth: Sendable, Equatable {
 
     package var isUp: Bool { downSince == nil }
 
+    package mutating func asked(at now: Timestamp) {
+        askedSince = askedSince ?? now
+    }
+
     /// - Returns: whether it was down before.
     package mutating func heard(at now: Timestamp, isProbe: Bool = false) -> Bool {
         lastHeard = now
+        askedSince = nil
         if isProbe { knowsProbes = true }
         defer { (downSince, nextTrial) = (nil, nil) }
         return downSince != nil

@@ -52,10 +52,12 @@ package final class UpstreamServers: Sendable {
     private let state: Mutex<UpstreamState>
     private let randomness: Mutex<any RandomNumberGenerator & Sendable>
 
-    /// - Parameter changed: told on any thread, outside all locks.
+    /// - Parameters:
+    ///   - old: whose knowledge of servers that are in both is taken over.
+    ///   - changed: told on any thread, outside all locks.
     package init(
         _ settings: Settings, counts: UpstreamCounts = UpstreamCounts(), deadlines: Deadlines,
-        random: any RandomNumberGenerator & Sendable, now: @escaping @Sendable () -> Moment,
+        random: any RandomNumberGenerator & Sendable, now: @escaping @Sendable () -> Moment, continuing old: UpstreamServers? = nil,
         changed: @escaping @Sendable (Change) -> Void = { _ in }
     ) {
         self.settings = settings
@@ -64,7 +66,9 @@ package final class UpstreamServers: Sendable {
         self.now = now
         self.changed = changed
         randomness = Mutex(random)
-        state = Mutex(UpstreamState(settings))
+        let health = old?.state.withLock { state in Dictionary(state.servers.map { ($0.address, $0.health) }) { first, _ in first } }
+        state = Mutex(UpstreamState(settings, health: health ?? [:]))
+        perform(state.withLock { $0.resumeProbing(at: now().uptime) })
     }
 
     deinit {
@@ -80,6 +84,8 @@ package final class UpstreamServers: Sendable {
         /// Uptime.
         package var downSince: Timestamp?
         package var lastHeard: Timestamp?
+        /// Sent and not answered since then.
+        package var askedSince: Timestamp?
         /// Why replies of it were dropped lately.
         package var dropped: ReplyVerdict?
     }
@@ -89,7 +95,7 @@ package final class UpstreamServers: Sendable {
             state.servers.map {
                 Status(
                     server: $0.address, isUp: $0.health.isUp, downSince: $0.health.downSince, lastHeard: $0.health.lastHeard,
-                    dropped: $0.dropped)
+                    askedSince: $0.health.askedSince, dropped: $0.dropped)
             }
         }
     }

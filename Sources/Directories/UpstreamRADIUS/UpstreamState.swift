@@ -78,9 +78,10 @@ struct UpstreamState {
     private var last: UInt64 = 0
     private var isRetired = false
 
-    init(_ settings: UpstreamServers.Settings) {
+    /// - Parameter health: what is known of servers already.
+    init(_ settings: UpstreamServers.Settings, health: [ServerAddress: ServerHealth] = [:]) {
         self.settings = settings
-        servers = settings.servers.map { Server(address: $0) }
+        servers = settings.servers.map { Server(address: $0, health: health[$0] ?? ServerHealth()) }
     }
 
     var sockets: [UpstreamSocket] { servers.flatMap { $0.ports.map(\.socket) } }
@@ -168,6 +169,7 @@ struct UpstreamState {
         guard var exchange = underWay[number] else { return [] }
         exchange.sendings += 1
         exchange.turn += 1
+        if exchange.completion != nil { servers[exchange.server].health.asked(at: now) }
         underWay[number] = exchange
         // A tenth more or less, so that what was lost together is not sent again together.
         let tenth = settings.timeout.microseconds / 10
@@ -248,6 +250,11 @@ struct UpstreamState {
     private mutating func goOnProbing(_ server: Int, at now: Timestamp) -> [Deed] {
         servers[server].isProbed = !servers[server].health.isUp && !isRetired
         return servers[server].isProbed ? [.probe(server: server, at: now + ServerHealth.probeEvery)] : []
+    }
+
+    /// Those that were silent before.
+    mutating func resumeProbing(at now: Timestamp) -> [Deed] {
+        servers.indices.flatMap { servers[$0].health.isUp ? [] : goOnProbing($0, at: now) }
     }
 
     mutating func probe(_ server: Int, at now: Timestamp, _ random: inout any RandomNumberGenerator & Sendable) -> [Deed] {

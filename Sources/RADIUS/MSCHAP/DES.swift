@@ -1,105 +1,187 @@
 // SPDX-License-Identifier: Apache-2.0
 // DES (FIPS 46-3) for single blocks, as MS-CHAP makes its responses. Our own for the reason that MD4 is: no legacy provider needed.
 
-/// One keyed DES. Broken as a cipher; here it is what RFC 2433 §A.5 and RFC 2759 §8.6 prescribe, and nothing else uses it.
+/// Up to four keyed DES at once, since every response of MS-CHAP is one block under three keys. Broken as a cipher; here it is what
+/// RFC 2433 §A.5 and RFC 2759 §8.6 prescribe, and nothing else uses it.
 ///
-/// The S-boxes are read by masks and shifts, never at an index that a key decides, so no cache line tells of a password's hash.
+/// No memory is read at an index that a key decides, so no cache line tells of a password's hash: the eight S-boxes are sums of products,
+/// computed side by side in one word of eight nibbles.
 struct DES: Sendable {
-    /// Sixteen round keys of 48 bits.
-    private let rounds: [UInt64]
+    typealias Lanes = SIMD4<UInt32>
 
-    /// - Parameter key: 56 bits, the last ones of the word; parity bits are not among them (RFC 2759 §8.6).
-    init(key: UInt64) {
+    /// Sixteen round keys: what meets the first four bits that enter each S-box, and what meets the other two.
+    private var outer = InlineArray<16, Lanes>(repeating: Lanes())
+    private var inner = InlineArray<16, Lanes>(repeating: Lanes())
+
+    /// - Parameter keys: 56 bits each, the last ones of the word; parity bits are not among them (RFC 2759 §8.6).
+    init(_ keys: SIMD4<UInt64>) {
         // FIPS 46-3's PC-1 for a key without its parity bits: bit n of the 64 is bit n − n/8 of the 56.
-        var c: UInt64 = 0
-        var d: UInt64 = 0
+        var c = Lanes()
+        var d = Lanes()
         for place in 0..<28 {
-            c = c << 1 | Self.bit(key, Self.choice1[place], of: 56)
-            d = d << 1 | Self.bit(key, Self.choice1[28 + place], of: 56)
+            c = c &<< 1 | Self.bit(keys, 56 - Self.choice1[place])
+            d = d &<< 1 | Self.bit(keys, 56 - Self.choice1[28 + place])
         }
-        var rounds: [UInt64] = []
-        rounds.reserveCapacity(16)
         for round in 0..<16 {
-            let shift: UInt64 = round == 0 || round == 1 || round == 8 || round == 15 ? 1 : 2
-            c = (c << shift | c >> (28 - shift)) & 0xfff_ffff
-            d = (d << shift | d >> (28 - shift)) & 0xfff_ffff
-            rounds.append(Self.permute(c << 28 | d, of: 56, by: Self.choice2))
+            let shift: UInt32 = round == 0 || round == 1 || round == 8 || round == 15 ? 1 : 2
+            c = (c &<< shift | c &>> (28 &- shift)) & 0xfff_ffff
+            d = (d &<< shift | d &>> (28 &- shift)) & 0xfff_ffff
+            (outer[round], inner[round]) = Self.choose(c, d)
         }
-        self.rounds = rounds
     }
 
-    func encrypt(_ block: UInt64) -> UInt64 { run(block, rounds) }
+    /// One key in the first lane.
+    init(key: UInt64) { self.init(SIMD4(key, 0, 0, 0)) }
 
-    func decrypt(_ block: UInt64) -> UInt64 { run(block, rounds.reversed()) }
+    /// Each block under the key of its lane.
+    func encrypt(_ blocks: SIMD4<UInt64>) -> SIMD4<UInt64> { run(blocks, from: 0, by: 1) }
 
-    private func run(_ block: UInt64, _ keys: [UInt64]) -> UInt64 {
-        let start = Self.permute(block, of: 64, by: Self.initial)
-        var left = UInt32(truncatingIfNeeded: start >> 32)
-        var right = UInt32(truncatingIfNeeded: start)
-        for key in keys { (left, right) = (right, left ^ Self.mix(right, key)) }
-        // The halves change places once more, then the inverse of the first permutation.
-        let end = UInt64(right) << 32 | UInt64(left)
-        var result: UInt64 = 0
-        for (place, source) in Self.initial.enumerated() {
-            result |= (end >> UInt64(63 - place) & 1) << UInt64(64 - Int(source))
+    func decrypt(_ blocks: SIMD4<UInt64>) -> SIMD4<UInt64> { run(blocks, from: 15, by: -1) }
+
+    private func run(_ blocks: SIMD4<UInt64>, from first: Int, by step: Int) -> SIMD4<UInt64> {
+        var left = Lanes(truncatingIfNeeded: blocks &>> 32)
+        var right = Lanes(truncatingIfNeeded: blocks)
+        // The initial permutation, as five exchanges.
+        Self.exchange(&right, &left, 4, 0x0f0f_0f0f)
+        Self.exchange(&right, &left, 16, 0x0000_ffff)
+        Self.exchange(&left, &right, 2, 0x3333_3333)
+        Self.exchange(&left, &right, 8, 0x00ff_00ff)
+        Self.exchange(&right, &left, 1, 0x5555_5555)
+        var round = first
+        for _ in 0..<16 {
+            (left, right) = (right, left ^ Self.mix(right, outer[round], inner[round]))
+            round += step
         }
-        return result
+        // The halves change places once more, then the inverse of the first permutation.
+        (left, right) = (right, left)
+        Self.exchange(&right, &left, 1, 0x5555_5555)
+        Self.exchange(&left, &right, 8, 0x00ff_00ff)
+        Self.exchange(&left, &right, 2, 0x3333_3333)
+        Self.exchange(&right, &left, 16, 0x0000_ffff)
+        Self.exchange(&right, &left, 4, 0x0f0f_0f0f)
+        return SIMD4<UInt64>(truncatingIfNeeded: left) &<< 32 | SIMD4<UInt64>(truncatingIfNeeded: right)
+    }
+
+    /// The bits of `low` under the mask change places with those of `high` that stand `shift` places higher.
+    @inline(__always)
+    private static func exchange(_ low: inout Lanes, _ high: inout Lanes, _ shift: UInt32, _ mask: UInt32) {
+        let difference = (high &>> shift ^ low) & mask
+        low ^= difference
+        high ^= difference &<< shift
+    }
+
+    @inline(__always)
+    private static func turn(_ value: Lanes, _ mask: UInt32, _ places: UInt32) -> Lanes {
+        (value & mask) &<< places | (value & mask) &>> (32 &- places)
     }
 
     /// The function f: expansion, round key, S-boxes, P.
-    private static func mix(_ right: UInt32, _ key: UInt64) -> UInt32 {
-        // Six bits each, which overlap by two: bits 32 1 2 3 4 5, 4 5 6 7 8 9, …
-        let wide = UInt64(right &<< 31 | right &>> 1) << 32 | UInt64(right &<< 31 | right &>> 1)
-        var out: UInt32 = 0
-        for box in 0..<8 {
-            let six = (wide >> UInt64(58 - 4 * box) ^ key >> UInt64(42 - 6 * box)) & 63
-            // The outer bits choose the row, the inner ones the column.
-            let row = six >> 4 & 2 | six & 1
-            var word: UInt64 = 0
-            for candidate in 0..<4 {
-                let differs = UInt64(candidate) ^ row
-                word |= boxes[4 * box + candidate] & ((differs | differs >> 1) & 1 &- 1)
-            }
-            out = out << 4 | UInt32(truncatingIfNeeded: word >> (60 &- (six >> 1 & 15) &* 4) & 15)
-        }
-        return UInt32(truncatingIfNeeded: permute(UInt64(out), of: 32, by: choiceP))
-    }
-
-    /// Bits counted from 1 at the most significant one, as FIPS 46-3 counts them.
-    private static func bit(_ value: UInt64, _ place: UInt8, of width: Int) -> UInt64 { value >> UInt64(width - Int(place)) & 1 }
-
-    private static func permute(_ value: UInt64, of width: Int, by table: [UInt8]) -> UInt64 {
-        var result: UInt64 = 0
-        for place in table { result = result << 1 | bit(value, place, of: width) }
+    @inline(__always)
+    private static func mix(_ right: Lanes, _ outer: Lanes, _ inner: Lanes) -> Lanes {
+        let (a, b) = (right ^ outer, right ^ inner)
+        // The bit of each S-box, four times in its nibble.
+        @inline(__always) func spread(_ bits: Lanes) -> Lanes { (bits & 0x1111_1111) &<< 4 &- (bits & 0x1111_1111) }
+        let inputs = Inputs(
+            first: spread(a &>> 4 | a &<< 28), second: spread(a &>> 3 | a &<< 29), third: spread(a &>> 2 | a &<< 30),
+            fourth: spread(a &>> 1 | a &<< 31), fifth: spread(b), sixth: spread(b &<< 1 | b &>> 31))
+        let sums = inputs.sixLevels(0)
+        // P, by how far its bits move.
+        var result = turn(sums, 0x2040_0202, 4)
+        result |= turn(sums, 0x0101_1010, 6)
+        result |= turn(sums, 0x4200_2401, 11)
+        result |= turn(sums, 0x0012_8048, 14)
+        result |= turn(sums, 0x1020_0000, 19)
+        result |= turn(sums, 0x0404_0120, 20)
+        result |= turn(sums, 0x8800_0800, 24)
+        result |= turn(sums, 0x0088_4084, 25)
         return result
     }
 
-    private static let initial: [UInt8] = [
-        58, 50, 42, 34, 26, 18, 10, 2, 60, 52, 44, 36, 28, 20, 12, 4, 62, 54, 46, 38, 30, 22, 14, 6, 64, 56, 48, 40, 32, 24, 16, 8,
-        57, 49, 41, 33, 25, 17, 9, 1, 59, 51, 43, 35, 27, 19, 11, 3, 61, 53, 45, 37, 29, 21, 13, 5, 63, 55, 47, 39, 31, 23, 15, 7,
-    ]
+    /// PC-2, by how far its bits move.
+    @inline(__always)
+    private static func choose(_ c: Lanes, _ d: Lanes) -> (outer: Lanes, inner: Lanes) {
+        var outer = turn(c, 0x0240_0000, 3)
+        outer |= turn(c, 0x0001_0000, 6)
+        outer |= turn(c, 0x0000_1000, 8)
+        outer |= turn(c, 0x0000_0100, 9)
+        outer |= turn(c, 0x0002_2000, 13)
+        outer |= turn(c, 0x0000_0200, 14)
+        outer |= turn(c, 0x0000_0002, 17)
+        outer |= turn(c, 0x0000_4000, 18)
+        outer |= turn(c, 0x0000_0020, 19)
+        outer |= turn(c, 0x0000_0800, 20)
+        outer |= turn(c, 0x0000_0010, 25)
+        outer |= turn(c, 0x0000_0001, 27)
+        outer |= turn(c, 0x0100_0000, 29)
+        outer |= turn(c, 0x0020_0000, 30)
+        outer |= d & 0x0000_0080
+        outer |= turn(d, 0x0000_8000, 1)
+        outer |= turn(d, 0x0000_0021, 5)
+        outer |= turn(d, 0x0000_0010, 11)
+        outer |= turn(d, 0x0010_0000, 13)
+        outer |= turn(d, 0x0400_0000, 18)
+        outer |= turn(d, 0x0202_4000, 21)
+        outer |= turn(d, 0x0008_0400, 26)
+        outer |= turn(d, 0x0001_0000, 27)
+        outer |= turn(d, 0x0000_1040, 28)
+        outer |= turn(d, 0x0000_0800, 30)
+        var inner = turn(c, 0x0800_8000, 1)
+        inner |= turn(c, 0x0080_0000, 4)
+        inner |= turn(c, 0x0004_0000, 5)
+        inner |= turn(c, 0x0000_0080, 17)
+        inner |= turn(c, 0x0000_0004, 18)
+        inner |= turn(c, 0x0400_0000, 21)
+        inner |= turn(c, 0x0010_0000, 31)
+        inner |= d & 0x0000_0008
+        inner |= turn(d, 0x0000_0200, 3)
+        inner |= turn(d, 0x0800_0000, 5)
+        inner |= turn(d, 0x0100_0000, 7)
+        inner |= turn(d, 0x0000_0002, 10)
+        inner |= turn(d, 0x0040_0000, 14)
+        inner |= turn(d, 0x0080_0000, 17)
+        inner |= turn(d, 0x0000_0100, 31)
+        return (outer, inner)
+    }
+
+    @inline(__always)
+    private static func bit(_ values: SIMD4<UInt64>, _ place: UInt64) -> Lanes { Lanes(truncatingIfNeeded: values &>> place & 1) }
+
     /// PC-1 in the numbers of a key without parity bits.
-    private static let choice1: [UInt8] =
+    private static let choice1: [UInt64] =
         ([
             57, 49, 41, 33, 25, 17, 9, 1, 58, 50, 42, 34, 26, 18, 10, 2, 59, 51, 43, 35, 27, 19, 11, 3, 60, 52, 44, 36,
             63, 55, 47, 39, 31, 23, 15, 7, 62, 54, 46, 38, 30, 22, 14, 6, 61, 53, 45, 37, 29, 21, 13, 5, 28, 20, 12, 4,
-        ] as [UInt8]).map { $0 - $0 / 8 }
-    private static let choice2: [UInt8] = [
-        14, 17, 11, 24, 1, 5, 3, 28, 15, 6, 21, 10, 23, 19, 12, 4, 26, 8, 16, 7, 27, 20, 13, 2,
-        41, 52, 31, 37, 47, 55, 30, 40, 51, 45, 33, 48, 44, 49, 39, 56, 34, 53, 46, 42, 50, 36, 29, 32,
-    ]
-    private static let choiceP: [UInt8] = [
-        16, 7, 20, 21, 29, 12, 28, 17, 1, 15, 23, 26, 5, 18, 31, 10, 2, 8, 24, 14, 32, 27, 3, 9, 19, 13, 30, 6, 22, 11, 4, 25,
-    ]
-    /// Four rows a box, sixteen digits a row: the table of FIPS 46-3 in hexadecimal.
-    private static let boxes: [UInt64] = [
-        0xe4d1_2fb8_3a6c_5907, 0x0f74_e2d1_a6cb_9538, 0x41e8_d62b_fc97_3a50, 0xfc82_4917_5b3e_a06d,
-        0xf18e_6b34_972d_c05a, 0x3d47_f28e_c01a_69b5, 0x0e7b_a4d1_58c6_932f, 0xd8a1_3f42_b67c_05e9,
-        0xa09e_63f5_1dc7_b428, 0xd709_346a_285e_cbf1, 0xd649_8f30_b12c_5ae7, 0x1ad0_6987_4fe3_b52c,
-        0x7de3_069a_1285_bc4f, 0xd8b5_6f03_472c_1ae9, 0xa690_cb7d_f13e_5284, 0x3f06_a1d8_945b_c72e,
-        0x2c41_7ab6_853f_d0e9, 0xeb2c_47d1_50fa_3986, 0x421b_ad78_f9c5_630e, 0xb8c7_1e2d_6f09_a453,
-        0xc1af_9268_0d34_e75b, 0xaf42_7c95_61de_0b38, 0x9ef5_28c3_704a_1db6, 0x432c_95fa_be17_608d,
-        0x4b2e_f08d_3c97_5a61, 0xd0b7_491a_e35c_2f86, 0x14bd_c37e_af68_0592, 0x6bd8_14a7_950f_e23c,
-        0xd284_6fb1_a93e_50c7, 0x1fd8_a374_c56b_0e92, 0x7b41_9ce2_06ad_f358, 0x21e7_4a8d_fc90_356b,
+        ] as [UInt64]).map { $0 - $0 / 8 }
+}
+
+/// The six bits that enter the S-boxes; of each box a nibble of ones or of zeros.
+private struct Inputs {
+    let first: DES.Lanes
+    let second: DES.Lanes
+    let third: DES.Lanes
+    let fourth: DES.Lanes
+    let fifth: DES.Lanes
+    let sixth: DES.Lanes
+
+    // Horner's scheme over the bits, from the last to the first.
+    @inline(__always) private func oneLevel(_ n: Int) -> DES.Lanes { sixth & Self.products[n + 1] ^ Self.products[n] }
+    @inline(__always) private func twoLevels(_ n: Int) -> DES.Lanes { oneLevel(n) ^ fifth & oneLevel(n + 2) }
+    @inline(__always) private func threeLevels(_ n: Int) -> DES.Lanes { twoLevels(n) ^ fourth & twoLevels(n + 4) }
+    @inline(__always) private func fourLevels(_ n: Int) -> DES.Lanes { threeLevels(n) ^ third & threeLevels(n + 8) }
+    @inline(__always) private func fiveLevels(_ n: Int) -> DES.Lanes { fourLevels(n) ^ second & fourLevels(n + 16) }
+    @inline(__always) func sixLevels(_ n: Int) -> DES.Lanes { fiveLevels(n) ^ first & fiveLevels(n + 32) }
+
+    /// The S-boxes of FIPS 46-3 in algebraic normal form: the place says of which inputs a product is made, the first input being the
+    /// highest bit; a nibble says to which outputs of its box it is added. The outputs are in that order in which P moves most of them
+    /// by the same number of places.
+    private static let products: InlineArray<64, UInt32> = [
+        0xdf3b_4947, 0xdad5_3ca6, 0xcb35_7bff, 0x300f_e111, 0x6756_5c53, 0x10bf_6105, 0x58eb_e139, 0xc6bc_0714,
+        0x9cab_9abd, 0x461c_f110, 0x75fc_cc0a, 0x1010_9101, 0xc130_6324, 0xd110_f315, 0x8111_eba0, 0x1233_f3d1,
+        0xb379_697b, 0x7c8f_804c, 0x6096_c006, 0x019f_c40d, 0x5ab0_bac6, 0x7380_e02c, 0x3c36_6417, 0x452f_8a78,
+        0xca9e_07e2, 0x7993_3089, 0x44a4_c400, 0x24ac_6000, 0xc0b9_4284, 0x401f_539c, 0x0000_0000, 0x0000_0000,
+        0xcfde_5a6c, 0x3473_c7d5, 0xf049_2599, 0x6d0f_719e, 0xa035_c0ca, 0xa07f_212a, 0x3971_da0c, 0x0cb3_1fad,
+        0x3562_ed53, 0x0403_ed84, 0xa55b_479f, 0x1c3c_2d13, 0xf124_4206, 0xa11c_c237, 0xa105_fac0, 0x70bf_c2b0,
+        0x55e3_84c0, 0x59d0_d200, 0x35d7_c00a, 0xecdc_a021, 0xc1bf_e093, 0xc510_3365, 0xea2f_ac93, 0x5b30_674c,
+        0xf9e2_dc93, 0x5cc3_bbf4, 0x53c5_8899, 0xf78f_cd1d, 0xf1bf_f0c6, 0xf050_5997, 0x0000_0000, 0x0000_0000,
     ]
 }

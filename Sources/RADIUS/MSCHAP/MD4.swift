@@ -9,7 +9,7 @@ enum MD4 {
     /// The digest of `bytes`. Which memory is read depends on the length alone.
     static func digest(_ bytes: [UInt8]) -> Authenticator {
         var state = MD4State()
-        var block = [UInt32](repeating: 0, count: 16)
+        var block = InlineArray<16, UInt32>(repeating: 0)
         // RFC 1320 §3.1: one bit, zeros, 64 bits of length.
         let blocks = (bytes.count + 8) / blockLength + 1
         let bits = UInt64(bytes.count) &* 8
@@ -46,7 +46,7 @@ private struct MD4State {
     }
 
     /// RFC 1320 §3.4: three rounds of sixteen steps; the words change places after each.
-    mutating func compress(_ m: [UInt32]) {
+    mutating func compress(_ m: InlineArray<16, UInt32>) {
         var (a, b, c, d) = (self.a, self.b, self.c, self.d)
         func rotate(_ value: UInt32, _ shift: UInt32) -> UInt32 { value &<< shift | value &>> (32 &- shift) }
         for step in 0..<16 {
@@ -70,5 +70,5 @@ private struct MD4State {
     /// The four shifts of a round take turns; the first is the lowest byte.
     private static func shift(_ shifts: UInt32, _ step: Int) -> UInt32 { shifts >> UInt32(8 * (step & 3)) & 0xff }
 
-    private static let thirdRound = [0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15]
+    private static let thirdRound: InlineArray<16, Int> = [0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15]
 }

@@ -15,9 +15,7 @@ public struct MPPEKeys: Sendable, Equatable {
     public init(_ response: MSCHAPv2Response, _ hash: NTHash) {
         let master = Array(SHA1.digest(hash.hashed.bytes + response.response.bytes + Self.magic1).prefix(Self.length))
         func start(_ magic: [UInt8]) -> [UInt8] {
-            let pad1 = [UInt8](repeating: 0, count: 40)
-            let pad2 = [UInt8](repeating: 0xf2, count: 40)
-            return Array(SHA1.digest(master + pad1 + magic + pad2).prefix(Self.length))
+            Array(SHA1.digest(master + Self.pad1 + magic + Self.pad2).prefix(Self.length))
         }
         send = start(Self.magic3)
         receive = start(Self.magic2)
@@ -29,6 +27,9 @@ public struct MPPEKeys: Sendable, Equatable {
         [UInt8](repeating: 0, count: 8) + hash.hashed.bytes
     }
 
+    /// RFC 3079 §3.4
+    private static let pad1 = [UInt8](repeating: 0, count: 40)
+    private static let pad2 = [UInt8](repeating: 0xf2, count: 40)
     private static let magic1 = Array("This is the MPPE Master Key".utf8)
     /// RFC 3079 §3.4: what the client sends with is what the server receives with.
     private static let magic2 = Array("On the client side, this is the send key; on the server side, it is the receive key.".utf8)

@@ -77,15 +77,19 @@ public struct MSCHAPv2Response: Sendable, Hashable {
 
 extension MSCHAPv2Response {
     /// `S=` and forty digits: GenerateAuthenticatorResponse (RFC 2759 §8.7). Without it in the accept the user's device hangs up.
-    public func success(_ hash: NTHash) -> String {
-        let first = SHA1.digest(hash.hashed.bytes + response.bytes + Self.magic1)
-        let digest = SHA1.digest(first + challengeHash.bytes + Self.magic2)
-        return "S=" + digest.map { Self.hexadecimal($0) }.joined()
-    }
+    public func success(_ hash: NTHash) -> String { String(decoding: successValue(hash).dropFirst(), as: UTF8.self) }
 
     /// The value of MS-CHAP2-Success (RFC 2548 §2.3.3).
     public func successValue(_ hash: NTHash) -> [UInt8] {
-        [identifier] + Array(success(hash).utf8)
+        let first = SHA1.digest(hash.hashed.bytes + response.bytes + Self.magic1)
+        let digest = SHA1.digest(first + challengeHash.bytes + Self.magic2)
+        var value = [identifier, UInt8(ascii: "S"), UInt8(ascii: "=")]
+        value.reserveCapacity(value.count + 2 * digest.count)
+        for byte in digest {
+            value.append(Self.hexadecimal(byte >> 4))
+            value.append(Self.hexadecimal(byte & 15))
+        }
+        return value
     }
 
     /// Whether a server that answered so knows the password; what a client checks.
@@ -96,10 +100,7 @@ extension MSCHAPv2Response {
         return constantTimeEquals(Array(value.prefix(expected.count)), expected)
     }
 
-    private static func hexadecimal(_ byte: UInt8) -> String {
-        let digits = Array("0123456789ABCDEF")
-        return String([digits[Int(byte >> 4)], digits[Int(byte & 15)]])
-    }
+    private static func hexadecimal(_ digit: UInt8) -> UInt8 { digit < 10 ? 0x30 + digit : 0x41 + digit - 10 }
 
     private static let magic1 = Array("Magic server to client signing constant".utf8)
     private static let magic2 = Array("Pad to make it do more than one iteration".utf8)

@@ -8,7 +8,8 @@ enum MarkKeeping: Sendable {
     case table(MarkSlots)
     case log(MarkLog)
 
-    init(_ database: any SQLDatabase, at now: Timestamp) throws(DatabaseError) {
+    /// - Parameter changed: what was read of users and factors is of no use any more.
+    init(_ database: any SQLDatabase, at now: Timestamp, changed: @escaping @Sendable () -> Void) throws(DatabaseError) {
         let slots = try MarkSlots(database, at: now)
         guard database.isOwnedAlone else {
             self = .table(slots)
@@ -16,7 +17,7 @@ enum MarkKeeping: Sendable {
         }
         // What an earlier version left in the table.
         try slots.foldEverything()
-        self = .log(try MarkLog(database))
+        self = .log(try MarkLog(database, changed: changed))
     }
 
     /// What a group of submissions knows of its marks until it is durable.
@@ -48,7 +49,11 @@ enum MarkKeeping: Sendable {
         switch (self, round) {
         case (.log(let log), .log(let taken)):
             if let position = log.take(settlement.marks, for: settlement.decision, index: index, in: taken) { return .used(position) }
-            if isCertain, settlement.handle == nil, settlement.claim == nil, renewal == nil, log.stillHolds(settlement) { return .taken }
+            if isCertain, settlement.handle == nil, settlement.claim == nil, renewal == nil, settlement.grace == nil,
+                log.stillHolds(settlement)
+            {
+                return .taken
+            }
             return .unit(settlement.unitBesideLog(renewal))
         case (_, .table(let slot, _)):
             return .unit(settlement.unit(slot: slot, renewal))
@@ -111,10 +116,11 @@ enum MarkKeeping: Sendable {
 extension MarkLog {
     /// Whether user and factor are as they were when the accept was judged.
     fileprivate func stillHolds(_ settlement: Settlement) -> Bool {
-        guard settlement.marks.count == 1, let basis = settlement.basis, basis.version == version else { return false }
-        switch settlement.marks[0] {
-        case .totp(_, let step), .hotp(_, let step): return step > basis.folded
-        case .recovery: return false
+        guard settlement.marks.count <= 1, let basis = settlement.basis, basis.version == version else { return false }
+        switch settlement.marks.first {
+        case nil: return settlement.user != nil && settlement.factor == nil && settlement.passedThrough == nil
+        case .totp(_, let step)?, .hotp(_, let step)?: return step > basis.folded
+        case .recovery?: return false
         }
     }
 }

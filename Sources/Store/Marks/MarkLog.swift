@@ -37,10 +37,13 @@ final class MarkLog: Sendable {
     private let database: any SQLDatabase
     private let state: Mutex<State>
     private let changes = Atomic<UInt64>(1)
+    private let changed: @Sendable () -> Void
 
     /// Replays the log.
-    init(_ database: any SQLDatabase) throws(DatabaseError) {
+    /// - Parameter changed: the version has risen; told on the writer's thread.
+    init(_ database: any SQLDatabase, changed: @escaping @Sendable () -> Void) throws(DatabaseError) {
         self.database = database
+        self.changed = changed
         var last: Int64 = 0
         var first: Int64?
         while true {
@@ -70,7 +73,10 @@ final class MarkLog: Sendable {
     var version: UInt64 { changes.load(ordering: .acquiring) }
 
     /// To be called when a change is durable and before anybody is told.
-    func noteChange() { changes.add(1, ordering: .releasing) }
+    func noteChange() {
+        changes.add(1, ordering: .releasing)
+        changed()
+    }
 
     // MARK: One group
 

@@ -379,6 +379,17 @@ extension ClientCommand {
             lines.append("\(seen.unsigned) of \(Words.count(seen.accepts, "accepted login")) without Message-Authenticator")
         }
         if seen.challenges > 0 { lines.append("\(Words.count(seen.challenges, "challenge")), \(seen.challengesAnswered) answered") }
+        if seen.eapRounds > 0 {
+            func words(_ counts: [String: Int]) -> String {
+                Words.list(counts.sorted { $0.key < $1.key }.map { "\($0.value) by \($0.key)" })
+            }
+            let accepted = seen.eapAccepted.isEmpty ? "no login accepted" : "accepted \(words(seen.eapAccepted))"
+            let size = seen.framedMTU.map { ", Framed-MTU \($0)" } ?? ""
+            lines.append("EAP: \(Words.count(seen.eapRounds, "round")), \(accepted)\(size)")
+        }
+        for (method, count) in seen.eapWanted.sorted(by: { $0.key < $1.key }) {
+            lines.append("devices asked for \(method) \(Words.count(count, "time")), which is not offered")
+        }
         if let timeout = seen.retryTimeout {
             let tries = seen.retryTries.map { ", \($0) in all" } ?? ""
             lines.append("asked again after \(timeout) s\(tries), in \(Words.count(seen.repeated, "request"))")

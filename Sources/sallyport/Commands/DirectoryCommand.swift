@@ -3,6 +3,7 @@
 
 import Administration
 import ArgumentParser
+import LoginEngine
 
 struct DirectoryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -20,7 +21,8 @@ struct DirectoryCommand: AsyncParsableCommand {
 struct DirectoryFlags: ParsableArguments {
     @Option(
         name: .customLong("server"),
-        help: ArgumentHelp("Address of a RADIUS server, asked in this order; can be repeated, replaces all.", valueName: "address"))
+        help: ArgumentHelp(
+            "Address or host name of a RADIUS server, asked in this order; can be repeated, replaces all.", valueName: "address"))
     var servers: [String] = []
     @Flag(help: "Read the secret that its servers share with this one, one line, from standard input.") var secretStdin = false
     @Option(help: ArgumentHelp("How long each sending waits, as a rule 3s.", valueName: "time")) var timeout: String?
@@ -61,6 +63,7 @@ extension DirectoryCommand {
 
                 Examples:
                   pass show radius/nps | sallyport directory add nps --server 192.0.2.10 --server 192.0.2.11 --secret-stdin
+                  sallyport directory add corp --server nps1.corp.example --server nps2.corp.example --secret-stdin
                   sallyport directory add old --server 192.0.2.20:1645 --timeout 5s --take Class --take Filter-Id --secret-stdin
                 """)
 
@@ -126,8 +129,8 @@ extension DirectoryCommand {
                     "Servers",
                     view.servers.map { server in
                         let own = server.hasOwnSecret ? ", with a secret of its own" : ""
-                        guard let isUp = server.isUp else { return Span(server.address + own) }
-                        return Span("\(server.address) \(isUp ? "answers" : "is silent")\(own)", isUp ? .good : .bad)
+                        guard let state = server.state else { return Span(server.address + own) }
+                        return Span("\(server.address)\(server.place): \(state.words)\(own)", state.tone)
                     })
                 let timeout = view.timeout % 1_000 == 0 ? "\(view.timeout / 1_000)s" : "\(view.timeout)ms"
                 sheet.add("Asks", Span("each server \(Words.count(view.tries, "time")), \(timeout) each"))
@@ -229,8 +232,38 @@ extension DirectoryCommand {
 
     private static func state(_ directory: DirectorySummary) -> Span {
         guard directory.isEnabled else { return Span("disabled", .warn) }
-        let silent = directory.servers.filter { $0.isUp == false }.map(\.address)
-        if silent.isEmpty { return directory.servers.contains { $0.isUp == true } ? Span("answers", .good) : .none }
-        return Span("silent: \(silent.joined(separator: ", "))", .bad)
+        let states = directory.servers.compactMap { server in server.state.map { (server, $0) } }
+        guard let first = states.first else { return .none }
+        let bad = states.filter { $0.1.tone == .bad }
+        if !bad.isEmpty { return Span(bad.map { "\($0.0.address): \($0.1.words)" }.joined(separator: "; "), .bad) }
+        let heard = states.filter { $0.1.tone == .good }
+        return heard.isEmpty ? Span(first.1.words, first.1.tone) : Span("answers", .good)
+    }
+}
+
+extension DirectorySummary.ServerView {
+    /// A request is on its way at any moment; one that waits for so long is one that nobody answers.
+    private static let patience: Timestamp.Span = .seconds(10)
+
+    /// What is known of it; nil where no node runs that would know.
+    fileprivate var state: (words: String, tone: Tone)? {
+        guard let isUp else { return nil }
+        if let name, name.addresses.isEmpty { return (name.problem.map { "is not found: \($0)" } ?? "is being looked up", .bad) }
+        if !isUp {
+            let before = lastHeard.map { ", answered last \($0)" } ?? ", never answered"
+            return ("silent" + (downSince.map { " since \($0)" } ?? "") + before, .bad)
+        }
+        let last = lastHeard.map { "answered last \($0)" }
+        if let askedSince, askedSince.timestamp + Self.patience < NodeClock.now().wall {
+            return ("no answer to what was asked since \(askedSince)" + (last.map { ", \($0)" } ?? ""), .bad)
+        }
+        return last.map { ("answers, " + $0.replacing("answered ", with: ""), .good) } ?? ("not asked yet", .plain)
+    }
+
+    /// What its name stands for: ` (192.0.2.10:1812, found 2026-11-21T12:03:11.482Z)`.
+    fileprivate var place: String {
+        guard let name, !name.addresses.isEmpty else { return "" }
+        let now = name.problem.map { "; not found now: \($0)" } ?? ""
+        return " (\(name.addresses.joined(separator: ", "))" + (name.found.map { ", found \($0)" } ?? "") + now + ")"
     }
 }

@@ -25,7 +25,8 @@ struct DirectoryServerCommand: AsyncParsableCommand {
                 """)
 
         @Argument(help: "The directory's name.") var directory: String
-        @Option(help: ArgumentHelp("The server's address, with its port where that is not 1812.", valueName: "address")) var address: String
+        @Option(help: ArgumentHelp("The server's address or host name, with its port where that is not 1812.", valueName: "address"))
+        var address: String
         @Flag(help: "Read the secret that this server alone shares, one line, from standard input.") var secretStdin = false
         @OptionGroup var options: GlobalOptions
 

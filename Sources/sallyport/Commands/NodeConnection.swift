@@ -5,11 +5,32 @@ import Administration
 import ControlDoor
 import Foundation
 import Glibc
+import Synchronization
 
 struct NodeConnection: Sendable {
     private enum Way: Sendable {
         case node(ControlClient)
         case own(OfflineOperations)
+        /// There is nothing yet: key and database are made by the first operation that writes.
+        case nothing(FirstWrite)
+    }
+
+    private final class FirstWrite: Sendable {
+        let settings: Settings
+        let opened = Mutex<OfflineOperations?>(nil)
+
+        init(_ settings: Settings) {
+            self.settings = settings
+        }
+
+        func open() throws(Refusal) -> OfflineOperations {
+            try opened.withLock { opened throws(Refusal) in
+                if let opened { return opened }
+                let new = try OfflineOperations.open(settings)
+                opened = new
+                return new
+            }
+        }
     }
 
     private let way: Way
@@ -27,7 +48,21 @@ struct NodeConnection: Sendable {
         }
         // Root would leave files behind that the node cannot open.
         guard geteuid() == owner else { throw wrongUser(directory, owner: owner, isRunning: false) }
+        if location.settings.database == .sqlite, isEmpty(directory) { return NodeConnection(way: .nothing(FirstWrite(location.settings))) }
         return NodeConnection(way: .own(try OfflineOperations.open(location.settings)))
+    }
+
+    /// As `DataDirectory` sees it, without its lock and what else it would leave there.
+    private static func isEmpty(_ directory: String) -> Bool {
+        ["sallyport.sqlite", "master.key", "reserve"].allSatisfy { access("\(directory)/\($0)", F_OK) != 0 && errno == ENOENT }
+    }
+
+    private static func noNode(_ directory: String) -> Refusal {
+        Refusal(
+            .configuration, "There is no node here: \(directory) holds no data, and nothing was made.",
+            remedy:
+                "Run `sallyport serve`, which makes key and database at its first start, or name the node's data directory with --data-dir."
+        )
     }
 
     /// Whether a process works on the data, as far as this user can see.
@@ -51,12 +86,24 @@ struct NodeConnection: Sendable {
         switch way {
         case .node(let client): try await client.perform(operation)
         case .own(let offline): try await offline.operations.perform(operation, by: offline.actor)
+        case .nothing(let new): try await Self.perform(operation, on: new)
         }
+    }
+
+    private static func perform<Kind: AdminOperation>(_ operation: Kind, on new: FirstWrite) async throws(Refusal) -> Kind.Answer {
+        let isOpen = new.opened.withLock { $0 != nil }
+        if operation.needsData, !isOpen { throw noNode(new.settings.dataDirectory) }
+        let offline = try new.open()
+        return try await offline.operations.perform(operation, by: offline.actor)
     }
 
     /// Gives the lock back; what was written is durable already.
     func close() {
-        if case .own(let offline) = way { offline.close() }
+        switch way {
+        case .node: break
+        case .own(let offline): offline.close()
+        case .nothing(let new): new.opened.withLock { $0 }?.close()
+        }
     }
 
     private static func ownerID(of directory: String) throws -> uid_t {

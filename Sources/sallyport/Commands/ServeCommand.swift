@@ -58,9 +58,10 @@ struct ServeCommand: AsyncParsableCommand {
         do {
             try await node.start()
             let story = demo ? try await Demo.prepare(node) : nil
+            let page = try story.map { ($0, try $0.standing(node.store.records, at: NodeClock.now().wall)) }
             try await node.run {
                 notice?.ready("RADIUS on \(node.radius.boundAddresses.map { "\($0)" }.joined(separator: ", "))")
-                if let story { DemoPage(story, node: node).show() }
+                if let (story, standing) = page { DemoPage(story, node: node, standing: standing).show() }
             }
         } catch {
             await node.close()

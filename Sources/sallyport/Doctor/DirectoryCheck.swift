@@ -9,11 +9,23 @@ import RADIUS
 enum DirectoryCheck {
     static func status(_ passwords: PasswordSources, now: Moment) -> [DirectoryStatus] {
         passwords.figures.flatMap { figures in
-            figures.servers.map { server in
-                DirectoryStatus(
-                    directory: figures.directory.id, server: "\(server.server)", isUp: server.isUp,
-                    downSince: server.downSince.map { now.wall - (now.uptime - $0) },
-                    dropped: server.dropped.map { $0 == .missingMessageAuthenticator ? .unsigned : .otherSecret })
+            figures.directory.settings.servers.compactMap { server in
+                let name = server.hostName.map { figures.names[$0] ?? ServerNames.Resolution() }
+                let addresses = name?.addresses.map { ServerAddress($0, port: server.port).description } ?? [server.description]
+                let known = figures.servers.filter { addresses.contains($0.server.description) }
+                // One whose secret does not open is none that could answer.
+                guard !known.isEmpty || name != nil else { return nil }
+                func wall(_ uptime: Timestamp) -> Timestamp { now.wall - (now.uptime - uptime) }
+                let isUp = known.contains(where: \.isUp)
+                var status = DirectoryStatus(
+                    directory: figures.directory.id, server: server.description, isUp: isUp,
+                    downSince: isUp ? nil : known.compactMap(\.downSince).min().map(wall),
+                    dropped: known.lazy.compactMap(\.dropped).first.map { $0 == .missingMessageAuthenticator ? .unsigned : .otherSecret })
+                status.lastHeard = known.compactMap(\.lastHeard).max().map(wall)
+                status.askedSince =
+                    known.contains { $0.isUp && $0.askedSince == nil } ? nil : known.compactMap(\.askedSince).min().map(wall)
+                status.name = name.map { DirectoryStatus.Name(addresses: addresses, found: $0.found, problem: $0.problem) }
+                return status
             }
         }
     }
@@ -39,7 +51,19 @@ enum DirectoryCheck {
                         remedy: "Give both sides the same one: sallyport directory set \(name) --secret-stdin"))
             case nil: break
             }
-            if !status.isUp {
+            if let found = status.name, let problem = found.problem {
+                let known =
+                    found.addresses.isEmpty
+                    ? "none of its addresses is known"
+                    : "\(Words.list(found.addresses)), found before, \(found.addresses.count == 1 ? "is" : "are") asked"
+                findings.append(
+                    Finding(
+                        .directoryNameLost, name, "\(status.server) of directory \(name) is not found: \(problem); \(known).",
+                        remedy:
+                            "See what this machine's name server says of it, or give the server's address: sallyport directory set \(name) "
+                            + "--server …"))
+            }
+            if !status.isUp, status.name?.addresses.isEmpty != true {
                 let since = status.downSince.map { " since \(Instant($0))" } ?? ""
                 findings.append(
                     Finding(

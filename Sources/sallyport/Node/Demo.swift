@@ -2,6 +2,7 @@
 // `serve --demo`: a user, her token and a gateway on an empty data directory, so that a first login takes two commands.
 
 import Administration
+import Directories
 import Foundation
 import LoginEngine
 import OTP
@@ -58,6 +59,34 @@ struct Demo: Codable, Sendable {
         settings.radiusAccounting = loopback(.radiusAccounting, settings.radiusAccounting, isUDP: true)
         settings.webHealth = loopback(.webHealth, settings.webHealth, isUDP: false)
         settings.webMetrics = loopback(.webMetrics, settings.webMetrics, isUDP: false)
+    }
+
+    /// What of it is still as it was made: whoever tries the product changes passwords and tokens too.
+    struct Standing: Sendable, Equatable {
+        /// Alice is there and not disabled.
+        var hasUser = true
+        var password = true
+        var token = true
+        var gateway = true
+
+        var isAll: Bool { hasUser && password && token && gateway }
+    }
+
+    /// Blocks for one hash.
+    func standing(_ records: Records, at now: Timestamp) throws -> Standing {
+        var standing = Standing()
+        let facts = try records.load([LoginLookup(nameKey: Self.user, handle: nil)], at: now).first ?? LoginFacts()
+        standing.hasUser = facts.user?.status == .active
+        standing.password =
+            try facts.user?.passwordHash.map { try Argon2id.verify(password.secret, against: $0) } == true
+            && facts.user?.mustChangePassword == false
+        let key = Secret(Array(try OTPAuthURI(parsing: uri.text).key.bytes))
+        standing.token = facts.factors.contains { $0.secret == key }
+        standing.gateway = try records.clients().contains { client in
+            client.settings.isEnabled && client.settings.secret == secret.secret
+                && client.settings.addresses.contains { $0.contains(NetworkAddress(v4: 0x7F00_0001)) }
+        }
+        return standing
     }
 
     /// What was made at the first start, or makes it now.

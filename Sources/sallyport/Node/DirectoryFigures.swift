@@ -11,6 +11,7 @@ final class DirectoryFigures: Sendable {
         var counters: [UpstreamCounts.Kind: GrowingFigure] = [:]
         let waiting: Gauge
         let up: Gauge
+        let lost: Gauge
 
         init(_ name: String) {
             for kind in UpstreamCounts.Kind.allCases {
@@ -19,6 +20,7 @@ final class DirectoryFigures: Sendable {
             }
             waiting = Gauge(label: "sallyport_directory_requests_waiting", dimensions: [("directory", name)])
             up = Gauge(label: "sallyport_directory_servers_up", dimensions: [("directory", name)])
+            lost = Gauge(label: "sallyport_directory_names_lost", dimensions: [("directory", name)])
         }
     }
 
@@ -33,10 +35,12 @@ final class DirectoryFigures: Sendable {
                 for (kind, counter) in row.counters { counter.reach(directory.counts[kind]) }
                 row.waiting.record(directory.underWay)
                 row.up.record(directory.servers.count { $0.isUp })
+                row.lost.record(directory.names.values.count { $0.problem != nil })
             }
             for (name, row) in rows where !figures.contains(where: { $0.directory.name == name }) {
                 row.waiting.record(0)
                 row.up.record(0)
+                row.lost.record(0)
             }
         }
     }

@@ -10,6 +10,22 @@ struct DirectoryLog: Sendable {
     let records: Records
     let logger: Logger
 
+    /// A name of its servers stands for other addresses, is not found any more, or is found again.
+    func note(_ change: ServerNames.Change, of directory: Directory) {
+        let (name, addresses) = (directory.name, change.after.addresses.map { "\($0)" }.joined(separator: ", "))
+        var details = [Event.Detail("directory", name), Event.Detail("server", change.name)]
+        if let problem = change.after.problem {
+            logger.warning(
+                "directory \(name): \(change.name) is not found (\(problem)); asked is \(addresses.isEmpty ? "nobody" : addresses)")
+            details.append(Event.Detail("why", problem))
+        } else {
+            logger.notice("directory \(name): \(change.name) is \(addresses)")
+            guard change.isElsewhere else { return }
+            details.append(Event.Detail("addresses", addresses))
+        }
+        records.remember(.event(Event(.directoryMoved, at: NodeClock.now().wall, details: details)))
+    }
+
     func note(_ change: UpstreamServers.Change, of directory: Directory) {
         let (name, server) = (directory.name, change.server.description)
         if change.isUp {

@@ -63,7 +63,8 @@ final class Node: Sendable {
             local: try LocalPasswordSource(
                 pool: store.hashing, cost: store.cost, nobodysPassword: Secret(BufferedRandom.bytes(32)),
                 salt: BufferedRandom.bytes(Argon2id.saltLength)),
-            deadlines: deadlines, random: { BufferedRandom() }, now: NodeClock.now, changed: { directoryLog.note($1, of: $0) })
+            deadlines: deadlines, random: { BufferedRandom() }, now: NodeClock.now, changed: { directoryLog.note($1, of: $0) },
+            moved: { directoryLog.note($1, of: $0) })
         var rules = LoginRules()
         rules.rejectRelease = RejectRelease()
         rules.certificates.names = settings.deviceTrust.names

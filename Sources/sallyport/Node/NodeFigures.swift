@@ -94,6 +94,7 @@ struct NodeFigures: Sendable {
         "sallyport_directory_packets_total": "Packets to and from the servers of a directory, by what became of them.",
         "sallyport_directory_requests_waiting": "Logins that wait for a directory.",
         "sallyport_directory_servers_up": "Servers of a directory that answer.",
+        "sallyport_directory_names_lost": "Host names of a directory's servers that cannot be looked up at the moment.",
         "sallyport_radius_answer_seconds": "Time from reading a request to its reply; under load every eighth is timed.",
     ]
 

@@ -46,6 +46,9 @@ struct ApplyFile {
         return blueprint
     }
 
+    /// Where each key stands, for what is refused of its value later.
+    private func places(_ keys: [String: YAMLReader.Entry]) -> [String: String] { keys.mapValues { reader.place($0.keyNode) } }
+
     // MARK: Directories
 
     static let directoryKeys = [
@@ -75,7 +78,9 @@ struct ApplyFile {
         choices.sends = try text("send-name")
         choices.takes = try list("take") ?? []
         choices.isEnabled = try keys["enabled"].map { try reader.isOn($0.value, "enabled") }
-        return Blueprint.Directory(name: entry.key, place: reader.place(entry.keyNode), choices: choices)
+        var directory = Blueprint.Directory(name: entry.key, place: reader.place(entry.keyNode), choices: choices)
+        directory.places = places(keys)
+        return directory
     }
 
     /// Addresses, or mappings of an address and the secret that this server alone shares.
@@ -142,7 +147,9 @@ struct ApplyFile {
         choices.passThrough = try list("pass-through") ?? []
         choices.isEnabled = try isOn("enabled")
         choices.reply = try keys["reply"].map { try reply($0.value) } ?? []
-        return Blueprint.Client(name: entry.key, place: reader.place(entry.keyNode), choices: choices)
+        var client = Blueprint.Client(name: entry.key, place: reader.place(entry.keyNode), choices: choices)
+        client.places = places(keys)
+        return client
     }
 
     /// Nil for *keep*.
@@ -183,6 +190,7 @@ struct ApplyFile {
         }
         var group = Blueprint.Group(
             name: entry.key, place: reader.place(entry.keyNode), users: try members("members"), groups: try members("groups"))
+        group.places = places(keys)
         group.directory = try keys["directory"].map { try reader.text($0.value, "directory") }
         group.reply = try keys["reply"].map { try reply($0.value) } ?? []
         group.sessions = try keys["sessions"].map { try sessions($0.value) }
@@ -247,7 +255,9 @@ struct ApplyFile {
         choices.reply = try keys["reply"].map { try reply($0.value) } ?? []
         choices.sessions = try keys["sessions"].map { try sessions($0.value) } ?? 0
         let place = keys["name"].map { reader.place($0.value) } ?? reader.place(node)
-        return Blueprint.Policy(name: name, place: place, choices: choices)
+        var policy = Blueprint.Policy(name: name, place: place, choices: choices)
+        policy.places = places(keys)
+        return policy
     }
 
     private func unenrolled(_ node: Yams.Node, _ choices: inout PolicyChoices) throws {

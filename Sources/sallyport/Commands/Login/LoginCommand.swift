@@ -177,6 +177,13 @@ struct LoginCommand: AsyncParsableCommand {
         source.fromNode = { [options] client in
             let node = try await NodeConnection.open(options)
             defer { node.close() }
+            let clients = try await node.perform(ListClients()).clients.map { ($0.name, $0.addresses) }
+            if let owner = TestLogin.owner(of: address.address, instead: client, among: clients) {
+                throw Refusal(
+                    .invalid, "The node would take a request from \(address.address) for one of client `\(owner)`, not of `\(client)`.",
+                    remedy: "Test with `--client \(Words.argument(owner))`, at the gateway itself, or take the address away from \(owner).",
+                    place: "--client")
+            }
             let answer = try await node.perform(RevealClientSecret(name: client))
             if let remedy = TestLogin.remedy(client: client, addresses: answer.addresses, destination: address.address) {
                 throw Refusal(
