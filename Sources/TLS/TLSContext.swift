@@ -60,7 +60,7 @@ package struct TrustedAuthority: Sendable, Equatable {
 }
 
 /// What an authority has revoked.
-package struct RevocationList: Sendable, Equatable {
+package struct TrustedList: Sendable, Equatable {
     package var issuer: String
     /// When its next one is due, in seconds since 1970; the greatest number where it does not say.
     package var ends: Int64
@@ -92,7 +92,7 @@ package final class TLSContext: Sendable {
     /// Who may have signed the peer's certificate.
     package let authorities: [TrustedAuthority]
     /// The newest of each authority.
-    package let revocationLists: [RevocationList]
+    package let revocationLists: [TrustedList]
 
     /// - Throws: `unusable`, with what does not fit.
     package init(_ side: Side, _ settings: TLSSettings) throws(TLSError) {
@@ -100,7 +100,7 @@ package final class TLSContext: Sendable {
         guard let pointer = SSL_CTX_new(method) else { throw .unusable("no memory for TLS") }
         // Nothing is kept before it is certain: what is thrown once all is would free it a second time.
         let own: PeerCertificate?
-        let trusted: (authorities: [TrustedAuthority], lists: [RevocationList])
+        let trusted: (authorities: [TrustedAuthority], lists: [TrustedList])
         do throws(TLSError) {
             guard openssl_set_rules(pointer), SSL_CTX_set_cipher_list(pointer, Self.ciphers) == 1 else {
                 throw .unusable("OpenSSL does not know the ciphers that are asked of it")
@@ -175,7 +175,7 @@ package final class TLSContext: Sendable {
 
     private static func trust(
         _ settings: TLSSettings, by context: OpaquePointer, isServer: Bool
-    ) throws(TLSError) -> (authorities: [TrustedAuthority], lists: [RevocationList]) {
+    ) throws(TLSError) -> (authorities: [TrustedAuthority], lists: [TrustedList]) {
         var trusted: [TrustedAuthority] = []
         var lists: [String: Int64] = [:]
         guard let store = SSL_CTX_get_cert_store(context) else { throw .unusable("no memory for TLS") }
@@ -204,7 +204,7 @@ package final class TLSContext: Sendable {
         // A server without a certificate is nobody.
         case .none, .required: SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, Callbacks.verify)
         }
-        return (trusted, lists.map { RevocationList(issuer: $0.key, ends: $0.value) }.sorted { $0.issuer < $1.issuer })
+        return (trusted, lists.map { TrustedList(issuer: $0.key, ends: $0.value) }.sorted { $0.issuer < $1.issuer })
     }
 
     /// Whether a list that was to be replaced at `end` is believed. Not where nobody says what time it is.

@@ -70,19 +70,19 @@ struct TunnelKeeperTests {
         let files = DeviceTrustFiles(authorities: "ca.pem", revocations: ["a.crl"], grace: .minutes(60))
         let devices = TunnelKeeper.Devices(
             authorities: [TrustedAuthority(subject: "CN=ca", expires: 2_000_000_000)],
-            lists: [RevocationList(issuer: "CN=ca", ends: 1_900_000_000)], grace: files.grace)
+            lists: [TrustedList(issuer: "CN=ca", ends: 1_900_000_000)], grace: files.grace)
         func kinds(_ devices: TunnelKeeper.Devices, at seconds: Int64) -> [Finding.Kind] {
             TunnelCheck.findings(devices, files, now: Timestamp(seconds: seconds)).map(\.kind)
         }
-        #expect(kinds(devices, at: 1_900_000_000) == [.authorityRight])
+        #expect(kinds(devices, at: 1_900_000_000) == [.clientAuthorityRight])
         #expect(kinds(devices, at: 1_900_000_001) == [.revocationsOld])
         #expect(kinds(devices, at: 1_900_003_601) == [.revocationsEnded])
         var fresh = devices
         fresh.lists[0].ends = Int64.max
-        #expect(kinds(fresh, at: 2_000_000_000 - 20 * 86_400) == [.authorityEnding])
-        #expect(kinds(fresh, at: 2_000_000_000) == [.authorityEnded])
+        #expect(kinds(fresh, at: 2_000_000_000 - 20 * 86_400) == [.clientAuthorityEnding])
+        #expect(kinds(fresh, at: 2_000_000_000) == [.clientAuthorityEnded])
         fresh.lists[0].issuer = "CN=elsewhere"
-        #expect(kinds(fresh, at: 1_000_000_000) == [.authorityRight, .revocationsNone])
+        #expect(kinds(fresh, at: 1_000_000_000) == [.clientAuthorityRight, .revocationsNone])
     }
 
     @Test func doctorKnowsWhenTheCertificateEnds() {

@@ -69,7 +69,7 @@ struct RevocationTests {
         let (phone, lost) = (try authority.issue("phone"), try authority.issue("lost"))
         let list = try authority.revoke(lost, until: Date(timeIntervalSince1970: Double(now - 3_600)))
         let (strict, patient) = (try context(list, grace: 0), try context(list, grace: 7_200))
-        #expect(patient.revocationLists == [RevocationList(issuer: "CN=authority,O=Test", ends: now - 3_600)])
+        #expect(patient.revocationLists == [TrustedList(issuer: "CN=authority,O=Test", ends: now - 3_600)])
         #expect(refusal { _ = try meet(phone, strict, at: now) } == .revocationUnknown)
         #expect(refusal { _ = try meet(phone, patient, at: now) } == nil)
         // What it names is refused all the same.

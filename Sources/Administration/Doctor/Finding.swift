@@ -56,10 +56,10 @@ extension Finding {
         case certificateEnded = "certificate-ended"
         case certificateNotInForce = "certificate-not-in-force"
         // Devices' certificates (EAP-TLS)
-        case authorityRight = "authority-right"
-        case authorityMissing = "authority-missing"
-        case authorityEnding = "authority-ending"
-        case authorityEnded = "authority-ended"
+        case clientAuthorityRight = "client-authority-right"
+        case clientAuthorityMissing = "client-authority-missing"
+        case clientAuthorityEnding = "client-authority-ending"
+        case clientAuthorityEnded = "client-authority-ended"
         case revocationsNone = "revocations-none"
         case revocationsOld = "revocations-old"
         case revocationsEnded = "revocations-ended"
@@ -151,7 +151,7 @@ extension Finding {
         package var severity: Severity {
             switch self {
             case .nodeRuns, .settingsRight, .clockRight, .filesRight, .diskRight, .databaseRight, .keyRight, .backupRight, .clientsRight,
-                .usersRight, .certificateRight, .authorityRight, .directoriesRight, .gatewaysRight:
+                .usersRight, .certificateRight, .clientAuthorityRight, .directoriesRight, .gatewaysRight:
                 .ok
             case .nodeStopped, .coreDumps, .clockUnchecked, .databaseUnchecked, .databaseElsewhere, .keyBesideData, .keyChanging,
                 .keyWaiting, .clientsNone,
@@ -163,14 +163,14 @@ extension Finding {
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
                 .pushUnasked, .namesPassedThrough, .eapMD5, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey,
-                .certificateEnding, .authorityEnding, .revocationsOld, .directorySecretWeak, .sessionsUncounted, .directoryForgeable,
+                .certificateEnding, .clientAuthorityEnding, .revocationsOld, .directorySecretWeak, .sessionsUncounted, .directoryForgeable,
                 .gatewayGivesUpEarly, .gatewayUnsigned, .directoryNameLost,
                 .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,
-                .secretDamaged, .secretKnown, .replyUnfit, .certificateEnded, .certificateNotInForce, .authorityMissing,
-                .authorityEnded, .revocationsEnded, .directoryDown,
+                .secretDamaged, .secretKnown, .replyUnfit, .certificateEnded, .certificateNotInForce, .clientAuthorityMissing,
+                .clientAuthorityEnded, .revocationsEnded, .directoryDown,
                 .directoryUnsigned, .directoryClosed:
                 .problem
             }

@@ -15,7 +15,7 @@ enum TunnelCheck {
         } else if offersTLS {
             findings.append(
                 Finding(
-                    .authorityMissing, nil,
+                    .clientAuthorityMissing, nil,
                     "A client offers EAP-TLS, and no authority is set that signs devices' certificates: nobody is let in.",
                     remedy: "Set eap.client-ca to a PEM file of it, and restart the node."))
         }
@@ -48,7 +48,7 @@ enum TunnelCheck {
             + devices.lists.compactMap { of($0, devices.grace, files, now: now) } + ofMissing(devices, files)
         return findings.orElse(
             Finding(
-                .authorityRight, files.authorities,
+                .clientAuthorityRight, files.authorities,
                 "Devices show certificates of \(Words.count(devices.authorities.count, "authority", "authorities")), with "
                     + "\(Words.count(devices.lists.count, "revocation list")) in force."))
     }
@@ -59,17 +59,17 @@ enum TunnelCheck {
             "Put its successor beside it into \(files.authorities ?? ""), and issue devices new certificates; the file is read within a minute."
         if expires <= now {
             return Finding(
-                .authorityEnded, files.authorities,
+                .clientAuthorityEnded, files.authorities,
                 "The authority \(authority.subject) of devices expired at \(Instant(expires)): nobody is let in by "
                     + "its certificates.", remedy: remedy)
         }
         guard expires - now <= RadSecKeeper.notice else { return nil }
         return Finding(
-            .authorityEnding, files.authorities, "The authority \(authority.subject) of devices expires at \(Instant(expires)).",
+            .clientAuthorityEnding, files.authorities, "The authority \(authority.subject) of devices expires at \(Instant(expires)).",
             remedy: remedy)
     }
 
-    private static func of(_ list: RevocationList, _ grace: Timestamp.Span, _ files: DeviceTrustFiles, now: Timestamp) -> Finding? {
+    private static func of(_ list: TrustedList, _ grace: Timestamp.Span, _ files: DeviceTrustFiles, now: Timestamp) -> Finding? {
         guard list.ends != .max, Timestamp(seconds: list.ends) < now else { return nil }
         let (end, last) = (Timestamp(seconds: list.ends), Timestamp(seconds: list.ends) + grace)
         let remedy = "Fetch the new list of this authority into \(files.revocations.joined(separator: ", ")); it is read within a minute."

@@ -32,7 +32,7 @@ final class TunnelKeeper: Sendable {
     /// What devices have to show by EAP-TLS.
     struct Devices: Sendable, Equatable {
         var authorities: [TrustedAuthority]
-        var lists: [RevocationList]
+        var lists: [TrustedList]
         /// For how long a list is believed beyond its end.
         var grace: Timestamp.Span
     }
