@@ -60,6 +60,13 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     /// A server of a directory answers no more, or again.
     case directoryDown = 113
     case directoryUp = 114
+    case authorityAdded = 120
+    case authorityRemoved = 121
+    case certificateIssued = 122
+    case certificateRevoked = 123
+    /// A certificate for a device of a user.
+    case deviceAdded = 124
+    case deviceRevoked = 125
 }
 
 /// Why a login was rejected. The text is stored and shown by `trace`, metrics and logs: never reuse one for something else.
@@ -111,7 +118,8 @@ package enum RejectReason: String, Sendable, CaseIterable {
 
 /// Fields that belong to one person. The chain holds only a salted commitment of them, so that they can be erased.
 package struct PersonalFields: Sendable, Equatable {
-    /// Name and value, in the order in which they are shown; names are stable: `name`, `station`, `email`, `phone`, `actor`.
+    /// Name and value, in the order in which they are shown; names are stable: `name`, `station`, `email`, `phone`, `device`,
+    /// `actor`.
     package var fields: [Field]
 
     package struct Field: Sendable, Equatable {
