@@ -55,6 +55,12 @@ extension Finding {
         case certificateEnding = "certificate-ending"
         case certificateEnded = "certificate-ended"
         case certificateNotInForce = "certificate-not-in-force"
+        // The authority
+        case authorityRight = "authority-right"
+        case authorityEnding = "authority-ending"
+        case authorityEnded = "authority-ended"
+        case authorityDamaged = "authority-damaged"
+        case certificatesEnding = "certificates-ending"
         // The clock
         case clockRight = "clock-right"
         case clockUnchecked = "clock-unchecked"
@@ -141,7 +147,7 @@ extension Finding {
         package var severity: Severity {
             switch self {
             case .nodeRuns, .settingsRight, .clockRight, .filesRight, .diskRight, .databaseRight, .keyRight, .backupRight, .clientsRight,
-                .usersRight, .certificateRight, .directoriesRight, .gatewaysRight:
+                .usersRight, .certificateRight, .authorityRight, .directoriesRight, .gatewaysRight:
                 .ok
             case .nodeStopped, .coreDumps, .clockUnchecked, .databaseUnchecked, .databaseElsewhere, .keyBesideData, .keyChanging,
                 .keyWaiting, .clientsNone,
@@ -152,12 +158,14 @@ extension Finding {
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
                 .pushUnasked, .namesPassedThrough, .eapMD5, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey,
-                .certificateEnding, .directorySecretWeak, .sessionsUncounted, .directoryForgeable, .gatewayGivesUpEarly, .gatewayUnsigned,
+                .certificateEnding, .authorityEnding, .certificatesEnding, .directorySecretWeak, .sessionsUncounted, .directoryForgeable,
+                .gatewayGivesUpEarly, .gatewayUnsigned,
                 .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,
-                .secretDamaged, .secretKnown, .replyUnfit, .certificateEnded, .certificateNotInForce, .directoryDown,
+                .secretDamaged, .secretKnown, .replyUnfit, .certificateEnded, .certificateNotInForce, .authorityEnded, .authorityDamaged,
+                .directoryDown,
                 .directoryUnsigned, .directoryClosed:
                 .problem
             }

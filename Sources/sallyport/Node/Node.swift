@@ -32,6 +32,8 @@ final class Node: Sendable {
     private let trail: TrailKeeper
     private let sessions: SessionKeeper
     private let disk: DiskWatch?
+    private let tunnel: TunnelKeeper
+    private let renewal: CertificateRenewal
     /// Nil without RADIUS over TLS.
     let radsec: RadSecKeeper?
 
@@ -82,8 +84,9 @@ final class Node: Sendable {
             random: BufferedRandom(), logger: Logger(label: "sallyport.radius"), now: NodeClock.now, onPin: { pins.keep($0) })
         radsec = RadSecKeeper(files: settings.radsec, radius: radius, logger: Logger(label: "sallyport.radsec"))
         try radsec?.load()
-        let tunnel = TunnelKeeper(dataDirectory: settings.dataDirectory, logger: Logger(label: "sallyport.eap"))
-        try tunnel.use(for: records.clients(), in: radius, at: NodeClock.now().wall)
+        let tunnel = TunnelKeeper(
+            dataDirectory: settings.dataDirectory, name: settings.eapServerName, logger: Logger(label: "sallyport.eap"))
+        self.tunnel = tunnel
         records.writer.afterGroup { [weak radius] in radius?.flush() }
         deadlines.afterGroup { [weak radius] in radius?.flush() }
         let database = DatabaseLog(logger: Logger(label: "sallyport.database"))
@@ -105,6 +108,8 @@ final class Node: Sendable {
             }
         }
         pins.inForce = inForce
+        let renewal = CertificateRenewal(tunnel: tunnel, records: records)
+        self.renewal = renewal
         var ports = Operations.Ports(
             hashPassword: { try await store.hash($0) }, now: { NodeClock.now().wall },
             random: { BufferedRandom() }, radiusAddresses: { [weak radius] in radius?.boundAddresses.map { "\($0)" } ?? [] },
@@ -112,7 +117,9 @@ final class Node: Sendable {
                 do throws(Refusal) {
                     switch change {
                     case .policies, .replies: try inForce.take(.rules)
-                    case .clients: try inForce.take(.clients)
+                    case .clients, .certificates:
+                        try await renewal.renew()
+                        try inForce.take(.clients)
                     case .directories:
                         try inForce.take(.directories)
                         // Their names stand in what logins are sent by.
@@ -133,6 +140,7 @@ final class Node: Sendable {
             },
             dataDirectory: settings.dataDirectory)
         ports.replies = replies
+        ports.eapServerName = { tunnel.shownName }
         ports.accountingAddresses = { [weak radius] in radius?.boundAccounting.map { "\($0)" } ?? [] }
         ports.askByTLS = { [weak radius] request in
             guard let radius else { return .notConnected }
@@ -150,6 +158,7 @@ final class Node: Sendable {
         ports.habits = { traffic.habits(ofClient: $0, at: NodeClock.now()) }
         ports.directoryStatus = { DirectoryCheck.status(passwords, now: NodeClock.now()) }
         operations = Operations(records: records, ports: ports)
+        renewal.operations = operations
         logins.checkNewPassword = NewPasswords(operations: operations).check
         control = try ControlService(
             operations: operations, dataDirectory: store.directory.path, node: NodeLocation.nodeName, release: Sallyport.release,
@@ -218,6 +227,8 @@ final class Node: Sendable {
         if let story = try await operations.beginEpoch() {
             for line in story { logger.warning("\(line)") }
         }
+        try await renewal.renew()
+        try tunnel.use(for: store.records.clients(), in: radius, at: NodeClock.now().wall)
         try await store.records.append(Event(.nodeStarted, at: NodeClock.now().wall, details: [Event.Detail("release", Sallyport.release)]))
         deadlines.start()
         try radius.start()
@@ -285,13 +296,15 @@ final class Node: Sendable {
         try? await store.records.append(Event(.nodeStopped, at: now))
         try? await trail.anchor(at: now)
         deadlines.stop()
+        // Each holds the other.
+        renewal.operations = nil
         store.close()
     }
 
     /// Marks are folded, handles expire and indexes are filled behind; every minute is often enough.
     private func scheduleHousekeeping() {
-        let (records, logger, trail, sessions, inForce, radsec, traffic) = (
-            store.records, logger, trail, sessions, inForce, radsec, traffic
+        let (records, logger, trail, sessions, inForce, radsec, traffic, renewal) = (
+            store.records, logger, trail, sessions, inForce, radsec, traffic, renewal
         )
         deadlines.schedule(at: NodeClock.now().uptime + .seconds(60)) { [weak self] moment in
             Task {
@@ -302,6 +315,11 @@ final class Node: Sendable {
                 }
                 await trail.everyMinute(at: moment)
                 await sessions.everyMinute(at: moment)
+                do {
+                    if try await renewal.renew() { try inForce.take(.clients) }
+                } catch {
+                    logger.error("the certificate of EAP cannot be renewed", metadata: ["error": "\(error)"])
+                }
                 if let why = inForce.tryAgain() { logger.error("changes are written and not in force", metadata: ["error": "\(why)"]) }
                 radsec?.reload(isAsked: false, at: moment.wall)
                 traffic.turn(at: moment)

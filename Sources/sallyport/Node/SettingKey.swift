@@ -77,6 +77,12 @@ extension SettingKey {
             What is spoken inside TLS: RADIUS/1.1 ([RFC 9765](../gateways/radsec.md#radius11)) with gateways that offer it, and RADIUS as over \
             UDP with all others; or one of them alone.
             """)
+    static let eapServerName = SettingKey(
+        name: "eap.server-name", kind: .text, standard: ["auto"],
+        meaning: """
+            The name that the node shows to devices by EAP, in the certificate that it has [made](certificates.md#eap); devices are told it in \
+            their profiles. `auto`: the name of this host, without its domain.
+            """)
     static let webHealth = SettingKey(
         name: "web.health", kind: .addresses, standard: ["0.0.0.0:8080"],
         meaning: "`/livez` and `/readyz` over plain HTTP, without detail. Empty: no listener.")
@@ -122,7 +128,8 @@ extension SettingKey {
     /// In the order of the file.
     static let all = [
         dataDirectory, database, masterKeySource, radiusListen, radiusAccounting, radsecListen, radsecCertificate, radsecKey,
-        radsecClientCA, radsecRevoked, radsecVersion, webHealth, webMetrics, sessionsKeep, sessionsLostAfter, auditAnchorFile, auditKeep,
+        radsecClientCA, radsecRevoked, radsecVersion, eapServerName, webHealth, webMetrics, sessionsKeep, sessionsLostAfter,
+        auditAnchorFile, auditKeep,
         auditLargestSize, logLevel, logFormat,
     ]
 }

@@ -34,6 +34,8 @@ struct Settings: Sendable, Equatable {
     var radiusListen: [ListenAddress]
     var radiusAccounting: [ListenAddress]
     var radsec: RadSecFiles
+    /// Nil: this host's.
+    var eapServerName: String?
     var webHealth: [ListenAddress]
     var webMetrics: [ListenAddress]
     /// Nil: for ever.
@@ -119,6 +121,7 @@ extension Settings {
                 key: try Self.file(reader, .radsecKey), clientCA: try Self.file(reader, .radsecClientCA),
                 revoked: try Self.file(reader, .radsecRevoked),
                 version: RADIUSVersion(applicationProtocol: try reader.requiredString(forKey: ConfigKey(SettingKey.radsecVersion.name))))
+            eapServerName = try Self.serverName(reader.requiredString(forKey: ConfigKey(SettingKey.eapServerName.name)))
             webHealth = try Self.addresses(reader, .webHealth)
             webMetrics = try Self.addresses(reader, .webMetrics)
             auditAnchorFile = try Self.anchorFile(reader.requiredString(forKey: ConfigKey(SettingKey.auditAnchorFile.name)))

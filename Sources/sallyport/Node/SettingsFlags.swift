@@ -49,6 +49,11 @@ struct SettingsFlags: ParsableArguments {
     @Option(name: .customLong("radsec-version"), help: ArgumentHelp("any, radius/1.0 or radius/1.1 inside TLS.", valueName: "version"))
     var radsecVersion: String?
 
+    @Option(
+        name: .customLong("eap-server-name"),
+        help: ArgumentHelp("The name in the certificate that EAP shows; or auto.", valueName: "host"))
+    var eapServerName: String?
+
     @Option(name: .customLong("web-health"), help: ArgumentHelp("/livez and /readyz; empty for none.", valueName: "addresses"))
     var webHealth: String?
 
@@ -90,7 +95,8 @@ struct SettingsFlags: ParsableArguments {
             (.dataDirectory, dataDirectory), (.database, database), (.masterKeySource, masterKeySource), (.radiusListen, radiusListen),
             (.radiusAccounting, radiusAccounting), (.radsecListen, radsecListen), (.radsecCertificate, radsecCertificate),
             (.radsecKey, radsecKey), (.radsecClientCA, radsecClientCA), (.radsecRevoked, radsecRevoked),
-            (.radsecVersion, radsecVersion), (.webHealth, webHealth), (.webMetrics, webMetrics), (.sessionsKeep, sessionsKeep),
+            (.radsecVersion, radsecVersion), (.eapServerName, eapServerName), (.webHealth, webHealth), (.webMetrics, webMetrics),
+            (.sessionsKeep, sessionsKeep),
             (.sessionsLostAfter, sessionsLostAfter), (.auditAnchorFile, auditAnchorFile), (.auditKeep, auditKeep),
             (.auditLargestSize, auditLargestSize), (.logLevel, logLevel), (.logFormat, logFormat),
         ]

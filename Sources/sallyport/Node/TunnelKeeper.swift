@@ -26,11 +26,15 @@ final class TunnelKeeper: Sendable {
     }
 
     private let path: String
+    /// What the certificates that are made are for.
+    let name: String
     private let logger: Logger
     private let used = Mutex<InForce?>(nil)
 
-    init(dataDirectory: String, logger: Logger) {
+    /// - Parameter name: nil: this host's.
+    init(dataDirectory: String, name: String?, logger: Logger) {
         path = "\(dataDirectory)/\(Self.folder)"
+        self.name = name ?? Self.hostName
         self.logger = logger
     }
 
@@ -43,7 +47,7 @@ final class TunnelKeeper: Sendable {
     ///
     /// - Throws: one line, with the file.
     func use(for clients: [Client], in radius: RADIUSService, at now: Timestamp) throws {
-        guard clients.contains(where: { $0.settings.eap.contains { $0.isTunnel } }) else { return }
+        guard Self.isNeeded(by: clients) else { return }
         try used.withLock { used in
             guard used == nil else { return }
             var context = try take(try load(), in: radius)
@@ -54,10 +58,54 @@ final class TunnelKeeper: Sendable {
             }
             let new = InForce(subject: context.subject ?? "", expires: Timestamp(seconds: context.expires ?? 0))
             used = new
+            let authority = FileManager.default.fileExists(atPath: "\(path)/ca.pem") ? "\(path)/ca.pem or " : ""
             logger.notice(
-                "EAP-TTLS and PEAP are offered under this certificate; devices have to trust \(path)/ca.pem or whoever signed it",
+                "EAP-TTLS and PEAP are offered under this certificate; devices have to trust \(authority)whoever signed it",
                 metadata: ["certificate": "\(new.subject)", "expires": "\(Instant(new.expires))"])
         }
+    }
+
+    private static func isNeeded(by clients: [Client]) -> Bool {
+        clients.contains { $0.settings.eap.contains { $0.isTunnel } }
+    }
+
+    /// Has the authority of the database issue the certificate where there is none, and again before one that it issued ends.
+    /// What somebody put there, or was made beside an authority of its own, stays as it is.
+    ///
+    /// - Returns: whether there is a new one to take into use.
+    func renew(for clients: [Client], by operations: Operations, at now: Timestamp) async throws -> Bool {
+        guard Self.isNeeded(by: clients), try operations.hasAuthority() else { return false }
+        if let server = try read("server") {
+            let text = try CertificateText(pem: server.certificate)
+            guard text.peer.expires - now.seconds < Self.renewal, try operations.isOwnServer(fingerprint: text.peer.fingerprint) else {
+                return false
+            }
+        }
+        // None is issued that could not be kept: it would be tried again every minute.
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        guard FileManager.default.isWritableFile(atPath: path) else {
+            throw SettingsError(description: "\(path) cannot be written. Give it to the user that the node runs as, with mode 700.")
+        }
+        let certified = try operations.nameOfServer(name)
+        let made: IssueCertificate.Answer
+        do throws(Refusal) {
+            made = try await operations.perform(
+                IssueCertificate(name: certified, usage: "server", days: Self.serverDays), by: Actor("node@\(NodeLocation.nodeName)"))
+        } catch {
+            // The one that is there still holds, for weeks yet.
+            guard FileManager.default.fileExists(atPath: file) else { throw error }
+            logger.error("the certificate of EAP cannot be renewed", metadata: ["error": "\(error)"])
+            return false
+        }
+        // An authority that lies here too issues no more: the next to be made would be its again.
+        for file in ["ca.pem", "ca.key"] where FileManager.default.fileExists(atPath: "\(path)/\(file)") {
+            try? FileManager.default.removeItem(atPath: "\(path)/\(file).before")
+            try FileManager.default.moveItem(atPath: "\(path)/\(file)", toPath: "\(path)/\(file).before")
+        }
+        try write(
+            IssuedCertificate(certificate: Array(made.pem.utf8), key: made.key.secret.reveal { Array($0) }), "server")
+        used.withLock { $0 = nil }
+        return true
     }
 
     private func take(_ settings: TLSSettings, in radius: RADIUSService) throws -> TLSContext {
@@ -94,10 +142,17 @@ final class TunnelKeeper: Sendable {
     }
 
     /// Room is left for what stands in front of an authority's.
-    private var name: String {
-        let name = NodeLocation.nodeName
-        let isName = !name.isEmpty && name.utf8.count <= 60 && name.utf8.allSatisfy(PeerCertificate.isOfName)
-        return isName ? name : "sallyport"
+    static func isName(_ name: String) -> Bool {
+        !name.isEmpty && name.utf8.count <= 60 && name.utf8.allSatisfy(PeerCertificate.isOfName) && !name.hasPrefix(".")
+            && !name.hasSuffix(".")
+    }
+
+    static var hostName: String { isName(NodeLocation.nodeName) ? NodeLocation.nodeName : "sallyport" }
+
+    /// What devices are shown, or would be.
+    var shownName: String {
+        guard let server = try? read("server"), let text = try? CertificateText(pem: server.certificate) else { return name }
+        return text.peer.names.first ?? name
     }
 
     /// Nil where there is no certificate. One that is there is never made anew in its place: it may be somebody's own.
