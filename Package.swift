@@ -104,7 +104,7 @@ if !core {
         // 3: every operation once
         .target(
             name: "Administration",
-            dependencies: ["LoginEngine", "Store", "OTP", "RADIUS", "Directories", "Factors", logging, swiftCSV],
+            dependencies: ["LoginEngine", "Store", "OTP", "RADIUS", "TLS", "Directories", "Factors", crypto, logging, swiftCSV],
             swiftSettings: settings),
         // 4: doors
         .target(
@@ -125,7 +125,9 @@ if !core {
             swiftSettings: settings),
         .testTarget(
             name: "AdministrationTests",
-            dependencies: ["Administration", "Store", "LoginEngine", "Directories", "Factors", "OTP", "RADIUS", "TestSupport", logging],
+            dependencies: [
+                "Administration", "Store", "LoginEngine", "Directories", "Factors", "OTP", "RADIUS", "TLS", "TestSupport", logging,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "ControlDoorTests", dependencies: ["ControlDoor", "Administration", "Store", "LoginEngine", "TestSupport", logging],

@@ -62,6 +62,8 @@ package enum Verbs {
         ListEvents.self, ExportTrail.self, VerifyTrail.self, AnchorTrail.self, ShowTrailKey.self, TraceLogin.self,
         ListSessions.self, ShowSession.self, SumTraffic.self, DisconnectSessions.self, UpdateSessions.self, EndSession.self,
         ShowKey.self, RotateKey.self, ConfirmKeyCopy.self, BeginBackup.self, NoteBackup.self,
+        InitAuthority.self, ShowAuthority.self, RemoveAuthority.self, IssueCertificate.self, RevokeCertificate.self,
+        ListCertificates.self, SignRevocationList.self, AddDevice.self, ListDevices.self, RevokeDevice.self,
         ExamineNode.self,
     ]
 

@@ -17,6 +17,8 @@ package final class Operations: Sendable {
         case policies
         /// The counters of this user were cleared: the engine's memory has to forget them too.
         case failures(user: Int64)
+        /// Authorities, or what was taken back: who checks certificates needs both anew.
+        case certificates
         /// What is counted and not yet written may name somebody who is being erased: it is written now, to be erased with the rest.
         case erasure
     }
@@ -41,6 +43,8 @@ package final class Operations: Sendable {
         package var replies = ReplyDictionary()
         /// Asks a gateway by its connection over TLS; nobody is connected where no node runs.
         package var askByTLS: @Sendable (TLSQuestion) async -> TLSQuestion.Answer = { _ in .notConnected }
+        /// The name that the node shows to devices by EAP, unless its certificate is somebody else's.
+        package var eapServerName: @Sendable () -> String? = { nil }
         /// What the traffic of a client shows; nil where no node runs, or the client is not served.
         package var habits: @Sendable (Int64) -> GatewayHabits? = { _ in nil }
         /// Which servers of directories answer; nothing where no node runs.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // OpenSSL, and what it has as macros, which Swift does not see.
 
+#pragma once
+
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>

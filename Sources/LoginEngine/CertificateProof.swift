@@ -70,14 +70,14 @@ package struct RegisteredCertificate: Sendable, Equatable {
 package struct CertificateRules: Sendable {
     /// The names that count, in this order.
     package var names: [CertificateName] = [.principal, .mail]
-    /// What is registered by a SHA-256; nil: nothing.
-    package var registered: @Sendable ([UInt8]) throws(NoAnswer) -> RegisteredCertificate? = { _ throws(NoAnswer) in nil }
+    /// Whom one is registered for; nil: it is not, and its names count.
+    package var registered: @Sendable (CertificateProof) throws(NoAnswer) -> RegisteredCertificate? = { _ throws(NoAnswer) in nil }
 
     package init() {}
 
     /// Who is meant where the device's identity names nobody: whom it is registered for, else its first name that counts.
     package func name(of certificate: CertificateProof) throws(NoAnswer) -> String? {
-        if let entry = try registered(certificate.fingerprint) { return entry.name }
+        if let entry = try registered(certificate) { return entry.name.isEmpty ? nil : entry.name }
         return names.lazy.compactMap { certificate.names[$0]?.first }.first
     }
 }

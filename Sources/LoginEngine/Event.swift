@@ -62,6 +62,13 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case directoryUp = 114
     /// A host name of its servers stands for other addresses, or none is found for it.
     case directoryMoved = 116
+    case authorityAdded = 120
+    case authorityRemoved = 121
+    case certificateIssued = 122
+    case certificateRevoked = 123
+    /// A certificate for a device of a user.
+    case deviceAdded = 124
+    case deviceRevoked = 125
 }
 
 /// Why a login was rejected. The text is stored and shown by `trace`, metrics and logs: never reuse one for something else.
@@ -119,7 +126,7 @@ package enum RejectReason: String, Sendable, CaseIterable {
 /// Fields that belong to one person. The chain holds only a salted commitment of them, so that they can be erased.
 package struct PersonalFields: Sendable, Equatable {
     /// Name and value, in the order in which they are shown; names are stable: `name`, `station`, `certificate`, `email`,
-    /// `phone`, `actor`.
+    /// `phone`, `device`, `actor`.
     package var fields: [Field]
 
     package struct Field: Sendable, Equatable {

@@ -102,7 +102,7 @@ extension Logins {
                     next += 1
                 }
                 facts[position].certificate = CertificateFacts(
-                    named: named, registered: try rules.certificates.registered(certificate.fingerprint))
+                    named: named, registered: try rules.certificates.registered(certificate))
             }
             return nil
         } catch {

@@ -48,7 +48,7 @@ package struct IssuedCertificate: Sendable {
         key = try Self.write { PEM_write_bio_PKCS8PrivateKey($0, own, nil, nil, 0, nil, nil) }
     }
 
-    private static func read(_ pem: [UInt8], _ body: (OpaquePointer) -> OpaquePointer?) -> OpaquePointer? {
+    static func read(_ pem: [UInt8], _ body: (OpaquePointer) -> OpaquePointer?) -> OpaquePointer? {
         pem.withUnsafeBytes { bytes in
             guard let memory = BIO_new_mem_buf(bytes.baseAddress, CInt(clamping: bytes.count)) else { return nil }
             defer { BIO_free(memory) }
@@ -56,7 +56,7 @@ package struct IssuedCertificate: Sendable {
         }
     }
 
-    private static func write(_ body: (OpaquePointer) -> CInt) throws(TLSError) -> [UInt8] {
+    static func write(_ body: (OpaquePointer) -> CInt) throws(TLSError) -> [UInt8] {
         guard let memory = openssl_memory() else { throw failed() }
         defer { BIO_free(memory) }
         guard body(memory) == 1 else { throw failed() }
@@ -66,7 +66,7 @@ package struct IssuedCertificate: Sendable {
         return bytes
     }
 
-    private static func failed() -> TLSError {
+    static func failed() -> TLSError {
         .unusable(OpenSSLError.take().map { "no certificate can be made: \($0.words)" } ?? "no certificate can be made")
     }
 }

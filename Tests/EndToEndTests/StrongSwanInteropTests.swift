@@ -314,6 +314,76 @@ struct StrongSwanInteropTests {
         }
     }
 
+    /// By the certificate alone, which the gateway checks, and by EAP-MSCHAPv2; both believe the authority, which is held to a domain.
+    @Test(arguments: [DeviceMethod.none, .mschapv2]) func deviceIsSetUpByTheProfileThatWasWrittenForIt(_ method: DeviceMethod) async throws
+    {
+        try await withNode { node in
+            try await node.addClient {
+                $0.profile = "strongswan"
+                $0.eap = ["mschapv2"]
+                $0.requirement = "factor"
+            }
+            let token = try await node.addUser()
+            try await node.perform(InitAuthority(name: "Example CA", domains: ["example.org"]))
+            let pasted = try await Pasted(node)
+            let swan = try StrongSwan()
+            let folder = swan.folder
+            func place(_ file: String, _ bytes: [UInt8]) throws {
+                let path = URL(fileURLWithPath: folder.path + "/" + file)
+                try FileManager.default.createDirectory(at: path.deletingLastPathComponent(), withIntermediateDirectories: true)
+                try Data(bytes).write(to: path)
+            }
+            let host = try await node.perform(IssueCertificate(name: "vpn.example.org", usage: "server"))
+            try place("gateway/x509/cert.pem", Array(host.pem.utf8))
+            try place("gateway/private/key.pem", Array(host.key.text.utf8))
+            try place("gateway/x509ca/ca.pem", Array(host.authority.utf8))
+            let list = try await node.perform(SignRevocationList())
+            try place("gateway/x509crl/list.pem", Array(list.pem.utf8))
+            var request = AddDevice(user: "alice", label: "box", format: .swanctl, method: method, gateway: "127.0.0.1")
+            request.remoteID = "vpn.example.org"
+            let profile = try await node.perform(request)
+            for file in profile.files { try place("device/" + file.path, Array(Data(base64Encoded: file.contents.text) ?? Data())) }
+            let (natPort, deviceNATPort) = (try freePort(SOCK_DGRAM), try freePort(SOCK_DGRAM))
+            let gateway = try swan.daemon(
+                "gateway", port: try freePort(SOCK_DGRAM), natPort: natPort, more: "revocation eap-radius eap-identity",
+                include: try pasted.block("/etc/strongswan.d/sallyport.conf"))
+            let device = try swan.daemon(
+                "device", port: try freePort(SOCK_DGRAM), natPort: deviceNATPort, more: "eap-identity eap-mschapv2")
+            let remote = method == .none ? "auth = pubkey\n cacerts = ca.pem\n revocation = strict" : "auth = eap-radius\n eap_id = %any"
+            let connections = try folder.file(
+                "gateway/swanctl.conf",
+                "connections {\n vpn {\n version = 2\n childless = force\n send_certreq = yes\n local {\n auth = pubkey\n certs = cert.pem\n"
+                    + " id = vpn.example.org\n }\n remote {\n \(remote)\n }\n }\n}\n")
+            // Ports of this test, and no tunnel (RFC 6023), which would change the routes of this machine.
+            let written = folder.text(of: "device/conf.d/alice-box.conf")
+            let home = try folder.file(
+                "device/swanctl.conf",
+                written.replacing(
+                    "    vips = 0.0.0.0, ::\n",
+                    with: "    remote_port = \(natPort)\n    local_port = \(deviceNATPort)\n    childless = force\n")
+                    + "secrets {\n eap-alice-box {\n id = alice\n secret = \"\(try token.code())\"\n }\n}\n")
+            try await running("charon-systemd", [], ["STRONGSWAN_CONF": gateway]) { _ in
+                try await running("charon-systemd", [], ["STRONGSWAN_CONF": device]) { _ in
+                    try await swan.load(connections, "gateway")
+                    try await swan.load(home, "device")
+                    let up = try await swan.swanctl(["--initiate", "--ike", "alice-box", "--timeout", "20"], "device")
+                    #expect(up.output.contains("initiate completed successfully"), "\(up.everything) \(folder.text(of: "gateway.log"))")
+                    #expect(up.output.contains("authentication of 'vpn.example.org' with"), "\(up.everything)")
+                    guard method == .none else { return }
+                    // Revoked, and the gateway has the newer list: the same device is out.
+                    _ = try await swan.swanctl(["--terminate", "--ike", "alice-box", "--timeout", "10"], "device")
+                    try await node.perform(RevokeDevice(user: "alice", device: "box"))
+                    try place("gateway/x509crl/list.pem", Array(try await node.perform(SignRevocationList()).pem.utf8))
+                    try await swan.load(connections, "gateway")
+                    _ = try await swan.swanctl(["--flush-certs"], "gateway")
+                    let again = try await swan.swanctl(["--initiate", "--ike", "alice-box", "--timeout", "20"], "device")
+                    #expect(!again.output.contains("initiate completed successfully"), "\(again.everything)")
+                    #expect(folder.text(of: "gateway.log").contains("certificate was revoked"), "\(folder.text(of: "gateway.log"))")
+                }
+            }
+        }
+    }
+
     @Test func strongSwanLogsInByXAuthAndEndsTheSession() async throws {
         try await withNode { node in
             let dynamicPort = try freePort(SOCK_DGRAM)

@@ -23,7 +23,7 @@ import Testing
     {
         var rules = LoginRules()
         if let names { rules.certificates.names = names }
-        rules.certificates.registered = { print throws(NoAnswer) in registered[print[0]] }
+        rules.certificates.registered = { certificate throws(NoAnswer) in registered[certificate.fingerprint[0]] }
         let bench = LoginBench(hasPhone: hasPhone, rules: rules)
         bench.records.change { tables in
             let alice = tables.users["alice"]

@@ -224,6 +224,7 @@ import Testing
             "ALTER TABLE client DROP COLUMN psk_identity", "ALTER TABLE client DROP COLUMN psk",
             "DROP TABLE directory", "DROP INDEX user_by_directory", "ALTER TABLE \"user\" DROP COLUMN directory",
             "ALTER TABLE login_handle DROP COLUMN source_word",
+            "DROP TABLE device", "DROP TABLE certificate", "DROP TABLE authority",
             "DROP TABLE client_realm", "ALTER TABLE client DROP COLUMN directory", "ALTER TABLE \"group\" DROP COLUMN directory",
             "DELETE FROM schema_version WHERE number >= \(Erasure.sealedSince)",
         ] {

@@ -48,6 +48,9 @@ import Testing
         var directory = DirectorySettings(name: "nps", servers: servers, secret: Secret(utf8: "of all servers"))
         directory.ownSecrets[servers[1]] = Secret(utf8: "of one server")
         _ = try await records.addDirectory(directory, event: Event(.directoryAdded, at: start))
+        let authority = NewAuthority(
+            name: "CA", domains: [], certificate: "in PEM", key: Secret(utf8: "a private key"), begins: start, ends: start)
+        _ = try await records.addAuthority(authority, after: 0, event: Event(.authorityAdded, at: start))
         records.close()
         return (folder, recovery)
     }
@@ -69,6 +72,7 @@ import Testing
         #expect(
             directory.servers.map { directory.secret(of: $0) } == [Secret(utf8: "of all servers"), Secret(utf8: "of one server")],
             "\(place)")
+        #expect(try records.authorities().map(\.key) == [Secret(utf8: "a private key")], "\(place)")
         #expect(records.damagedSecrets == 0, "\(place)")
         #expect(
             records.recoveryHash(Array("ABCD".utf8), factor: alice.factors.first { $0.kind == .recovery }?.id ?? 0) == recovery, "\(place)")
@@ -110,7 +114,7 @@ import Testing
         let text = records.handles.text(of: handle)
         #expect(try values(under: 1, records).count > Records.resealChunk)
         let report = try await rotate(records)
-        #expect(report.id == 2 && report.fingerprint != before.fingerprint && report.resealed == 3 * (Records.resealChunk + 10) + 7)
+        #expect(report.id == 2 && report.fingerprint != before.fingerprint && report.resealed == 3 * (Records.resealChunk + 10) + 8)
         #expect(try values(under: 1, records) == [])
         try check(records, recovery, "while it runs")
         let keys = try #require(try MasterKey.load(.file(folder.path + "/master.key")))

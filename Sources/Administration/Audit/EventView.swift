@@ -132,6 +132,12 @@ extension EventKind {
         case .directoryDown: "directory-down"
         case .directoryUp: "directory-up"
         case .directoryMoved: "directory-moved"
+        case .authorityAdded: "authority-added"
+        case .authorityRemoved: "authority-removed"
+        case .certificateIssued: "certificate-issued"
+        case .certificateRevoked: "certificate-revoked"
+        case .deviceAdded: "device-added"
+        case .deviceRevoked: "device-revoked"
         }
     }
 }
@@ -192,8 +198,16 @@ extension Event {
         case .directoryMoved:
             return "directory " + detail("directory") + ": " + detail("server") + detail("addresses", " is ")
                 + detail("why", " is not found: ")
+        case .authorityAdded: return "authority made: " + detail("authority") + detail("domains", ", for ")
+        case .authorityRemoved: return "authority removed: " + detail("authority")
+        case .certificateIssued: return "certificate issued: " + detail("certificate") + detail("usage", ", ")
+        case .certificateRevoked: return "certificate revoked: " + detail("certificate") + detail("reason", ", ")
+        case .deviceAdded: return "device added" + device + detail("until", ", until ")
+        case .deviceRevoked: return "device revoked" + device + detail("reason", ", ")
         }
     }
+
+    private var device: String { subject["device"].map { ": \"\($0)\"" } ?? "" }
 
     private var labelled: String {
         guard let label = self["label"], label != self["factor"] else { return "" }

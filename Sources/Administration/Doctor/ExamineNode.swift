@@ -77,6 +77,12 @@ package struct ExamineNode: AdminOperation {
         examine("directories") { () throws(StoreError) in
             DirectorySettingsCheck.findings(try records.directories(), uses: try operations.directoryUses())
         }
+        examine("certificates") { () throws(StoreError) in
+            let now = operations.now()
+            let end = now + .minutes(Int64(CertificateCheck.certificateDays) * 24 * 60)
+            return CertificateCheck.findings(
+                try records.authorities(), try records.certificateFigures(at: now, endingBefore: end), now: now)
+        }
         examine("backups") { () throws(StoreError) in
             // The first key is nobody's successor.
             let key = try records.keyStatus()

@@ -63,6 +63,12 @@ extension Finding {
         case revocationsNone = "revocations-none"
         case revocationsOld = "revocations-old"
         case revocationsEnded = "revocations-ended"
+        // The authority
+        case authorityRight = "authority-right"
+        case authorityEnding = "authority-ending"
+        case authorityEnded = "authority-ended"
+        case authorityDamaged = "authority-damaged"
+        case certificatesEnding = "certificates-ending"
         // The clock
         case clockRight = "clock-right"
         case clockUnchecked = "clock-unchecked"
@@ -151,7 +157,7 @@ extension Finding {
         package var severity: Severity {
             switch self {
             case .nodeRuns, .settingsRight, .clockRight, .filesRight, .diskRight, .databaseRight, .keyRight, .backupRight, .clientsRight,
-                .usersRight, .certificateRight, .clientAuthorityRight, .directoriesRight, .gatewaysRight:
+                .usersRight, .certificateRight, .clientAuthorityRight, .authorityRight, .directoriesRight, .gatewaysRight:
                 .ok
             case .nodeStopped, .coreDumps, .clockUnchecked, .databaseUnchecked, .databaseElsewhere, .keyBesideData, .keyChanging,
                 .keyWaiting, .clientsNone,
@@ -163,14 +169,14 @@ extension Finding {
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
                 .pushUnasked, .namesPassedThrough, .eapMD5, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey,
-                .certificateEnding, .clientAuthorityEnding, .revocationsOld, .directorySecretWeak, .sessionsUncounted, .directoryForgeable,
-                .gatewayGivesUpEarly, .gatewayUnsigned, .directoryNameLost,
+                .certificateEnding, .clientAuthorityEnding, .authorityEnding, .certificatesEnding, .revocationsOld, .directorySecretWeak,
+                .sessionsUncounted, .directoryForgeable, .gatewayGivesUpEarly, .gatewayUnsigned, .directoryNameLost,
                 .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,
                 .secretDamaged, .secretKnown, .replyUnfit, .certificateEnded, .certificateNotInForce, .clientAuthorityMissing,
-                .clientAuthorityEnded, .revocationsEnded, .directoryDown,
+                .clientAuthorityEnded, .authorityEnded, .authorityDamaged, .revocationsEnded, .directoryDown,
                 .directoryUnsigned, .directoryClosed:
                 .problem
             }

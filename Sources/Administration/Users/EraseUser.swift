@@ -18,11 +18,13 @@ package struct EraseUser: AdminOperation {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let records = operations.records
         let user = try operations.user(name)
+        let hasDevices = try !records.certificates(ofUser: user.id).isEmpty
         // What the gateways answer names them, and is erased with the rest.
         let open = await operations.disconnect(try operations.openSessions(ofUser: user.id), by: actor).filter { !$0.isDone }
         try await records.beginErasure(
             ofUser: user.id, keys: [user.key] + user.aliases.map(\.key), event: operations.event(.userErased, by: actor, user: user.id))
         try await operations.ports.changed(.failures(user: user.id))
+        if hasDevices { try await operations.ports.changed(.certificates) }
         try await operations.ports.changed(.erasure)
         // What was counted stands in the queue now.
         try await records.waitForWriter()

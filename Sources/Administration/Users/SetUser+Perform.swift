@@ -66,6 +66,7 @@ extension SetUser {
         if !draft.joined.isEmpty || !draft.left.isEmpty, try !operations.replyTable().isEmpty {
             warnings += try operations.updateHint("--user \(Words.argument(draft.record.name))", ofUser: old.id)
         }
+        if draft.record.status != old.status { try await operations.devicesChanged(ofUser: old.id) }
         if isLeaving, let ended = await operations.endAccess(try operations.openSessions(ofUser: old.id), by: actor) {
             warnings.append(ended)
         }
@@ -209,13 +210,22 @@ extension UnlockUser {
     }
 }
 
+extension Operations {
+    /// A disabled user's devices stand on the revocation list, and leave it again.
+    func devicesChanged(ofUser user: Int64) async throws {
+        if try !records.certificates(ofUser: user).isEmpty { try await ports.changed(.certificates) }
+    }
+}
+
 extension RemoveUser {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let user = try operations.user(name)
         let sessions = try operations.openSessions(ofUser: user.id)
+        let hasDevices = try !operations.records.certificates(ofUser: user.id).isEmpty
         try await operations.records.removeUser(
             user.id, event: operations.event(.userRemoved, by: actor, user: user.id, subject: [PersonalFields.Field("name", user.name)]))
         try await operations.ports.changed(.failures(user: user.id))
+        if hasDevices { try await operations.ports.changed(.certificates) }
         let ended = await operations.endAccess(sessions, by: actor)
         return Done(
             "Removed user \(user.name), with factors and recovery codes. The trail keeps the events.", warnings: ended.map { [$0] } ?? [])

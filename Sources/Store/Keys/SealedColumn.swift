@@ -12,7 +12,9 @@ struct SealedColumn: Sendable {
     let countUnder: SQL
     let place: @Sendable (Int64, Int64?) -> SealedPlace
 
-    static let all = [password, ntHash, clearPassword, factor, client, preSharedKey, directory, serverSecrets, olderKey, erasure]
+    static let all = [
+        password, ntHash, clearPassword, factor, client, preSharedKey, directory, serverSecrets, authority, olderKey, erasure,
+    ]
 
     private static let password = SealedColumn(
         select: SQL("SELECT id, password_hash, id FROM \"user\" WHERE id > ?1 AND password_hash IS NOT NULL ORDER BY id LIMIT ?2"),
@@ -61,6 +63,12 @@ struct SealedColumn: Sendable {
         update: SQL("UPDATE directory SET server_secrets = ?2 WHERE id = ?1"),
         countUnder: SQL("SELECT count(*) FROM directory WHERE substr(server_secrets, 1, 5) = ?1"),
         place: { row, _ in .serverSecrets(row) })
+
+    private static let authority = SealedColumn(
+        select: SQL("SELECT id, secret, id FROM authority WHERE id > ?1 ORDER BY id LIMIT ?2"),
+        update: SQL("UPDATE authority SET secret = ?2 WHERE id = ?1"),
+        countUnder: SQL("SELECT count(*) FROM authority WHERE substr(secret, 1, 5) = ?1"),
+        place: { row, _ in .authorityKey(row) })
 
     private static let olderKey = SealedColumn(
         select: SQL("SELECT id, subkeys, id FROM master_key WHERE id > ?1 AND subkeys IS NOT NULL ORDER BY id LIMIT ?2"),

@@ -166,7 +166,10 @@ extension Records {
     }
 
     package func removeUser(_ user: Int64, event: Event) async throws(StoreError) {
-        try await changeUser(Statement(.deleteUser, [.integer(user)]), user, event)
+        let unit = Unit(
+            guarded: [Self.revokeDevices(ofUser: user, at: event.at), Unit.Guard(Statement(.deleteUser, [.integer(user)]))],
+            then: { _ in [Self.dropOpenHandles(ofUser: user, at: event.at), Statement(.raiseRevision)] })
+        try await change(unit, refusals: [Self.noUser, Self.noUser]) { _ in [event.about(user: user)] }
     }
 
     /// - Parameter home: nil: groups and clients say.

@@ -23,7 +23,7 @@ extension Records {
         let id = SQLValue.integer(user)
         let erasure = Erasure(user: user, requested: event.at, keys: Set(keys))
         let unit = Unit(
-            guarded: [Unit.Guard(Statement(.eraseUserRow, [id]))],
+            guarded: [Self.revokeDevices(ofUser: user, at: event.at), Unit.Guard(Statement(.eraseUserRow, [id]))],
             then: { [sealing] _ in
                 [
                     erasure.statement(sealing),
@@ -33,7 +33,7 @@ extension Records {
                     Statement(.raiseRevision),
                 ] + keys.map { Statement(.eraseSessionsOfName, [.text($0)]) }
             })
-        try await change(unit, refusals: [Self.noUser]) { _ in [event.about(user: user)] }
+        try await change(unit, refusals: [Self.noUser, Self.noUser]) { _ in [event.about(user: user)] }
     }
 
     /// Returns when what was queued before is written; behind a long queue, when most of it is.

@@ -4,6 +4,7 @@
 import Administration
 import ControlDoor
 import Factors
+import Logging
 import LoginEngine
 import Store
 
@@ -25,6 +26,11 @@ struct OfflineOperations: Sendable {
                 radiusAddresses: { settings.radiusListen.map { "\($0)" } }, dataDirectory: settings.dataDirectory)
             ports.accountingAddresses = { settings.radiusAccounting.map { "\($0)" } }
             ports.replies = try DictionaryFolder.read(in: settings.dataDirectory)
+            ports.eapServerName = {
+                TunnelKeeper(
+                    dataDirectory: settings.dataDirectory, name: settings.eapServerName, logger: Logger(label: "sallyport.eap")
+                ).shownName
+            }
             let operations = Operations(records: store.records, ports: ports)
             return OfflineOperations(operations: operations, actor: Peer.own(node: NodeLocation.nodeName), store: store)
         } catch {

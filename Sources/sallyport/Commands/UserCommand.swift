@@ -16,7 +16,7 @@ struct UserCommand: AsyncParsableCommand {
             """,
         subcommands: [
             Add.self, List.self, Show.self, Explain.self, Set.self, Disable.self, Enable.self, Unlock.self, Remove.self, Erase.self,
-            Import.self,
+            DeviceCommand.self, Import.self,
         ])
 }
 
@@ -219,7 +219,7 @@ extension UserCommand {
         static let configuration = CommandConfiguration(
             abstract: "Refuse every login of a user.",
             discussion: """
-                Factors and password are kept. Gateways are asked to end the user's open sessions (RFC 5176).
+                Factors, password and devices are kept; the revocation list holds the devices back. Gateways are asked to end the user's open sessions (RFC 5176).
 
                 Example:
                   sallyport user disable alice
@@ -271,7 +271,7 @@ extension UserCommand {
 
     struct Remove: NodeCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Remove a user with all factors.",
+            abstract: "Remove a user with all factors and devices.",
             discussion: """
                 The trail keeps what happened. To keep a user out for a while, disable it.
 

@@ -32,6 +32,7 @@ final class Node: Sendable {
     private let trail: TrailKeeper
     private let sessions: SessionKeeper
     private let disk: DiskWatch?
+    private let renewal: CertificateRenewal
     /// Nil without RADIUS over TLS.
     let radsec: RadSecKeeper?
     let tunnel: TunnelKeeper
@@ -67,7 +68,9 @@ final class Node: Sendable {
             moved: { directoryLog.note($1, of: $0) })
         var rules = LoginRules()
         rules.rejectRelease = RejectRelease()
+        let issued = IssuedHere(records: records)
         rules.certificates.names = settings.deviceTrust.names
+        rules.certificates.registered = { certificate throws(NoAnswer) in try issued.registered(certificate) }
         let logins = Logins(
             records: records, seal: records.handles, passwords: passwords,
             factors: [TOTPFactor(), HOTPFactor(), store.recoveryCodes], rules: rules, deadlines: deadlines, random: BufferedRandom(),
@@ -85,9 +88,11 @@ final class Node: Sendable {
             random: BufferedRandom(), logger: Logger(label: "sallyport.radius"), now: NodeClock.now, onPin: { pins.keep($0) })
         radsec = RadSecKeeper(files: settings.radsec, radius: radius, logger: Logger(label: "sallyport.radsec"))
         try radsec?.load()
-        tunnel = try TunnelKeeper(
-            dataDirectory: settings.dataDirectory, files: settings.deviceTrust, radius: radius, logger: Logger(label: "sallyport.eap"))
-        try tunnel.use(for: records.clients(), at: NodeClock.now().wall)
+        let tunnel = try TunnelKeeper(
+            dataDirectory: settings.dataDirectory, name: settings.eapServerName, files: settings.deviceTrust, issued: issued,
+            radius: radius,
+            logger: Logger(label: "sallyport.eap"))
+        self.tunnel = tunnel
         records.writer.afterGroup { [weak radius] in radius?.flush() }
         deadlines.afterGroup { [weak radius] in radius?.flush() }
         let database = DatabaseLog(logger: Logger(label: "sallyport.database"))
@@ -104,11 +109,15 @@ final class Node: Sendable {
             case .directories: try Self.reload(passwords, from: records, replies)
             case .clients:
                 guard let radius, let tunnel else { return }
-                try tunnel.use(for: records.clients(), at: NodeClock.now().wall)
+                let now = NodeClock.now().wall
+                try tunnel.use(for: records.clients(), at: now)
+                tunnel.reload(isAsked: false, at: now)
                 try radius.replaceClients(Self.clientTable(records, traffic, logger))
             }
         }
         pins.inForce = inForce
+        let renewal = CertificateRenewal(tunnel: tunnel, records: records)
+        self.renewal = renewal
         var ports = Operations.Ports(
             hashPassword: { try await store.hash($0) }, now: { NodeClock.now().wall },
             random: { BufferedRandom() }, radiusAddresses: { [weak radius] in radius?.boundAddresses.map { "\($0)" } ?? [] },
@@ -116,7 +125,9 @@ final class Node: Sendable {
                 do throws(Refusal) {
                     switch change {
                     case .policies, .replies: try inForce.take(.rules)
-                    case .clients: try inForce.take(.clients)
+                    case .clients, .certificates:
+                        try await renewal.renew()
+                        try inForce.take(.clients)
                     case .directories:
                         try inForce.take(.directories)
                         // Their names stand in what logins are sent by.
@@ -137,6 +148,7 @@ final class Node: Sendable {
             },
             dataDirectory: settings.dataDirectory)
         ports.replies = replies
+        ports.eapServerName = { tunnel.shownName }
         ports.accountingAddresses = { [weak radius] in radius?.boundAccounting.map { "\($0)" } ?? [] }
         ports.askByTLS = { [weak radius] request in
             guard let radius else { return .notConnected }
@@ -154,6 +166,7 @@ final class Node: Sendable {
         ports.habits = { traffic.habits(ofClient: $0, at: NodeClock.now()) }
         ports.directoryStatus = { DirectoryCheck.status(passwords, now: NodeClock.now()) }
         operations = Operations(records: records, ports: ports)
+        renewal.operations = operations
         logins.checkNewPassword = NewPasswords(operations: operations).check
         control = try ControlService(
             operations: operations, dataDirectory: store.directory.path, node: NodeLocation.nodeName, release: Sallyport.release,
@@ -227,6 +240,8 @@ final class Node: Sendable {
         if let story = try await operations.beginEpoch() {
             for line in story { logger.warning("\(line)") }
         }
+        try await renewal.renew()
+        try tunnel.use(for: store.records.clients(), at: NodeClock.now().wall)
         try await store.records.append(Event(.nodeStarted, at: NodeClock.now().wall, details: [Event.Detail("release", Sallyport.release)]))
         deadlines.start()
         try radius.start()
@@ -296,13 +311,15 @@ final class Node: Sendable {
         try? await store.records.append(Event(.nodeStopped, at: now))
         try? await trail.anchor(at: now)
         deadlines.stop()
+        // Each holds the other.
+        renewal.operations = nil
         store.close()
     }
 
     /// Marks are folded, handles expire and indexes are filled behind; every minute is often enough.
     private func scheduleHousekeeping() {
-        let (records, logger, trail, sessions, inForce, radsec, tunnel, traffic) = (
-            store.records, logger, trail, sessions, inForce, radsec, tunnel, traffic
+        let (records, logger, trail, sessions, inForce, radsec, tunnel, traffic, renewal) = (
+            store.records, logger, trail, sessions, inForce, radsec, tunnel, traffic, renewal
         )
         deadlines.schedule(at: NodeClock.now().uptime + .seconds(60)) { [weak self] moment in
             Task {
@@ -313,6 +330,11 @@ final class Node: Sendable {
                 }
                 await trail.everyMinute(at: moment)
                 await sessions.everyMinute(at: moment)
+                do {
+                    if try await renewal.renew() { try inForce.take(.clients) }
+                } catch {
+                    logger.error("the certificate of EAP cannot be renewed", metadata: ["error": "\(error)"])
+                }
                 if let why = inForce.tryAgain() { logger.error("changes are written and not in force", metadata: ["error": "\(why)"]) }
                 radsec?.reload(isAsked: false, at: moment.wall)
                 tunnel.reload(isAsked: false, at: moment.wall)

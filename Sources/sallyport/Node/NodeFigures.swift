@@ -32,6 +32,10 @@ struct NodeFigures: Sendable {
     private let hashShed = GrowingFigure("sallyport_hash_shed_total")
     private let rejectsNotWritten = Gauge(label: "sallyport_rejects_not_written")
     private let openSessions = Gauge(label: "sallyport_sessions_open")
+    private let authorityEnds = Gauge(label: "sallyport_ca_ends_seconds")
+    private let devices = Gauge(label: "sallyport_devices")
+    private let certificatesEnding = Gauge(label: "sallyport_certificates_ending")
+    private let certificatesRevoked = Gauge(label: "sallyport_certificates_revoked")
     private let trailEvents = Gauge(label: "sallyport_trail_events")
     private let trailBytes = Gauge(label: "sallyport_trail_bytes")
     private let trailOldest = Gauge(label: "sallyport_trail_oldest_seconds")
@@ -95,6 +99,10 @@ struct NodeFigures: Sendable {
         "sallyport_directory_requests_waiting": "Logins that wait for a directory.",
         "sallyport_directory_servers_up": "Servers of a directory that answer.",
         "sallyport_directory_names_lost": "Host names of a directory's servers that cannot be looked up at the moment.",
+        "sallyport_ca_ends_seconds": "When the authority ends, in seconds since 1970; 0 where there is none.",
+        "sallyport_devices": "Devices of users whose certificate holds.",
+        "sallyport_certificates_ending": "Certificates that hold and end within 30 days.",
+        "sallyport_certificates_revoked": "Certificates that were revoked.",
         "sallyport_radius_answer_seconds": "Time from reading a request to its reply; under load every eighth is timed.",
     ]
 
@@ -119,10 +127,21 @@ struct NodeFigures: Sendable {
         rejectsNotWritten.record(records.sparedRejects)
         directories.refresh(passwords.figures)
         if let open = try? records.openSessions() { openSessions.record(open) }
+        refreshCertificates(at: NodeClock.now().wall)
         guard let trail = try? records.trailExtent() else { return }
         trailEvents.record(trail.events)
         trailBytes.record(trail.bytes)
         trailOldest.record(trail.oldest?.seconds ?? 0)
+    }
+
+    private func refreshCertificates(at now: Timestamp) {
+        guard let authority = try? records.authorities().first,
+            let figures = try? records.certificateFigures(at: now, endingBefore: now + .minutes(30 * 24 * 60))
+        else { return authorityEnds.record(0) }
+        authorityEnds.record(authority.ends.seconds)
+        devices.record(figures.devices)
+        certificatesEnding.record(figures.ending)
+        certificatesRevoked.record(figures.revoked)
     }
 }
 

@@ -101,6 +101,12 @@ extension SettingKey {
             Which names in a certificate say whose it is, separated by commas, the first that counts first: `upn` (how Windows names users), \
             `email`, `dns` and `common-name`. They are compared whole with the user's name and aliases, in upper or lower case.
             """)
+    static let eapServerName = SettingKey(
+        name: "eap.server-name", kind: .text, standard: ["auto"],
+        meaning: """
+            The name that the node shows to devices by EAP, in the certificate that it has [made](certificates.md#eap); devices are told it in \
+            their profiles. `auto`: the name of this host, without its domain.
+            """)
     static let webHealth = SettingKey(
         name: "web.health", kind: .addresses, standard: ["0.0.0.0:8080"],
         meaning: "`/livez` and `/readyz` over plain HTTP, without detail. Empty: no listener.")
@@ -146,8 +152,8 @@ extension SettingKey {
     /// In the order of the file.
     static let all = [
         dataDirectory, database, masterKeySource, radiusListen, radiusAccounting, radsecListen, radsecCertificate, radsecKey,
-        radsecClientCA, radsecRevoked, radsecVersion, eapClientCA, eapClientCRL, eapClientCRLGrace, eapClientNames, webHealth, webMetrics,
-        sessionsKeep, sessionsLostAfter, auditAnchorFile, auditKeep,
+        radsecClientCA, radsecRevoked, radsecVersion, eapClientCA, eapClientCRL, eapClientCRLGrace, eapClientNames, eapServerName,
+        webHealth, webMetrics, sessionsKeep, sessionsLostAfter, auditAnchorFile, auditKeep,
         auditLargestSize, logLevel, logFormat,
     ]
 }

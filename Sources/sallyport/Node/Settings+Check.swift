@@ -34,6 +34,7 @@ extension Settings {
             }
             if key.name == SettingKey.database.name { _ = try database(value) }
             if key.name == SettingKey.masterKeySource.name { _ = try masterKeySource(value) }
+            if key.name == SettingKey.eapServerName.name { _ = try serverName(value) }
             if key.name == SettingKey.auditAnchorFile.name { _ = try anchorFile(value) }
             if key.name == SettingKey.auditKeep.name || key.name == SettingKey.sessionsKeep.name { _ = try keepTime(value) }
             if key.name == SettingKey.sessionsLostAfter.name { _ = try lostTime(value) }
@@ -69,6 +70,14 @@ extension Settings {
             }
         }
         throw SettingsError(description: "must be file, file:PATH, environment, environment:NAME, credential or credential:NAME")
+    }
+
+    static func serverName(_ text: String) throws(SettingsError) -> String? {
+        if text == "auto" { return nil }
+        guard TunnelKeeper.isName(text) else {
+            throw SettingsError(description: "must be auto, or the name of a host such as radius.example.org")
+        }
+        return text.lowercased()
     }
 
     static func anchorFile(_ text: String) throws(SettingsError) -> String? {

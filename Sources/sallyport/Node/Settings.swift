@@ -35,6 +35,8 @@ struct Settings: Sendable, Equatable {
     var radiusAccounting: [ListenAddress]
     var radsec: RadSecFiles
     var deviceTrust: DeviceTrustFiles
+    /// Nil: this host's.
+    var eapServerName: String?
     var webHealth: [ListenAddress]
     var webMetrics: [ListenAddress]
     /// Nil: for ever.
@@ -126,6 +128,7 @@ extension Settings {
                 revocations: Self.files(try reader.requiredString(forKey: ConfigKey(SettingKey.eapClientCRL.name))),
                 grace: try Self.grace(reader.requiredString(forKey: ConfigKey(SettingKey.eapClientCRLGrace.name))),
                 names: try Self.certificateNames(reader.requiredString(forKey: ConfigKey(SettingKey.eapClientNames.name))))
+            eapServerName = try Self.serverName(reader.requiredString(forKey: ConfigKey(SettingKey.eapServerName.name)))
             webHealth = try Self.addresses(reader, .webHealth)
             webMetrics = try Self.addresses(reader, .webMetrics)
             auditAnchorFile = try Self.anchorFile(reader.requiredString(forKey: ConfigKey(SettingKey.auditAnchorFile.name)))

@@ -68,6 +68,11 @@ struct SettingsFlags: ParsableArguments {
         help: ArgumentHelp("Which names in a certificate count: upn,email,dns,common-name.", valueName: "names"))
     var eapClientNames: String?
 
+    @Option(
+        name: .customLong("eap-server-name"),
+        help: ArgumentHelp("The name in the certificate that EAP shows; or auto.", valueName: "host"))
+    var eapServerName: String?
+
     @Option(name: .customLong("web-health"), help: ArgumentHelp("/livez and /readyz; empty for none.", valueName: "addresses"))
     var webHealth: String?
 
@@ -110,7 +115,8 @@ struct SettingsFlags: ParsableArguments {
             (.radiusAccounting, radiusAccounting), (.radsecListen, radsecListen), (.radsecCertificate, radsecCertificate),
             (.radsecKey, radsecKey), (.radsecClientCA, radsecClientCA), (.radsecRevoked, radsecRevoked),
             (.radsecVersion, radsecVersion), (.eapClientCA, eapClientCA), (.eapClientCRL, eapClientCRL),
-            (.eapClientCRLGrace, eapClientCRLGrace), (.eapClientNames, eapClientNames), (.webHealth, webHealth), (.webMetrics, webMetrics),
+            (.eapClientCRLGrace, eapClientCRLGrace), (.eapClientNames, eapClientNames), (.eapServerName, eapServerName),
+            (.webHealth, webHealth), (.webMetrics, webMetrics),
             (.sessionsKeep, sessionsKeep),
             (.sessionsLostAfter, sessionsLostAfter), (.auditAnchorFile, auditAnchorFile), (.auditKeep, auditKeep),
             (.auditLargestSize, auditLargestSize), (.logLevel, logLevel), (.logFormat, logFormat),

@@ -38,7 +38,10 @@ final class TunnelKeeper: Sendable {
     }
 
     let files: DeviceTrustFiles
+    /// What the certificates that are made are for.
+    let name: String
     private let path: String
+    private let issued: IssuedHere
     private let radius: RADIUSService
     private let logger: Logger
     private let state = Mutex(State())
@@ -49,15 +52,21 @@ final class TunnelKeeper: Sendable {
         var told: Timestamp?
     }
 
+    /// - Parameter name: nil: this host's.
     /// - Throws: what is wrong with the files, also where no client needs them yet.
-    init(dataDirectory: String, files: DeviceTrustFiles, radius: RADIUSService, logger: Logger) throws {
+    init(
+        dataDirectory: String, name: String?, files: DeviceTrustFiles, issued: IssuedHere, radius: RADIUSService, logger: Logger
+    ) throws {
         path = "\(dataDirectory)/\(Self.folder)"
-        (self.files, self.radius, self.logger) = (files, radius, logger)
-        _ = try trust()
+        self.name = name ?? Self.hostName
+        (self.files, self.issued, self.radius, self.logger) = (files, issued, radius, logger)
+        _ = try trust(at: NodeClock.now().wall)
     }
 
-    private func trust() throws -> DeviceTrust {
-        let trust = try files.read()
+    private func mark() throws -> [String] { try files.mark + issued.mark() }
+
+    private func trust(at now: Timestamp) throws -> DeviceTrust {
+        var trust = try files.read()
         var settings = TLSSettings()
         (settings.peerAuthorities, settings.revocations) = (trust.authorities, trust.revocations)
         do throws(TLSError) {
@@ -65,6 +74,7 @@ final class TunnelKeeper: Sendable {
         } catch {
             throw SettingsError(description: "eap.client-ca, eap.client-crl: \(error)")
         }
+        try issued.extend(&trust, at: now)
         return trust
     }
 
@@ -77,19 +87,20 @@ final class TunnelKeeper: Sendable {
     ///
     /// - Throws: one line, with the file.
     func use(for clients: [Client], at now: Timestamp) throws {
-        guard clients.contains(where: { $0.settings.eap.contains { $0.shakesHands } }) else { return }
+        guard Self.isNeeded(by: clients) else { return }
         try state.withLock { state in
             guard state.used == nil else { return }
-            let mark = files.mark
-            var new = try take(try load(), try trust())
+            let mark = try mark()
+            var new = try take(try load(), try trust(at: now))
             // One of somebody else's lies alone; what was made here lies beside its authority.
             if new.expires - now < .seconds(Self.renewal), let authority = try read("ca") {
                 try issue(by: authority)
-                new = try take(try load(), try trust())
+                new = try take(try load(), try trust(at: now))
             }
             (state.used, state.mark) = (new, mark)
+            let authority = FileManager.default.fileExists(atPath: "\(path)/ca.pem") ? "\(path)/ca.pem or " : ""
             logger.notice(
-                "EAP-TTLS, PEAP and EAP-TLS are offered under this certificate; devices have to trust \(path)/ca.pem or whoever signed it",
+                "EAP-TTLS, PEAP and EAP-TLS are offered under this certificate; devices have to trust \(authority)whoever signed it",
                 metadata: ["certificate": "\(new.subject)", "expires": "\(Instant(new.expires))"])
         }
         tell(at: now)
@@ -99,12 +110,12 @@ final class TunnelKeeper: Sendable {
     /// more.
     func reload(isAsked: Bool, at now: Timestamp) {
         state.withLock { state in
-            guard var used = state.used, files.authorities != nil else { return }
-            let mark = files.mark
-            guard isAsked || mark != state.mark else { return }
-            state.mark = mark
+            guard var used = state.used else { return }
             do {
-                used = try take(try load(), try trust())
+                let mark = try mark()
+                guard isAsked || mark != state.mark else { return }
+                state.mark = mark
+                used = try take(try load(), try trust(at: now))
                 state.told = nil
                 logger.notice("the authorities and revocation lists of devices' certificates were read again")
             } catch {
@@ -114,6 +125,49 @@ final class TunnelKeeper: Sendable {
             state.used = used
         }
         tell(at: now)
+    }
+
+    private static func isNeeded(by clients: [Client]) -> Bool {
+        clients.contains { $0.settings.eap.contains { $0.shakesHands } }
+    }
+
+    /// Has the authority of the database issue the certificate where there is none, and again before one that it issued ends.
+    /// What somebody put there, or was made beside an authority of its own, stays as it is.
+    ///
+    /// - Returns: whether there is a new one to take into use.
+    func renew(for clients: [Client], by operations: Operations, at now: Timestamp) async throws -> Bool {
+        guard Self.isNeeded(by: clients), try operations.hasAuthority() else { return false }
+        if let server = try read("server") {
+            let text = try CertificateText(pem: server.certificate)
+            guard text.peer.expires - now.seconds < Self.renewal, try operations.isOwnServer(fingerprint: text.peer.fingerprint) else {
+                return false
+            }
+        }
+        // None is issued that could not be kept: it would be tried again every minute.
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        guard FileManager.default.isWritableFile(atPath: path) else {
+            throw SettingsError(description: "\(path) cannot be written. Give it to the user that the node runs as, with mode 700.")
+        }
+        let certified = try operations.nameOfServer(name)
+        let made: IssueCertificate.Answer
+        do throws(Refusal) {
+            made = try await operations.perform(
+                IssueCertificate(name: certified, usage: "server", days: Self.serverDays), by: Actor("node@\(NodeLocation.nodeName)"))
+        } catch {
+            // The one that is there still holds, for weeks yet.
+            guard FileManager.default.fileExists(atPath: file) else { throw error }
+            logger.error("the certificate of EAP cannot be renewed", metadata: ["error": "\(error)"])
+            return false
+        }
+        // An authority that lies here too issues no more: the next to be made would be its again.
+        for file in ["ca.pem", "ca.key"] where FileManager.default.fileExists(atPath: "\(path)/\(file)") {
+            try? FileManager.default.removeItem(atPath: "\(path)/\(file).before")
+            try FileManager.default.moveItem(atPath: "\(path)/\(file)", toPath: "\(path)/\(file).before")
+        }
+        try write(
+            IssuedCertificate(certificate: Array(made.pem.utf8), key: made.key.secret.reveal { Array($0) }), "server")
+        state.withLock { $0.used = nil }
+        return true
     }
 
     private func take(_ settings: TLSSettings, _ trust: DeviceTrust) throws -> InForce {
@@ -170,10 +224,17 @@ final class TunnelKeeper: Sendable {
     }
 
     /// Room is left for what stands in front of an authority's.
-    private var name: String {
-        let name = NodeLocation.nodeName
-        let isName = !name.isEmpty && name.utf8.count <= 60 && name.utf8.allSatisfy(PeerCertificate.isOfName)
-        return isName ? name : "sallyport"
+    static func isName(_ name: String) -> Bool {
+        !name.isEmpty && name.utf8.count <= 60 && name.utf8.allSatisfy(PeerCertificate.isOfName) && !name.hasPrefix(".")
+            && !name.hasSuffix(".")
+    }
+
+    static var hostName: String { isName(NodeLocation.nodeName) ? NodeLocation.nodeName : "sallyport" }
+
+    /// What devices are shown, or would be.
+    var shownName: String {
+        guard let server = try? read("server"), let text = try? CertificateText(pem: server.certificate) else { return name }
+        return text.peer.names.first ?? name
     }
 
     /// Nil where there is no certificate. One that is there is never made anew in its place: it may be somebody's own.
