@@ -70,6 +70,7 @@ extension EAPMethodName {
         case .gtc: .genericTokenCard
         case .msCHAPv2: .msCHAPv2
         case .md5: .md5Challenge
+        case .tls: .tls
         case .ttls: .ttls
         case .peap: .peap
         }
