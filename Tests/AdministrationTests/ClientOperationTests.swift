@@ -137,7 +137,7 @@ import Testing
             ),
             (
                 office.client("b", address: "10.0.0.1") { $0.requirement = "pasword" },
-                "require: `pasword` is none of password, factor, password+factor and deny. Did you mean `password`?"
+                "require: `pasword` is none of password, factor, password+factor, certificate, certificate+factor and deny. Did you mean `password`?"
             ),
             (
                 office.client("b", address: "10.0.0.1") { $0.separator = "x" },
