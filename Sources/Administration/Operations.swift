@@ -43,7 +43,9 @@ package final class Operations: Sendable {
         package var replies = ReplyDictionary()
         /// Asks a gateway by its connection over TLS; nobody is connected where no node runs.
         package var askByTLS: @Sendable (TLSQuestion) async -> TLSQuestion.Answer = { _ in .notConnected }
-        /// The name that the node shows to devices by EAP, unless its certificate is somebody else's.
+        /// What the node shows to devices by EAP; nil where it shows nothing yet.
+        package var eapShown: @Sendable () -> ShownCertificate? = { nil }
+        /// The name that it would be issued for.
         package var eapServerName: @Sendable () -> String? = { nil }
         /// What the traffic of a client shows; nil where no node runs, or the client is not served.
         package var habits: @Sendable (Int64) -> GatewayHabits? = { _ in nil }
@@ -65,6 +67,15 @@ package final class Operations: Sendable {
             self.isServing = isServing
             self.examine = examine
             self.dataDirectory = dataDirectory
+        }
+    }
+
+    package struct ShownCertificate: Sendable {
+        package var name: String
+        package var fingerprint: [UInt8]
+
+        package init(name: String, fingerprint: [UInt8]) {
+            (self.name, self.fingerprint) = (name, fingerprint)
         }
     }
 

@@ -148,6 +148,8 @@ final class LoadedCertificate {
         guard openssl_belongs(certificate, key) else {
             X509_free(certificate)
             EVP_PKEY_free(key)
+            // What is left in the queue of this thread would be taken for the next one's.
+            _ = OpenSSLError.take()
             throw .unusable("the key is another than the certificate's")
         }
         (self.certificate, self.key) = (certificate, key)

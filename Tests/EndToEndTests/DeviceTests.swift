@@ -103,7 +103,11 @@ import Testing
         }
         #expect(try await !tunnel.renew(for: clients, by: operations, at: Timestamp(seconds: end)))
         #expect(try shown().peer.subject == "CN=own.example.org")
-        #expect(tunnel.shownName == "own.example.org", "profiles name what is shown")
+        try await node.perform(AddUser(name: "alice"))
+        let profile = try await node.perform(AddDevice(user: "alice", format: .powershell, method: .peap, gateway: "vpn.example.org"))
+        let script = String(decoding: Data(base64Encoded: profile.files.last?.contents.text ?? "") ?? Data(), as: UTF8.self)
+        #expect(script.contains("<ServerNames>own.example.org</ServerNames>"), "profiles name what is shown")
+        #expect(profile.warnings.contains { $0.contains("not of the authority in the profile") }, "\(profile.warnings)")
         await node.stop()
     }
 

@@ -17,13 +17,16 @@ import Testing
         + ([
             UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, PolicyCommand.self, TraceCommand.self,
             SessionCommand.self, AuditCommand.self, KeyCommand.self, ApplyCommand.self, ExportCommand.self, DoctorCommand.self,
-            BackupCommand.self, RestoreCommand.self,
+            BackupCommand.self, RestoreCommand.self, AuthorityCommand.self,
         ]
-        as [any ParsableCommand.Type]).flatMap { command in
-            let name = command.configuration.commandName ?? ""
-            return [([name], command)]
-                + command.configuration.subcommands.map { ([name, $0._commandName], $0) }
-        }
+        as [any ParsableCommand.Type]).flatMap { all($0, behind: []) }
+
+    private static func all(_ command: any ParsableCommand.Type, behind words: [String]) -> [(
+        words: [String], type: any ParsableCommand.Type
+    )] {
+        let words = words + [command._commandName]
+        return [(words, command)] + command.configuration.subcommands.flatMap { all($0, behind: words) }
+    }
 
     @Test(arguments: commands.indices) func helpIsAsAgreed(index: Int) throws {
         let (words, type) = Self.commands[index]

@@ -88,19 +88,23 @@ extension AddDevice {
             gateway = try Self.address(text, "gateway")
         }
         let remoteID = try remoteID.map { try Self.identity($0, "remote-id") } ?? gateway
+        let shown = operations.ports.eapShown()
         let server =
-            try serverName.map { try Issuing.hostName($0, "server-name") } ?? operations.ports.eapServerName().map {
-                try operations.nameOfServer($0)
-            } ?? ""
+            try serverName.map { try Issuing.hostName($0, "server-name") } ?? shown?.name
+            ?? operations.ports.eapServerName().map { try operations.nameOfServer($0) } ?? ""
         let connection = Valid.trimmed(self.connection ?? "VPN \(gateway)")
         guard (1...64).contains(connection.count), Valid.isPrintable(connection) else {
             throw Refusal(
                 .invalid, "`\(Valid.shown(connection))` cannot be the name of a connection.",
                 remedy: "Use 1 to 64 characters without control characters.", place: "connection")
         }
-        return DeviceProfile(
+        var profile = DeviceProfile(
             user: user.name, label: label, method: method, gateway: gateway, remoteID: remoteID, serverName: server,
             connection: connection, anchors: anchors)
+        if self.anchors == nil, !anchors.isEmpty, let shown {
+            profile.isEAPForeign = try !operations.isOwnServer(fingerprint: shown.fingerprint)
+        }
+        return profile
     }
 
     /// A host's name or an address.

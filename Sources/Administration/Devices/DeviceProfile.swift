@@ -38,6 +38,8 @@ struct DeviceProfile {
     var connection: String
     var anchors: [CertificateText]
     var credential: Credential?
+    /// EAP shows what none of the anchors issued, as far as is known.
+    var isEAPForeign = false
 
     func credential(
         _ issued: Operations.Issued, password: Secret, _ strength: CertificatePack.Strength
@@ -135,6 +137,11 @@ struct DeviceProfile {
             warnings.append(
                 "The profile does not say which name EAP's certificate has: any server of the authority could ask for the user's proof. "
                     + "Add --server-name.")
+        }
+        if method.hasTunnel, isEAPForeign, !format.isBare {
+            warnings.append(
+                "The certificate that EAP shows here is not of the authority in the profile: the device will refuse it. Name its authority with "
+                    + "--ca, or move EAP to this one (docs/run/certificates.md).")
         }
         if format == .swanctl, method != .tls, method != .none {
             warnings.append(

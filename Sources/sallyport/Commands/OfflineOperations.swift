@@ -26,11 +26,9 @@ struct OfflineOperations: Sendable {
                 radiusAddresses: { settings.radiusListen.map { "\($0)" } }, dataDirectory: settings.dataDirectory)
             ports.accountingAddresses = { settings.radiusAccounting.map { "\($0)" } }
             ports.replies = try DictionaryFolder.read(in: settings.dataDirectory)
-            ports.eapServerName = {
-                TunnelKeeper(
-                    dataDirectory: settings.dataDirectory, name: settings.eapServerName, logger: Logger(label: "sallyport.eap")
-                ).shownName
-            }
+            let tunnel = TunnelKeeper(
+                dataDirectory: settings.dataDirectory, name: settings.eapServerName, logger: Logger(label: "sallyport.eap"))
+            (ports.eapShown, ports.eapServerName) = ({ tunnel.shown }, { tunnel.name })
             let operations = Operations(records: store.records, ports: ports)
             return OfflineOperations(operations: operations, actor: Peer.own(node: NodeLocation.nodeName), store: store)
         } catch {

@@ -148,7 +148,7 @@ final class Node: Sendable {
             },
             dataDirectory: settings.dataDirectory)
         ports.replies = replies
-        ports.eapServerName = { tunnel.shownName }
+        (ports.eapShown, ports.eapServerName) = ({ tunnel.shown }, { tunnel.name })
         ports.accountingAddresses = { [weak radius] in radius?.boundAccounting.map { "\($0)" } ?? [] }
         ports.askByTLS = { [weak radius] request in
             guard let radius else { return .notConnected }

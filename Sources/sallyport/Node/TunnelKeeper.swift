@@ -231,10 +231,10 @@ final class TunnelKeeper: Sendable {
 
     static var hostName: String { isName(NodeLocation.nodeName) ? NodeLocation.nodeName : "sallyport" }
 
-    /// What devices are shown, or would be.
-    var shownName: String {
-        guard let server = try? read("server"), let text = try? CertificateText(pem: server.certificate) else { return name }
-        return text.peer.names.first ?? name
+    /// What devices are shown, once there is something.
+    var shown: Operations.ShownCertificate? {
+        guard let server = try? read("server"), let text = try? CertificateText(pem: server.certificate) else { return nil }
+        return Operations.ShownCertificate(name: text.peer.names.first ?? name, fingerprint: text.peer.fingerprint)
     }
 
     /// Nil where there is no certificate. One that is there is never made anew in its place: it may be somebody's own.
