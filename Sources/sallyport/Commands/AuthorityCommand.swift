@@ -9,8 +9,9 @@ struct AuthorityCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ca", abstract: "The authority that issues certificates.",
         discussion: """
-            One authority for devices of users, gateways, and the certificate that EAP shows, so that devices have one to believe. Its key
-            lies sealed in the database. docs/run/certificates.md has the rest; devices: `sallyport user device --help`.
+            One authority for devices of users, gateways, and the certificate that EAP shows, so that
+            devices have one to believe. Its key lies sealed in the database. docs/run/certificates.md has
+            the rest; devices: `sallyport user device --help`.
 
             Examples:
               sallyport ca init --name 'Example VPN CA' --domain example.org
@@ -43,8 +44,9 @@ extension AuthorityCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make the authority.",
             discussion: """
-                --domain holds it to names of hosts in your domain: whoever steals its key can then be no other server to devices that
-                believe it. With --replace a new authority takes the place of the one in force, which is believed until it is removed.
+                --domain holds it to names of hosts in your domain: whoever steals its key can then be no other
+                server to devices that believe it. With --replace a new authority takes the place of the one in
+                force, which is believed until it is removed.
 
                 Examples:
                   sallyport ca init --name 'Example VPN CA' --domain example.org
@@ -106,8 +108,8 @@ extension AuthorityCommand {
         static let configuration = CommandConfiguration(
             abstract: "Issue a certificate for a gateway, a server or a program.",
             discussion: """
-                Writes certificate, key and authority into a new folder that nobody else can read. The key is kept nowhere else. For
-                devices of users: `sallyport user device add`.
+                Writes certificate, key and authority into a new folder that nobody else can read. The key is
+                kept nowhere else. For devices of users: `sallyport user device add`.
 
                 Examples:
                   sallyport ca issue vpn.example.org --dns vpn2.example.org --out vpn
@@ -174,7 +176,8 @@ extension AuthorityCommand {
         static let configuration = CommandConfiguration(
             abstract: "Take a certificate back, for good.",
             discussion: """
-                It opens nothing here from now on. Gateways that check certificates themselves learn of it from the revocation list.
+                It opens nothing here from now on. Gateways that check certificates themselves learn of it from
+                the revocation list.
 
                 Example:
                   sallyport ca revoke 5b3f0a --reason key-compromise
@@ -196,7 +199,8 @@ extension AuthorityCommand {
         static let configuration = CommandConfiguration(
             commandName: "crl", abstract: "Sign the list of what was revoked.",
             discussion: """
-                Signed anew at each call; devices of users who are disabled stand on it as held. Gateways take it from wherever you put it.
+                Signed anew at each call; devices of users who are disabled stand on it as held. Gateways take it
+                from wherever you put it.
 
                 Examples:
                   sallyport ca crl > vpn.crl.pem

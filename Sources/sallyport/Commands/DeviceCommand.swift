@@ -10,7 +10,7 @@ struct DeviceCommand: AsyncParsableCommand {
         commandName: "device", abstract: "Devices of a user: certificates and profiles.",
         discussion: """
             Examples:
-              sallyport user device add alice --name "Alice's phone" --format mobileconfig --gateway vpn.example.org
+              sallyport user device add alice --format mobileconfig --gateway vpn.example.org
               sallyport user device list alice
               sallyport user device revoke alice "Alice's phone" --reason key-compromise
             """,
@@ -22,17 +22,19 @@ extension DeviceCommand {
         static let configuration = CommandConfiguration(
             abstract: "Issue a certificate for a device, and write the profile that sets it up.",
             discussion: """
-                Formats: mobileconfig (iOS, macOS), sswan (strongSwan's app for Android), powershell (Windows), nm (NetworkManager), swanctl,
-                and p12 or pem for a certificate alone. --eap tls, which is the default, has the certificate checked here; none leaves it to
-                the gateway; ttls, peap, mschapv2 and gtc write a profile without a certificate, where the user proves it all. docs/clients
-                says what each device can do.
+                Formats: mobileconfig (iOS, macOS), sswan (strongSwan's app for Android), powershell
+                (Windows), nm (NetworkManager), swanctl, and p12 or pem for a certificate alone. --eap tls, which
+                is the default, has the certificate checked here; none leaves it to the gateway; ttls, peap,
+                mschapv2 and gtc write a profile without a certificate, where the user proves it all.
+                docs/clients says what each device can do.
 
-                Writes into a new folder that nobody else can read. The password of a p12 is made here and shown once.
+                Writes into a new folder that nobody else can read. The password of a p12 is made here and
+                shown once.
 
                 Examples:
-                  sallyport user device add alice --name "Alice's phone" --format mobileconfig --gateway vpn.example.org
-                  sallyport user device add alice --format powershell --eap peap --gateway vpn.example.org --server-name radius.example.org
-                  sallyport user device add bob --format p12 --pack modern --out bob-laptop
+                  sallyport user device add alice --format mobileconfig --gateway vpn.example.org
+                  sallyport user device add bob --name laptop --format p12 --out bob-laptop
+                  sallyport user device add bob --format powershell --eap peap --gateway vpn.example.org
                 """)
 
         @Argument(help: "Login name or alias.") var user: String
