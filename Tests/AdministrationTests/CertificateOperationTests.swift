@@ -70,9 +70,7 @@ import Testing
         #expect(password.text.count == 23 && !"\(answer)".contains(password.text))
         let stored = try #require(try office.records.certificates().first)
         let user = try #require(try office.records.user(key: "alice"))
-        #expect(
-            try office.records.deviceCertificate(fingerprint: stored.fingerprint)
-                == DeviceCertificate(user: user.id, isRevoked: false, ends: stored.ends))
+        #expect(stored.device?.user == user.id && stored.revocation == nil)
         #expect(await office.kind(of: AddDevice(user: "alice", label: "alice’s PHONE", format: .pem)) == .conflict)
         #expect(try await office.perform(AddDevice(user: "alice", format: .pem)).certificate?.device == "device")
         #expect(try await office.perform(AddDevice(user: "alice", format: .pem)).certificate?.device == "device 2")
@@ -89,7 +87,7 @@ import Testing
         #expect(done.message == "Revoked device \"phone\" of alice.")
         #expect(try office.newest().kind == .deviceRevoked && office.changes.current.last == .certificates)
         let record = try #require(try office.records.certificates().first)
-        #expect(try office.records.deviceCertificate(fingerprint: record.fingerprint)?.isRevoked == true)
+        #expect(try office.records.certificate(fingerprint: record.fingerprint)?.revocation != nil)
         #expect(try await office.perform(SignRevocationList()).certificates == 1)
         #expect(await office.kind(of: RevokeDevice(user: "alice", device: "phone")) == .missing)
         try await office.perform(AddDevice(user: "alice", label: "phone", format: .pem))
@@ -127,20 +125,6 @@ import Testing
         office.clock.value.withLock { $0 = Office.start + .minutes(11 * 24 * 60) }
         #expect(await office.kind(of: IssueCertificate(name: "vpn.example.org", usage: "server")) == .conflict)
         #expect(try await office.perform(ListCertificates()).certificates.map(\.state) == ["ended"])
-    }
-
-    @Test func trustHoldsEveryAuthorityThatHasNotEnded() async throws {
-        let office = try await office()
-        #expect(try office.operations.deviceTrust().anchors.isEmpty == false)
-        try await office.perform(InitAuthority(days: 10, isReplacement: true))
-        func count(_ text: [UInt8]) -> Int { String(decoding: text, as: UTF8.self).components(separatedBy: "-----BEGIN").count - 1 }
-        var trust = try office.operations.deviceTrust()
-        #expect(count(trust.anchors) == 2 && count(trust.revoked) == 2)
-        office.clock.value.withLock { $0 = Office.start + .minutes(11 * 24 * 60) }
-        trust = try office.operations.deviceTrust()
-        #expect(count(trust.anchors) == 1 && count(trust.revoked) == 1)
-        let empty = try Office()
-        #expect(try empty.operations.deviceTrust() == DeviceTrust(anchors: [], revoked: []))
     }
 
     @Test func doctorSeesTheEndComing() async throws {

@@ -4,7 +4,6 @@
 import Administration
 import Foundation
 import Glibc
-import Logging
 import LoginEngine
 import Store
 import TLS
@@ -89,7 +88,7 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: node.folder.path + "/eap/ca.key"), "its key is in the database alone")
         #expect(try node.node.operations.isOwnServer(fingerprint: first.peer.fingerprint))
         // A year before its end nothing is renewed, a month before it is.
-        let tunnel = TunnelKeeper(dataDirectory: node.folder.path, name: "radius", logger: Logger(label: "test"))
+        let tunnel = node.node.tunnel
         let (clients, operations) = (try node.node.store.records.clients(), node.node.operations)
         let end = first.peer.expires
         #expect(try await !tunnel.renew(for: clients, by: operations, at: Timestamp(seconds: end - 365 * 86_400)))

@@ -70,21 +70,21 @@ import Testing
         try await fixture.change { try await $0.removeAuthority(first, event: Event(.authorityRemoved, at: start)) }
         #expect(try fixture.records.authorities().map(\.id) == [second])
         #expect(try fixture.records.certificates().isEmpty)
-        #expect(try fixture.records.deviceCertificate(fingerprint: Self.print(1)) == nil)
+        #expect(try fixture.records.certificate(fingerprint: Self.print(1)) == nil)
     }
 
     @Test(arguments: TestDatabases.all) func aLoginFindsWhoseDeviceItIs(_ kind: TestDatabases) async throws {
         let (fixture, authority) = try await filled(kind)
-        let device = DeviceCertificate(user: fixture.user, isRevoked: false, ends: start + Self.year)
-        #expect(try fixture.records.deviceCertificate(fingerprint: Self.print(1)) == device)
-        #expect(try fixture.records.deviceCertificate(fingerprint: Self.print(3)) == nil, "a certificate of nobody is no device")
-        #expect(try fixture.records.deviceCertificate(fingerprint: Self.print(9)) == nil)
+        let found = try #require(try fixture.records.certificate(fingerprint: Self.print(1)))
+        #expect(found.device?.user == fixture.user && found.revocation == nil && found.ends == start + Self.year)
+        #expect(try fixture.records.certificate(fingerprint: Self.print(3))?.device == nil, "a certificate of nobody is no device")
+        #expect(try fixture.records.certificate(fingerprint: Self.print(9)) == nil)
         let id = try #require(try fixture.records.certificate(fingerprint: Self.print(1))?.id)
         try await fixture.change {
             try await $0.revokeCertificate(id, .keyCompromise, at: start + .seconds(5), event: Event(.deviceRevoked, at: start))
         }
-        #expect(try fixture.records.deviceCertificate(fingerprint: Self.print(1))?.isRevoked == true)
-        #expect(try fixture.records.deviceCertificate(fingerprint: Self.print(2))?.isRevoked == false)
+        #expect(try fixture.records.certificate(fingerprint: Self.print(1))?.revocation?.reason == .keyCompromise)
+        #expect(try fixture.records.certificate(fingerprint: Self.print(2))?.device != nil)
         #expect(
             try fixture.records.revokedSerials(ofAuthority: authority, endedAfter: start, at: start)
                 == [RevokedSerial(serial: [64, 1], at: start + .seconds(5), reason: .keyCompromise)])
@@ -133,7 +133,7 @@ import Testing
             }
         }
         #expect(try fixture.query("SELECT count(*) FROM device")[0].integer(0) == 0)
-        #expect(try fixture.records.deviceCertificate(fingerprint: Self.print(1)) == nil)
+        #expect(try fixture.records.certificate(fingerprint: Self.print(1))?.device == nil)
         let revoked = try fixture.records.revokedSerials(ofAuthority: authority, endedAfter: start, at: start)
         #expect(revoked == [1, 2].map { RevokedSerial(serial: [64, $0], at: start + .seconds(7), reason: .cessation) })
         #expect(try fixture.records.certificates().map(\.subject) == ["host 3", nil, nil])

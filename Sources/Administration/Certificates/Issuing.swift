@@ -2,7 +2,7 @@
 // What every certificate goes through: the authority in force, how long, and that it stands in the database before anybody has it.
 
 internal import Foundation
-package import LoginEngine
+internal import LoginEngine
 package import Store
 internal import TLS
 
@@ -80,36 +80,7 @@ extension Refusal {
     }
 }
 
-/// What checks certificates of devices believes: who issued them, and what was taken back.
-package struct DeviceTrust: Sendable, Equatable {
-    /// Of every authority that has not ended, in PEM.
-    package var anchors: [UInt8]
-    /// Their revocation lists, in PEM, signed at the moment of the asking.
-    package var revoked: [UInt8]
-}
-
 extension Operations {
-    /// How long a list that nobody but this node reads lasts: it is signed anew with every change, and when the half of it is over.
-    package static let trustLasts = Timestamp.Span.minutes(24 * 60)
-
-    /// Empty without an authority: then no certificate is believed.
-    package func deviceTrust() throws(Refusal) -> DeviceTrust {
-        do {
-            var trust = DeviceTrust(anchors: [], revoked: [])
-            for authority in try records.authorities() where authority.ends > now() {
-                trust.anchors += Array(authority.certificate.utf8)
-                trust.revoked += try revocationList(of: authority, lasting: Self.trustLasts).list.pem
-            }
-            return trust
-        } catch let refusal as Refusal {
-            throw refusal
-        } catch let error as StoreError {
-            throw Refusal(error)
-        } catch {
-            throw Refusal(.failed, "The revocation lists cannot be made: \(error)")
-        }
-    }
-
     /// The name of a server as the authority in force can vouch for it: a bare one is put into its domain.
     package func nameOfServer(_ name: String) throws(StoreError) -> String {
         guard let domains = try records.authorities().first?.domains, let domain = domains.first, !name.contains(".") else { return name }

@@ -94,7 +94,7 @@ package enum HowTo {
                 "EAP from IKEv2 devices is refused until a method is offered: `sallyport client set \(settings.name) --eap mschapv2,gtc`. \(page)"
         }
         let trust =
-            settings.eap.contains(where: \.isTunnel)
+            settings.eap.contains(where: \.shakesHands)
             ? " Devices have to trust the certificate of this node (`eap/ca.pem` in its data directory) and expect its name." : ""
         return
             "EAP: \(Words.list(settings.eap.map(\.title))) \(settings.eap.count == 1 ? "is" : "are") offered, in this order.\(trust) \(page)"

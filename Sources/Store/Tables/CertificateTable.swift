@@ -77,17 +77,6 @@ package struct CertificateRecord: Sendable, Equatable {
     package var device: Device?
 }
 
-/// Whose device a certificate speaks for.
-package struct DeviceCertificate: Sendable, Equatable {
-    package var user: Int64
-    package var isRevoked: Bool
-    package var ends: Timestamp
-
-    package init(user: Int64, isRevoked: Bool, ends: Timestamp) {
-        (self.user, self.isRevoked, self.ends) = (user, isRevoked, ends)
-    }
-}
-
 package struct RevokedSerial: Sendable, Equatable {
     package var serial: [UInt8]
     package var at: Timestamp
@@ -151,15 +140,6 @@ extension Records {
 
     package func certificate(fingerprint: [UInt8]) throws(StoreError) -> CertificateRecord? {
         try certificates(Statement(.certificateByFingerprint, [.blob(fingerprint)])).first
-    }
-
-    /// What a login by certificate asks: whose device it is. Nil: none that was issued here to a user that is still there.
-    package func deviceCertificate(fingerprint: [UInt8]) throws(StoreError) -> DeviceCertificate? {
-        try read([Statement(.deviceByFingerprint, [.blob(fingerprint)])]) { results throws(DatabaseError) in
-            guard let row = results[0].first else { return nil }
-            return DeviceCertificate(
-                user: try row.integer(0), isRevoked: try row.flag(1), ends: Timestamp(microseconds: try row.integer(2)))
-        }
     }
 
     /// What belongs on an authority's list: what was revoked, and devices of users who are disabled.
@@ -247,11 +227,6 @@ extension SQL {
         SELECT c.id, c.authority, c.serial, c.fingerprint, c.usage, c.subject, c.begins, c.ends, c.issued_by, c.revoked, c.reason,
             d."user", d.label, u.name, u.status
         FROM certificate c LEFT JOIN device d ON d.certificate = c.id LEFT JOIN "user" u ON u.id = d."user" WHERE c.fingerprint = ?1
-        """)
-    fileprivate static let deviceByFingerprint = SQL(
-        """
-        SELECT d."user", CASE WHEN c.revoked IS NULL THEN 0 ELSE 1 END, c.ends
-        FROM certificate c JOIN device d ON d.certificate = c.id WHERE c.fingerprint = ?1
         """)
     fileprivate static let revokedSerials = SQL(
         """

@@ -26,8 +26,7 @@ struct OfflineOperations: Sendable {
                 radiusAddresses: { settings.radiusListen.map { "\($0)" } }, dataDirectory: settings.dataDirectory)
             ports.accountingAddresses = { settings.radiusAccounting.map { "\($0)" } }
             ports.replies = try DictionaryFolder.read(in: settings.dataDirectory)
-            let tunnel = TunnelKeeper(
-                dataDirectory: settings.dataDirectory, name: settings.eapServerName, logger: Logger(label: "sallyport.eap"))
+            let tunnel = TunnelFiles(dataDirectory: settings.dataDirectory, name: settings.eapServerName)
             (ports.eapShown, ports.eapServerName) = ({ tunnel.shown }, { tunnel.name })
             let operations = Operations(records: store.records, ports: ports)
             return OfflineOperations(operations: operations, actor: Peer.own(node: NodeLocation.nodeName), store: store)

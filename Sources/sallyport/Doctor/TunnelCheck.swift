@@ -9,7 +9,7 @@ enum TunnelCheck {
     /// - Parameter offersTLS: whether a client offers EAP-TLS.
     static func findings(_ keeper: TunnelKeeper, offersTLS: Bool, now: Timestamp) -> [Finding] {
         guard let inForce = keeper.inForce else { return [] }
-        var findings = [finding(inForce, file: keeper.file, now: now)]
+        var findings = [finding(inForce, file: keeper.own.file, now: now)]
         if let devices = inForce.devices {
             findings += self.findings(devices, keeper.files, now: now)
         } else if offersTLS {

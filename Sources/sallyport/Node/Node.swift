@@ -89,9 +89,8 @@ final class Node: Sendable {
         radsec = RadSecKeeper(files: settings.radsec, radius: radius, logger: Logger(label: "sallyport.radsec"))
         try radsec?.load()
         let tunnel = try TunnelKeeper(
-            dataDirectory: settings.dataDirectory, name: settings.eapServerName, files: settings.deviceTrust, issued: issued,
-            radius: radius,
-            logger: Logger(label: "sallyport.eap"))
+            TunnelFiles(dataDirectory: settings.dataDirectory, name: settings.eapServerName), files: settings.deviceTrust, issued: issued,
+            radius: radius, logger: Logger(label: "sallyport.eap"))
         self.tunnel = tunnel
         records.writer.afterGroup { [weak radius] in radius?.flush() }
         deadlines.afterGroup { [weak radius] in radius?.flush() }
@@ -148,7 +147,7 @@ final class Node: Sendable {
             },
             dataDirectory: settings.dataDirectory)
         ports.replies = replies
-        (ports.eapShown, ports.eapServerName) = ({ tunnel.shown }, { tunnel.name })
+        (ports.eapShown, ports.eapServerName) = ({ tunnel.own.shown }, { tunnel.own.name })
         ports.accountingAddresses = { [weak radius] in radius?.boundAccounting.map { "\($0)" } ?? [] }
         ports.askByTLS = { [weak radius] request in
             guard let radius else { return .notConnected }

@@ -74,7 +74,7 @@ extension Settings {
 
     static func serverName(_ text: String) throws(SettingsError) -> String? {
         if text == "auto" { return nil }
-        guard TunnelKeeper.isName(text) else {
+        guard TunnelFiles.isName(text) else {
             throw SettingsError(description: "must be auto, or the name of a host such as radius.example.org")
         }
         return text.lowercased()

@@ -23,7 +23,7 @@ struct EAPDialogue {
 
     let exchange: RADIUSExchange
     let request: RADIUSExchange.Request
-    let method: DeviceMethod
+    let method: PeerMethodName
     /// The name that the gateway knows.
     let outer: String
     let screen: LoginScreen
@@ -36,7 +36,8 @@ struct EAPDialogue {
     private var hasAsked = false
 
     init(
-        _ exchange: RADIUSExchange, _ request: RADIUSExchange.Request, _ flags: LoginEAPFlags, _ method: DeviceMethod, _ screen: LoginScreen
+        _ exchange: RADIUSExchange, _ request: RADIUSExchange.Request, _ flags: LoginEAPFlags, _ method: PeerMethodName,
+        _ screen: LoginScreen
     ) throws {
         (self.exchange, self.request, self.method, self.screen) = (exchange, request, method, screen)
         outer = flags.outer ?? request.userName

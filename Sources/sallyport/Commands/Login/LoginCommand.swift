@@ -90,7 +90,7 @@ struct LoginCommand: AsyncParsableCommand {
     }
 
     private func attempt(
-        _ exchange: RADIUSExchange, _ request: RADIUSExchange.Request, by method: DeviceMethod, _ proofs: inout Proofs,
+        _ exchange: RADIUSExchange, _ request: RADIUSExchange.Request, by method: PeerMethodName, _ proofs: inout Proofs,
         _ screen: LoginScreen
     ) throws {
         var report = LoginReport(user: user, server: "\(exchange.server)")

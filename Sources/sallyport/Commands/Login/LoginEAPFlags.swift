@@ -8,7 +8,7 @@ import Foundation
 import TLS
 
 /// A method, and what is spoken inside its tunnel.
-enum DeviceMethod: String, ExpressibleByArgument, CaseIterable {
+enum PeerMethodName: String, ExpressibleByArgument, CaseIterable {
     case tls
     case ttlsPAP = "ttls/pap"
     case ttlsMSCHAPv2 = "ttls/mschapv2"
@@ -48,8 +48,8 @@ enum DeviceMethod: String, ExpressibleByArgument, CaseIterable {
 }
 
 struct LoginEAPFlags: ParsableArguments {
-    @Option(help: ArgumentHelp("By EAP: \(DeviceMethod.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "method"))
-    var eap: DeviceMethod?
+    @Option(help: ArgumentHelp("By EAP: \(PeerMethodName.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "method"))
+    var eap: PeerMethodName?
     @Option(help: ArgumentHelp("EAP: who must have signed the server's certificate; without it nobody is asked.", valueName: "file"))
     var ca: String?
     @Option(help: ArgumentHelp("EAP: a name that the server's certificate must have.", valueName: "name")) var serverName: String?
