@@ -16,7 +16,7 @@ struct IssuedDeviceInteropTests {
         try #require(end.status == 0, "\(end.everything)")
     }
 
-    /// - Parameter body: logs in with the certificate of that folder.
+    /// - Parameter body: logs in with the certificate `phone/alice-phone.pem` and its key, or with another of that folder.
     private func withDevice(
         flags: [String: String] = [:], body: (TestNode, TemporaryFolder, _ login: (String) async throws -> Finished) async throws -> Void
     ) async throws {
@@ -32,12 +32,12 @@ struct IssuedDeviceInteropTests {
             try await sallyport(
                 ["user", "device", "add", "alice", "--name", "phone", "--format", "pem", "--out", out.path + "/phone"], node)
             let test = try EAPOLTest(node)
-            try await body(node, out) { folder in
+            try await body(node, out) { certificate in
                 try await test.login(
                     "TLS", nil,
                     lines: [
-                        "ca_cert=\"\(out.path)/phone/ca.pem\"", "client_cert=\"\(out.path)/\(folder)/cert.pem\"",
-                        "private_key=\"\(out.path)/\(folder)/key.pem\"",
+                        "ca_cert=\"\(out.path)/phone/ca.pem\"", "client_cert=\"\(out.path)/\(certificate).pem\"",
+                        "private_key=\"\(out.path)/\(certificate.replacing("cert", with: "key"))\(certificate.hasSuffix("cert") ? ".pem" : ".key")\"",
                     ])
             }
         } catch {
@@ -49,16 +49,16 @@ struct IssuedDeviceInteropTests {
 
     @Test func deviceIsItsUsersUntilItIsRevoked() async throws {
         try await withDevice { node, _, login in
-            expectSuccess(try await login("phone"), hasKeys: true)
+            expectSuccess(try await login("phone/alice-phone"), hasKeys: true)
             let accepted = try #require(try await node.logins("login-accepted", count: 1).first)
             #expect(accepted.details.contains { $0.name == "bound-by" && $0.value == "fingerprint" })
             try await node.setUser("alice") { $0.status = "disabled" }
-            expectFailure(try await login("phone"))
+            expectFailure(try await login("phone/alice-phone"))
             #expect(try await node.lastReason(of: "alice") == "user-disabled")
             try await node.setUser("alice") { $0.status = "active" }
-            expectSuccess(try await login("phone"), hasKeys: true)
+            expectSuccess(try await login("phone/alice-phone"), hasKeys: true)
             try await sallyport(["user", "device", "revoke", "alice", "phone"], node)
-            expectFailure(try await login("phone"))
+            expectFailure(try await login("phone/alice-phone"))
             #expect(try await node.lastReason(of: "alice", count: 2) == "certificate-revoked")
         }
     }
@@ -68,7 +68,7 @@ struct IssuedDeviceInteropTests {
         try await withDevice { node, _, login in
             try await sallyport(["user", "remove", "alice", "--yes"], node)
             _ = try await node.addUser()
-            expectFailure(try await login("phone"))
+            expectFailure(try await login("phone/alice-phone"))
             #expect(try await node.lastReason(of: "alice") == "certificate-revoked")
         }
     }
@@ -77,7 +77,7 @@ struct IssuedDeviceInteropTests {
     @Test func certificateThatIsNoDevicesLetsNobodyIn() async throws {
         try await withDevice { node, out, login in
             try await sallyport(["ca", "issue", "alice", "--usage", "client", "--out", out.path + "/program"], node)
-            expectFailure(try await login("program"))
+            expectFailure(try await login("program/cert"))
             #expect(try await node.lastReason(of: "alice") == "certificate-revoked")
         }
     }
@@ -88,9 +88,9 @@ struct IssuedDeviceInteropTests {
         let other = try TestAuthority(in: folder.path)
         let flags = ["eap.client-ca": other.certificate, "eap.client-crl": try other.revoke()]
         try await withDevice(flags: flags) { node, _, login in
-            expectSuccess(try await login("phone"), hasKeys: true)
+            expectSuccess(try await login("phone/alice-phone"), hasKeys: true)
             try await sallyport(["user", "device", "revoke", "alice", "phone"], node)
-            expectFailure(try await login("phone"))
+            expectFailure(try await login("phone/alice-phone"))
         }
     }
 
@@ -98,10 +98,10 @@ struct IssuedDeviceInteropTests {
     @Test func devicesOfAnAuthorityBeforeAreGoodAsLongAsItIsThere() async throws {
         try await withDevice { node, _, login in
             try await sallyport(["ca", "init", "--name", "Next CA", "--replace"], node)
-            expectSuccess(try await login("phone"), hasKeys: true)
+            expectSuccess(try await login("phone/alice-phone"), hasKeys: true)
             let first = try #require(try await node.perform(ShowAuthority()).authorities.last?.id)
             try await node.perform(RemoveAuthority(authority: first))
-            let end = try await login("phone")
+            let end = try await login("phone/alice-phone")
             #expect(end.status != 0 && !end.output.contains("Access-Accept"), "\(end.everything)")
         }
     }
