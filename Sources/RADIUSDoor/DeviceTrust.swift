@@ -35,7 +35,7 @@ struct EAPContexts: Sendable {
 
 /// No method is left to offer.
 struct NothingToOffer: Error, CustomStringConvertible {
-    var description: String { "no authority is set that signs the certificates of devices (eap.client-ca)" }
+    var description: String { "there is no authority of devices' certificates (sallyport ca init, or eap.client-ca)" }
 }
 
 extension TLSSettings {

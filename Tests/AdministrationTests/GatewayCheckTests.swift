@@ -43,7 +43,8 @@ import Testing
         #expect(findings.map(\.kind) == [.gatewayProtocol, .gatewayProtocol, .gatewayProtocol])
         #expect(findings[0].text.contains("4 times for EAP-TLS"))
         #expect(
-            findings[0].remedy == "Set the devices to EAP-MSCHAPv2 or EAP-GTC; or offer it: sallyport client set edge --eap mschapv2,gtc,tls")
+            findings[0].remedy
+                == "Set the devices to EAP-MSCHAPv2 or EAP-GTC; or offer it: sallyport client set edge --eap mschapv2,gtc,tls")
         #expect(findings[1].text.contains("3 times for PEAP"))
         #expect(
             findings[1].remedy

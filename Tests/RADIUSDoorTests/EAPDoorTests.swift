@@ -207,7 +207,7 @@ struct EAPDoorTests {
         #expect(try Device(door).identify().code == .accessReject)
         #expect(
             judge.attempts.map(\.request.proof) == [
-                .failed("EAP-TLS that cannot begin: no authority is set that signs the certificates of devices (eap.client-ca)")
+                .failed("EAP-TLS that cannot begin: there is no authority of devices' certificates (sallyport ca init, or eap.client-ca)")
             ])
         try await door.close()
     }

@@ -16,8 +16,8 @@ enum TunnelCheck {
             findings.append(
                 Finding(
                     .clientAuthorityMissing, nil,
-                    "A client offers EAP-TLS, and no authority is set that signs devices' certificates: nobody is let in.",
-                    remedy: "Set eap.client-ca to a PEM file of it, and restart the node."))
+                    "A client offers EAP-TLS, and there is no authority that signs devices' certificates: nobody is let in.",
+                    remedy: "Make one, `sallyport ca init`; or set eap.client-ca to a PEM file of yours, and restart the node."))
         }
         if let problem = inForce.problem {
             findings.append(
@@ -43,6 +43,8 @@ enum TunnelCheck {
     }
 
     static func findings(_ devices: TunnelKeeper.Devices, _ files: DeviceTrustFiles, now: Timestamp) -> [Finding] {
+        // The authority of the database has a check of its own, and needs no list.
+        guard !devices.authorities.isEmpty else { return [] }
         let findings =
             devices.authorities.compactMap { of($0, files, now: now) }
             + devices.lists.compactMap { of($0, devices.grace, files, now: now) } + ofMissing(devices, files)

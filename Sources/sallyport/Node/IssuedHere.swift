@@ -34,6 +34,9 @@ final class IssuedHere: Sendable {
         return RegisteredCertificate(user: device.user, name: device.userName, isRevoked: record.revocation != nil)
     }
 
+    /// Subjects of the authorities that handshakes trust.
+    var subjects: Set<String> { issuers.withLock { $0 } }
+
     /// Changes whenever an authority is made or taken away.
     func mark() throws(StoreError) -> [String] { try records.authorities().map(\.certificate) }
 

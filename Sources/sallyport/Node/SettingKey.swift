@@ -81,7 +81,8 @@ extension SettingKey {
         name: "eap.client-ca", kind: .text, standard: ["none"],
         meaning: """
             PEM file of the authorities that sign the certificates of users' devices ([EAP-TLS](../gateways/eap-tls.md)). It is read again \
-            within a minute when it changes, and at SIGHUP, as the lists of the next key. `none`: EAP-TLS is not offered.
+            within a minute when it changes, and at SIGHUP, as the lists of the next key. The node's [own authority](certificates.md) counts beside \
+            it. `none` of both: EAP-TLS is not offered.
             """)
     static let eapClientCRL = SettingKey(
         name: "eap.client-crl", kind: .text, standard: ["none"],

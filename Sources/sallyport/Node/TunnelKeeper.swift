@@ -23,7 +23,7 @@ final class TunnelKeeper: Sendable {
         var problem: String?
     }
 
-    /// What devices have to show by EAP-TLS.
+    /// What devices have to show by EAP-TLS, but for what was issued here.
     struct Devices: Sendable, Equatable {
         var authorities: [TrustedAuthority]
         var lists: [TrustedList]
@@ -162,8 +162,11 @@ final class TunnelKeeper: Sendable {
             let made = try radius.useTunnel(settings, trust: trust)
             return InForce(
                 subject: made.tunnel.subject ?? "", expires: Timestamp(seconds: made.tunnel.expires ?? 0),
-                devices: made.devices.map {
-                    Devices(authorities: $0.authorities, lists: $0.revocationLists, grace: .seconds(trust.revocationGrace))
+                devices: made.devices.map { context in
+                    let own = issued.subjects
+                    return Devices(
+                        authorities: context.authorities.filter { !own.contains($0.subject) },
+                        lists: context.revocationLists.filter { !own.contains($0.issuer) }, grace: .seconds(trust.revocationGrace))
                 })
         } catch {
             throw SettingsError(
