@@ -27,8 +27,8 @@ extension Login {
         if row.firstFactor == .asked { return answerSource(row, now: now) }
         renewal = row.renewal
         if case .gave(let attributes) = row.source { given = attributes }
-        if readsAs == .passwordAndFactor, row.firstFactor != .right {
-            // The client asked for less when it gave this handle out.
+        if readsAs != .factor, row.firstFactor != .right {
+            // Less was asked for when this handle was given out: by the client, or under another name or method.
             return reject(.changedMeanwhile, now: now)
         }
         if let reason = statusReason { return reject(reason, now: now) }

@@ -324,17 +324,18 @@ extension Login {
 
     mutating func check(by action: Action, owed: Owed, now: Moment) -> [Action] {
         if goesRound { return reject(.proxyLoop, now: now) }
-        let source = request.failureSource
-        let locked =
-            failures.isLocked(.passwordFromSource, source: source, at: now.wall, rules: rules.lockout)
-            || failures.isLocked(.password, at: now.wall, rules: rules.lockout)
         phase = .checkingPassword(owed)
-        if locked {
+        if isPasswordLocked(now) {
             steps.add("password-locked", at: now, since: began)
             if owed != .concealed { return reject(.passwordLocked, now: now) }
         }
         // A concealed login is checked all the same, so that a lock cannot be told from a wrong password by the clock.
         return [action]
+    }
+
+    private func isPasswordLocked(_ now: Moment) -> Bool {
+        failures.isLocked(.passwordFromSource, source: request.failureSource, at: now.wall, rules: rules.lockout)
+            || failures.isLocked(.password, at: now.wall, rules: rules.lockout)
     }
 
     /// Evaluates a typed code, unless the guesses are used up: then only a recovery code may still lift the lock.
@@ -373,6 +374,10 @@ extension Login {
     private mutating func passwordChecked(
         _ verdict: PasswordVerdict, owed: Owed, now: Moment, random: inout some RandomNumberGenerator, seal: some HandleSeal
     ) -> [Action] {
+        // Others may have used the guesses up since this one began.
+        if verdict == .right, !steps.contains("password-locked"), isPasswordLocked(now) {
+            steps.add("password-locked", at: now, since: began)
+        }
         let wasLocked = steps.contains("password-locked")
         switch verdict {
         case .overloaded:
@@ -402,7 +407,7 @@ extension Login {
             if owed == .concealed {
                 return count + challenge(firstFactor: .wrong, now: now, random: &random, seal: seal)
             }
-            return count + reject(passwordReason, now: now)
+            return count + reject(wasLocked ? .passwordLocked : passwordReason, now: now)
         }
         if stranger != nil { return accept(marks: [], now: now) }
         if let reason = statusReason, owed != .concealed { return reject(reason, now: now) }

@@ -83,9 +83,13 @@ package struct ClientTable: Sendable {
         storage = Storage(levels, peers)
     }
 
-    /// - Parameter traffic: nil: what was learnt under another table is not found again.
+    /// - Parameters:
+    ///   - traffic: nil: what was learnt under another table is not found again.
+    ///   - refused: SHA-256 of certificates that open nothing over TLS, whatever they name.
     /// - Throws: when one range belongs to two clients, whether enabled or not, or a client has no secret.
-    package init(_ clients: [Client], pins: [ClientPin], traffic: GatewayTraffic? = nil) throws(ClientTableError) {
+    package init(
+        _ clients: [Client], pins: [ClientPin], traffic: GatewayTraffic? = nil, refused: Set<[UInt8]> = []
+    ) throws(ClientTableError) {
         let known = traffic?.traffic(of: clients.map(\.id)) ?? [:]
         let traffics = clients.reduce(into: known) { all, client in all[client.id] = all[client.id] ?? ClientTraffic() }
         let pinned = Dictionary(grouping: pins, by: \.client).mapValues { Set($0.map(\.address)) }
@@ -104,7 +108,7 @@ package struct ClientTable: Sendable {
                 }
             }
         }
-        self.init(levels: levels.sorted { $0.key > $1.key }.map(\.value), peers: TLSPeers(clients, traffics))
+        self.init(levels: levels.sorted { $0.key > $1.key }.map(\.value), peers: TLSPeers(clients, traffics, refused: refused))
     }
 
     /// The client whose range holds the address; of several the one with the longest prefix.

@@ -100,14 +100,14 @@ final class Door: Sendable {
         // Who may prove a password without a tunnel as well could have his proof carried into the tunnel of another (Asokan, Niemi and
         // Nyberg 2003).
         let binding: PEAPMethod.Binding = methods.contains(.msCHAPv2) ? .required : .offered
-        let contexts = eapContexts
         let framedMTU = packet.integer(.framedMTU)
-        let shakesHands = methods.contains { $0.shakesHands }
-        let clock = shakesHands ? self.now().wall.seconds : 0
+        let clock = self.now
         let opened = eap.open(
             { state in
                 var offers = methods.compactMap {
-                    $0.method(contexts: contexts, binding: binding, framedMTU: framedMTU, now: clock, challenge: eap.challenge)
+                    $0.method(
+                        contexts: { [self] in eapContexts }, binding: binding, framedMTU: framedMTU, now: { clock().wall.seconds },
+                        challenge: eap.challenge)
                 }
                 // The trail has to say why the device was offered nothing.
                 if offers.isEmpty { offers = [DeferredMethod(.tls) { throw NothingToOffer() }] }

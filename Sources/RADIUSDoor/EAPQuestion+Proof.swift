@@ -85,13 +85,14 @@ extension EAPMethodName {
     /// A fresh one for one conversation; nil for a tunnel where there is no certificate, and for EAP-TLS where nobody signs devices'.
     ///
     /// - Parameters:
-    ///   - contexts: what handshakes are made from.
+    ///   - contexts: what handshakes are made from, as it is when one begins: a device may be long in coming.
     ///   - binding: whether a device of PEAP must prove that it is the one that speaks inside.
     ///   - framedMTU: of the request (RFC 2865 §5.12).
-    ///   - now: in seconds since 1970.
+    ///   - now: then, in seconds since 1970.
     ///   - challenge: draws 16 random bytes. Only here: a conversation must not ask for any while it is locked.
     func method(
-        contexts: EAPContexts, binding: PEAPMethod.Binding, framedMTU: UInt32?, now: Int64, challenge: () -> [UInt8]
+        contexts: @escaping @Sendable () -> EAPContexts, binding: PEAPMethod.Binding, framedMTU: UInt32?,
+        now: @escaping @Sendable () -> Int64, challenge: () -> [UInt8]
     ) -> (any EAPMethod)? {
         let size = framedMTU.map { Int(clamping: $0) }
         switch self {
@@ -99,20 +100,25 @@ extension EAPMethodName {
         case .msCHAPv2: return MSCHAPv2Method(challenge: challenge(), renewal: challenge(), server: "sallyport")
         case .md5: return MD5Method(challenge: challenge())
         case .tls:
-            guard let devices = contexts.devices else { return nil }
-            return DeferredMethod.tunnel(.tls) { try TLSMethod(context: devices, framedMTU: size, now: now) }
+            guard contexts().devices != nil else { return nil }
+            return DeferredMethod.tunnel(.tls) {
+                guard let devices = contexts().devices else { throw NothingToOffer() }
+                return try TLSMethod(context: devices, framedMTU: size, now: now())
+            }
         case .ttls:
-            guard let tunnel = contexts.tunnel else { return nil }
+            guard contexts().tunnel != nil else { return nil }
             let (inside, renewal) = (challenge(), challenge())
             return DeferredMethod.tunnel(.ttls) {
                 let inner: [any EAPMethod] = [GTCMethod(), MSCHAPv2Method(challenge: inside, renewal: renewal, server: "sallyport")]
+                guard let tunnel = contexts().tunnel else { throw NothingToOffer() }
                 return try TTLSMethod(context: tunnel, inner: inner, framedMTU: size, now: 0)
             }
         case .peap:
-            guard let tunnel = contexts.tunnel else { return nil }
+            guard contexts().tunnel != nil else { return nil }
             let (inside, renewal, nonce) = (challenge(), challenge(), challenge() + challenge())
             return DeferredMethod.tunnel(.peap) {
                 let inner: [any EAPMethod] = [MSCHAPv2Method(challenge: inside, renewal: renewal, server: "sallyport"), GTCMethod()]
+                guard let tunnel = contexts().tunnel else { throw NothingToOffer() }
                 return try PEAPMethod(context: tunnel, inner: inner, nonce: nonce, binding: binding, framedMTU: size, now: 0)
             }
         }

@@ -32,10 +32,13 @@ struct TLSPeers: Sendable {
     private var names: [String: ClientEntry] = [:]
     private var fingerprints: [[UInt8]: ClientEntry] = [:]
     private var identities: [String: ClientEntry] = [:]
+    private var refused: Set<[UInt8]> = []
 
     init() {}
 
-    init(_ clients: [Client], _ traffics: [Int64: ClientTraffic]) {
+    /// - Parameter refused: fingerprints of certificates that open nothing, whatever they name.
+    init(_ clients: [Client], _ traffics: [Int64: ClientTraffic], refused: Set<[UInt8]> = []) {
+        self.refused = refused
         // A rule that two clients have tells neither from the other, so it is nobody's.
         let rules = clients.flatMap { Set($0.settings.certificates) }
         let shared = Dictionary(rules.map { ($0, 1) }, uniquingKeysWith: +).filter { $0.value > 1 }
@@ -99,6 +102,13 @@ struct TLSPeers: Sendable {
     }
 
     private func client(_ shown: PeerCertificate, isChainTrusted: Bool, from source: NetworkAddress) -> Verdict {
+        guard !refused.contains(shown.fingerprint) else {
+            return .refused(
+                .unknownClient,
+                words:
+                    "the certificate \"\(shown.subject)\", shown by \(source), was issued here and is revoked, or is no gateway's;"
+                    + " to issue one for a gateway: sallyport ca issue NAME --usage client")
+        }
         var found: [ClientEntry] = []
         if let entry = fingerprints[shown.fingerprint] {
             found = [entry]

@@ -115,6 +115,8 @@ final class FactsCache: Sendable {
 
     /// The facts have changed. Whatever is here is of no use any more, and may be a password that was just dropped.
     func noteChange() {
+        // Nor of what was read before, and is still to be kept.
+        failing.withLock { $0.cleared += 1 }
         guard hasKept.exchange(false, ordering: .acquiringAndReleasing) else { return }
         letGo()
     }

@@ -158,6 +158,22 @@ import Testing
         #expect(bench.records.events.last?["policy"] == "second@3")
     }
 
+    /// A gateway that lets the name change between question and answer turns no code into a password.
+    @Test func codeOfOneRoundIsNoPasswordOfAnother() {
+        let rounds = LoginBench.client {
+            $0.nameStripping = .realm
+            $0.requirement = .deny
+        }
+        let bench = bench(
+            policy(.factor, name: "second") { $0.when.realms = ["otp"] },
+            policy(.password, name: "first", id: 2) { $0.when.methods = ["pap"] })
+        let asked = bench.ask(bench.request("", name: "alice@otp", client: rounds))?.challenge
+        #expect(asked != nil)
+        let answer = bench.ask(bench.request("111111", name: "alice", client: rounds, handle: asked?.handle))
+        #expect(answer?.isReject == true)
+        #expect(bench.rejections.last == "changed-meanwhile")
+    }
+
     @Test func groupsAreLookedUpOnlyWhereAPolicyLooksAtThem() {
         let bench = bench(
             policy(.password) { $0.when.clients = [2] },

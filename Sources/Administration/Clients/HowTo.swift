@@ -95,7 +95,8 @@ package enum HowTo {
         }
         let trust =
             settings.eap.contains(where: \.shakesHands)
-            ? " Devices have to trust the certificate of this node (`eap/ca.pem` in its data directory) and expect its name." : ""
+            ? " Devices have to trust the certificate of this node (`sallyport ca show --pem`; without an authority, `eap/ca.pem` in its data directory) and expect its name."
+            : ""
         return
             "EAP: \(Words.list(settings.eap.map(\.title))) \(settings.eap.count == 1 ? "is" : "are") offered, in this order.\(trust) \(page)"
     }

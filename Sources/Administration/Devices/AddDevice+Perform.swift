@@ -58,7 +58,16 @@ extension AddDevice {
             let password = Self.password(operations.ports.random())
             profile.credential = try profile.credential(made, password: password, pack)
         }
-        let files = try profile.files(for: format)
+        let files: [DeviceProfile.ProfileFile]
+        do {
+            files = try profile.files(for: format)
+        } catch {
+            // Nobody has its key.
+            if let issued { try await operations.revoke(issued.record, .superseded, by: actor) }
+            throw Refusal(
+                .failed, "The \(format.rawValue) profile cannot be made: \(error)",
+                remedy: issued == nil ? nil : "The certificate that was issued for it is revoked again; the other formats may do.")
+        }
         return Answer(
             message: issued.map { "Issued a certificate for \"\(label)\" of \(user.name) until \(Instant($0.record.ends))." }
                 ?? "Made a profile for \"\(label)\" of \(user.name), without a certificate.",
@@ -207,6 +216,9 @@ extension RevokeDevice {
         try await operations.revoke(record, reason, by: actor)
         return Done(
             "Revoked device \"\(record.device?.label ?? "")\" of \(user.name).",
-            warnings: ["Gateways that check it themselves learn of it from the next list: `sallyport ca crl`."])
+            warnings: [
+                "Gateways that check it themselves learn of it from the next list: `sallyport ca crl`.",
+                "A session that is open goes on: `sallyport session disconnect --user \(Words.argument(user.name))` ends it.",
+            ])
     }
 }

@@ -117,7 +117,7 @@ struct DeviceProfile {
     func next(for format: DeviceFormat) -> String {
         switch format {
         case .pem: "Give the key to nobody but the device."
-        case .p12: "Open the file on the device and type the password below; send the two by different ways."
+        case .p12: "Open the file on the device and type the password above; send the two by different ways."
         case .mobileconfig: "Open the file on the device: Settings > General > VPN & Device Management installs it."
         case .sswan: "Open the file on the device: strongSwan's app imports it."
         case .powershell: "On the device, as its user: powershell -ExecutionPolicy Bypass -File install.ps1"

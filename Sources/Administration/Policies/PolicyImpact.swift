@@ -56,7 +56,9 @@ extension Operations {
             if isReached, !earlier.contains(list) { earlier.append(list) }
         }
         let reach = Records.PolicyReach(groups: rule.when.groups.isEmpty ? nil : rule.when.groups, earlier: earlier)
-        let counts = try records.countUsers(in: reach, without: rule.factors)
+        // Behind a certificate no code can be asked for.
+        let kinds = rule.requirement == .certificateAndFactor ? [.push] : rule.factors
+        let counts = try records.countUsers(in: reach, without: kinds)
         return PolicyImpact(concerned: counts.all, unenrolled: counts.without, rule: rule)
     }
 

@@ -219,9 +219,9 @@ package struct ReasonSentences: Sendable {
         case .certificateNotBound:
             Explanation(
                 meaning:
-                    "The certificate is good, and not this user's: none of its names that count is a name of \(user), or it names others too.",
+                    "The certificate is good, and not this user's: it was issued here for somebody else, or none of its names that count is one of this user's alone.",
                 remedy:
-                    "The event shows what the certificate says. Names count by `eap.client-names`, whole: let the device's identity be the user's, "
+                    "The event shows what the certificate says; `sallyport ca list` tells for whom one was issued here. Of others, names count by `eap.client-names`, whole: let the device's identity be the user's, "
                     + "or give the user the name in the certificate: `sallyport user set \(user) --alias NAME`.")
         case .certificateRefused:
             Explanation(
@@ -238,8 +238,8 @@ package struct ReasonSentences: Sendable {
                 meaning: "The exchange of EAP came to nothing before or after a password was judged; the step says how.",
                 remedy:
                     "Compare the method that the device is set to with those of the client: `sallyport client show \(client)`. If the device "
-                    + "ended the handshake over the certificate (unknown ca, certificate expired): let it trust `eap/ca.pem` of the data "
-                    + "directory, and expect the name that the node's log gives. If the step names another user's identity: let the device's "
+                    + "ended the handshake over the certificate (unknown ca, certificate expired): let it trust what `sallyport ca show --pem` prints "
+                    + "(without an authority, `eap/ca.pem` of the data directory), and expect the name that the node's log gives. If the step names another user's identity: let the device's "
                     + "outer (anonymous) identity be `anonymous` or the user's own. After a restart of the node, devices that were half-way "
                     + "start again by themselves.")
         case .passwordNotKept:

@@ -142,6 +142,15 @@ extension Records {
         try certificates(Statement(.certificateByFingerprint, [.blob(fingerprint)])).first
     }
 
+    /// SHA-256 of what was issued here and lets no gateway in: what is revoked, servers' and devices' certificates.
+    package func certificatesOfNoGateway() throws(StoreError) -> [[UInt8]] {
+        try read([Statement(.certificatesOfNoGateway)]) { results throws(DatabaseError) in
+            var found: [[UInt8]] = []
+            for row in results[0] { found.append(try row.blob(0)) }
+            return found
+        }
+    }
+
     /// What belongs on an authority's list: what was revoked, and devices of users who are disabled.
     /// - Parameter ended: what ended before needs no place on it (RFC 5280 §3.3).
     package func revokedSerials(
@@ -233,6 +242,11 @@ extension SQL {
         SELECT c.serial, c.revoked, c.reason
         FROM certificate c LEFT JOIN device d ON d.certificate = c.id LEFT JOIN "user" u ON u.id = d."user"
         WHERE c.authority = ?1 AND c.ends > ?2 AND (c.revoked IS NOT NULL OR u.status = 'disabled') ORDER BY c.id
+        """)
+    fileprivate static let certificatesOfNoGateway = SQL(
+        """
+        SELECT c.fingerprint FROM certificate c LEFT JOIN device d ON d.certificate = c.id
+        WHERE c.revoked IS NOT NULL OR c.usage <> 'client' OR d.certificate IS NOT NULL
         """)
     fileprivate static let certificateFigures = SQL(
         """

@@ -10,8 +10,9 @@ import TLS
 
 final class IssuedHere: Sendable {
     private let records: Records
-    /// As RFC 2253 writes them.
-    private let issuers = Mutex<Set<String>>([])
+    /// As RFC 2253 writes them: those that are trusted, and every one that ever was in this process. A handshake that began before an
+    /// authority was taken away still trusts it, and so does the node where what came after cannot be taken into force.
+    private let issuers = Mutex<(trusted: Set<String>, ever: Set<String>)>(([], []))
 
     init(records: Records) {
         self.records = records
@@ -27,7 +28,7 @@ final class IssuedHere: Sendable {
             throw .databaseUnavailable
         }
         guard let record else {
-            let isOurs = issuers.withLock { $0.contains(certificate.issuer) }
+            let isOurs = issuers.withLock { $0.ever.contains(certificate.issuer) }
             return isOurs ? RegisteredCertificate(user: 0, name: "", isRevoked: true) : nil
         }
         guard let device = record.device else { return RegisteredCertificate(user: 0, name: "", isRevoked: true) }
@@ -35,7 +36,7 @@ final class IssuedHere: Sendable {
     }
 
     /// Subjects of the authorities that handshakes trust.
-    var subjects: Set<String> { issuers.withLock { $0 } }
+    var subjects: Set<String> { issuers.withLock { $0.trusted } }
 
     /// Changes whenever an authority is made or taken away.
     func mark() throws(StoreError) -> [String] { try records.authorities().map(\.certificate) }
@@ -44,7 +45,7 @@ final class IssuedHere: Sendable {
     func extend(_ trust: inout DeviceTrust, at now: Timestamp) throws {
         let authorities = try records.authorities()
         let subjects = try authorities.map { try CertificateText(pem: Array($0.certificate.utf8)).peer.subject }
-        issuers.withLock { $0 = Set(subjects) }
+        issuers.withLock { $0 = (Set(subjects), $0.ever.union(subjects)) }
         trust.rules.registered = { [self] certificate throws(NoAnswer) in try registered(certificate) }
         for authority in authorities {
             trust.authorities += Array(authority.certificate.utf8) + [0x0A]

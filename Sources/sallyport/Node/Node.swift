@@ -216,7 +216,8 @@ final class Node: Sendable {
                 "the shared secret of client \(client.name) does not open, so its requests get no answer: sallyport client set \(client.name) --generate-secret"
             )
         }
-        return try ClientTable(clients.filter { !$0.settings.lacksSecret }, pins: pins, traffic: traffic)
+        let refused = clients.contains { $0.settings.isKnownByTLS } ? Set(try records.certificatesOfNoGateway()) : []
+        return try ClientTable(clients.filter { !$0.settings.lacksSecret }, pins: pins, traffic: traffic, refused: refused)
     }
 
     /// What keeps this node from deciding logins; empty when nothing does.

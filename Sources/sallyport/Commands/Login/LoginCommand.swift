@@ -178,6 +178,12 @@ struct LoginCommand: AsyncParsableCommand {
             let node = try await NodeConnection.open(options)
             defer { node.close() }
             let clients = try await node.perform(ListClients()).clients.map { ($0.name, $0.addresses) }
+            guard clients.contains(where: { $0.0 == client }) else {
+                let near = NearNames.nearest(to: client, among: clients.map(\.0))
+                throw Refusal(
+                    .missing, "No client `\(SafeText.line(client))`.",
+                    remedy: near.isEmpty ? "See `sallyport client list`." : NearNames.question(near), place: "--client")
+            }
             if let owner = TestLogin.owner(of: address.address, instead: client, among: clients) {
                 throw Refusal(
                     .invalid, "The node would take a request from \(address.address) for one of client `\(owner)`, not of `\(client)`.",
