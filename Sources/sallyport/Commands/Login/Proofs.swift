@@ -68,7 +68,7 @@ struct TypedAnswers: Sendable {
     var terminal: Terminal
 
     func ask(_ prompt: String, isHidden: Bool, place: String) throws -> Secret {
-        let shown = SafeText.line(prompt)
+        let shown = SafeText.line(prompt).trimmingCharacters(in: .whitespaces)
         if terminal.isInput, isHidden {
             do {
                 return try Prompts(terminal: terminal).secret(shown.hasSuffix(":") ? String(shown.dropLast()) : shown, isRepeated: false)
