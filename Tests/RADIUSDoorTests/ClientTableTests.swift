@@ -2,6 +2,7 @@
 
 import LoginEngine
 import RADIUS
+import TLS
 import Testing
 
 @testable import RADIUSDoor
@@ -55,5 +56,22 @@ import Testing
         let entry = try #require(table.client(for: address("10.1.9.9")))
         #expect(entry.messageAuthenticatorMode(for: address("10.1.9.9")) == .auto(pinned: true))
         #expect(entry.messageAuthenticatorMode(for: address("10.1.9.8")) == .auto(pinned: false))
+    }
+
+    /// Whatever it names, though its chain is good, and where its very fingerprint is registered.
+    @Test(arguments: [false, true]) func certificateThatIsRefusedIsNoClients(_ isRegistered: Bool) throws {
+        let made = try IssuedCertificate(name: "gw.example.org", of: nil, serial: [UInt8](repeating: 1, count: 16), days: 2)
+        let peer = try CertificateText(pem: made.certificate).peer
+        var settings = ClientSettings(name: "gw", addresses: [], secret: Secret(utf8: "a long shared secret"))
+        settings.certificates = [isRegistered ? .fingerprint(peer.fingerprint) : .name("gw.example.org")]
+        let client = Client(id: 1, settings: settings)
+        func refusal(_ refused: Set<[UInt8]>) throws -> String? {
+            let table = try ClientTable([client], pins: [], refused: refused)
+            let verdict = table.peers.client(.certificate(peer, isChainTrusted: true), from: try #require(NetworkAddress("192.0.2.7")))
+            if case .refused(_, let words) = verdict { return words }
+            return nil
+        }
+        #expect(try refusal([]) == nil)
+        #expect(try refusal([peer.fingerprint])?.contains("is revoked, or is no gateway's") == true)
     }
 }
