@@ -5,6 +5,7 @@ internal import CSockets
 
 /// Counts releases; each wakes one thread, now or when it comes to wait.
 final class Latch: Sendable {
+    /// Never changed, and what it points to is a semaphore, which any thread may use.
     nonisolated(unsafe) private let latch: OpaquePointer
 
     init?() {

@@ -97,7 +97,11 @@ package struct PeerTunnel {
             return failed(error)
         }
         // Before anything is said that only this server may hear.
-        if let serverName, let names = session.peer?.names, !names.contains(serverName) { return .failed(.serverName(names)) }
+        if let serverName {
+            // A server that shows no certificate has no name either.
+            let names = session.peer?.names ?? []
+            guard names.contains(serverName) else { return .failed(.serverName(names)) }
+        }
         // In TLS 1.3 the last word of the handshake is this side's.
         return session.pendingOutput > 0 ? .response(flush()) : .established
     }
