@@ -24,6 +24,15 @@ package struct NetworkAddress: Hashable, Sendable {
     package var isIPv4: Bool { bits >> 32 == Self.mappedPrefix >> 32 }
     package var isLoopback: Bool { isIPv4 ? (bits >> 24) & 0xFF == 127 : bits == 1 }
 
+    /// Neither nobody's (`0.0.0.0`, `::`) nor many's (multicast, broadcast, RFC 4291 §2.7 and RFC 5771).
+    package var isOfOneHost: Bool {
+        if isIPv4 {
+            let word = UInt32(truncatingIfNeeded: bits)
+            return word >> 24 != 0 && word >> 28 < 0xE
+        }
+        return bits != 0 && bits >> 120 != 0xFF
+    }
+
     /// 4 or 16 bytes in network order.
     package var bytes: [UInt8] {
         let count = isIPv4 ? 4 : 16

@@ -43,6 +43,9 @@ import Testing
         }
         #expect(await refusal { $0.servers = ["radius_1.example.org"] }.contains("neither the address nor the host name"))
         #expect(await refusal { $0.servers = ["192.0.2"] }.contains("neither the address nor the host name"))
+        for nobody in ["0.0.0.0", "255.255.255.255", "224.0.0.1:1812", "::", "[ff02::1]:1812"] {
+            #expect(await refusal { $0.servers = [nobody] }.contains("the address of no single server"), "\(nobody)")
+        }
         #expect(await refusal { $0.servers = [] }.contains("needs a server"))
         #expect(await refusal { $0.secret = nil }.contains("--secret-stdin"))
         #expect(await refusal { $0.secret = SecretText("short") }.contains("5 bytes"))

@@ -65,6 +65,10 @@ extension DirectoryChoices {
                 remedy: "Write it as 192.0.2.10, 192.0.2.10:1645, [2001:db8::1]:1812, nps1.corp.example or nps1.corp.example:1645.",
                 place: "server")
         }
+        if case .address(let address) = server.place, !address.isOfOneHost {
+            throw Refusal(
+                .invalid, "\(address) is the address of no single server.", remedy: "Give the address at which it answers.", place: "server")
+        }
         return server
     }
 

@@ -193,14 +193,3 @@ extension ServerNames.State {
         return wake
     }
 }
-
-extension NetworkAddress {
-    /// Neither nobody's (`0.0.0.0`, `::`) nor many's (multicast, broadcast).
-    var isOfOneHost: Bool {
-        if isIPv4 {
-            let word = UInt32(truncatingIfNeeded: bits)
-            return word >> 24 != 0 && word >> 28 < 0xE
-        }
-        return bits != 0 && bits >> 120 != 0xFF
-    }
-}
