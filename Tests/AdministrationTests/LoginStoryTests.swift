@@ -159,11 +159,11 @@ import Testing
 
     @Test func everyReasonStandsInTheHelpDeskPage() throws {
         let page = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../docs/help-desk/messages.md")
-        if ProcessInfo.processInfo.environment["GOLDEN"] == "rewrite" {
+        if ProcessInfo.processInfo.environment["SALLYPORT_GOLDEN"] == "write" {
             try FileManager.default.createDirectory(at: page.deletingLastPathComponent(), withIntermediateDirectories: true)
             try ReasonSentences.page.write(to: page, atomically: true, encoding: .utf8)
         }
-        #expect(try String(contentsOf: page, encoding: .utf8) == ReasonSentences.page, "run with GOLDEN=rewrite, and read the difference")
+        #expect(try String(contentsOf: page, encoding: .utf8) == ReasonSentences.page, "`make golden` rewrites it; read the difference")
     }
 
     @Test func nobodyHasNoWrongPassword() throws {

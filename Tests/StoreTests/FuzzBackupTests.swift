@@ -41,6 +41,12 @@ import Testing
         try writer.finish()
     }
 
+    private static func rows(of path: String) throws -> [String: Int64] {
+        let reader = try BackupReader(path)
+        try reader.unlock(.masterKeys([try #require(key)]))
+        return try Backup.verify(reader).rowsByTable
+    }
+
     @Test func seedsAreWhatTheEncodersWrite() throws {
         let folder = Self.folder.appendingPathComponent("Seeds/FuzzBackup")
         var seeds = Self.items.map { ($0.name, $0.item.bytes) }
@@ -48,17 +54,17 @@ import Testing
         if ProcessInfo.processInfo.environment["SALLYPORT_GOLDEN"] == "write" {
             try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
             for (name, bytes) in seeds { try Foundation.Data(bytes).write(to: folder.appendingPathComponent(name)) }
-            try Self.sealed(to: folder.appendingPathComponent("file").path)
+            // No two files are alike: one that can be read is left as it is.
+            let file = folder.appendingPathComponent("file").path
+            if (try? Self.rows(of: file)) != ["user": 3] { try Self.sealed(to: file) }
         }
         for (name, bytes) in seeds {
             let written = try Foundation.Data(contentsOf: folder.appendingPathComponent(name))
             #expect(Array(written) == bytes, "\(name): SALLYPORT_GOLDEN=write rewrites it")
         }
         #expect(try Backup.verify(BackupReader(unsealed: Self.stream)).rows == 3)
-        // No two files are alike: what counts is that the fuzzer's key opens it.
-        let reader = try BackupReader(folder.appendingPathComponent("file").path)
-        try reader.unlock(.masterKeys([try #require(Self.key)]))
-        #expect(try Backup.verify(reader).rowsByTable == ["user": 3])
+        // What counts is that the fuzzer's key opens it.
+        #expect(try Self.rows(of: folder.appendingPathComponent("file").path) == ["user": 3])
     }
 
     @Test func noFindCrashesAnyMore() throws {
