@@ -28,9 +28,9 @@ struct TestNode: Sendable {
     private let running: Task<Void, any Error>
 
     /// - Parameter folder: that of a node which was stopped, to go on with its data.
-    static func start(in folder: TemporaryFolder? = nil, database: String = "sqlite", flags: [String: String] = [:]) async throws
-        -> TestNode
-    {
+    static func start(
+        in folder: TemporaryFolder? = nil, database: String = "sqlite", flags: [String: String] = [:], factors: [any SecondFactor] = []
+    ) async throws -> TestNode {
         _ = quiet
         let folder = try folder ?? TemporaryFolder()
         let settings = try Settings.read(
@@ -40,7 +40,7 @@ struct TestNode: Sendable {
                 "web.metrics": "127.0.0.1:0", "database": database,
             ].merging(flags) { $1 }, environment: [:], yaml: "")
         let node = try Node.open(
-            settings, in: try DataDirectory.open(folder.path), metrics: PrometheusRegistry(help: NodeFigures.help))
+            settings, in: try DataDirectory.open(folder.path), metrics: PrometheusRegistry(help: NodeFigures.help), factors: factors)
         do {
             try await node.start()
         } catch {
@@ -156,8 +156,8 @@ struct TestNode: Sendable {
 }
 
 /// Starts a node, and stops it however the test ends.
-func withNode(_ body: (TestNode) async throws -> Void) async throws {
-    let node = try await TestNode.start()
+func withNode(factors: [any SecondFactor] = [], _ body: (TestNode) async throws -> Void) async throws {
+    let node = try await TestNode.start(factors: factors)
     do {
         try await body(node)
     } catch {

@@ -39,19 +39,25 @@ final class Node: Sendable {
 
     /// Opens the store and binds nothing yet.
     ///
+    /// - Parameter factors: kinds beside those that ship.
     /// - Throws: `StoreError`, `ClientTableError`, `Refusal`, each one line with its remedy.
-    static func open(_ settings: Settings, in directory: DataDirectory, metrics: PrometheusRegistry, migrates: Bool = true) throws -> Node {
+    static func open(
+        _ settings: Settings, in directory: DataDirectory, metrics: PrometheusRegistry, migrates: Bool = true,
+        factors: [any SecondFactor] = []
+    ) throws -> Node {
         let logger = Logger(label: "sallyport.node")
         let store = try OpenedStore.open(settings, in: directory, migrates: migrates)
         do {
-            return try Node(settings, store: store, metrics: metrics, logger: logger)
+            return try Node(settings, store: store, factors: factors, metrics: metrics, logger: logger)
         } catch {
             store.close()
             throw error
         }
     }
 
-    private init(_ settings: Settings, store: OpenedStore, metrics: PrometheusRegistry, logger: Logger) throws {
+    private init(
+        _ settings: Settings, store: OpenedStore, factors: [any SecondFactor], metrics: PrometheusRegistry, logger: Logger
+    ) throws {
         self.settings = settings
         self.store = store
         self.logger = logger
@@ -73,7 +79,8 @@ final class Node: Sendable {
         rules.certificates.registered = { certificate throws(NoAnswer) in try issued.registered(certificate) }
         let logins = Logins(
             records: records, seal: records.handles, passwords: passwords,
-            factors: [TOTPFactor(), HOTPFactor(), store.recoveryCodes], rules: rules, deadlines: deadlines, random: BufferedRandom(),
+            factors: [TOTPFactor(), HOTPFactor(), store.recoveryCodes] + factors, rules: rules, deadlines: deadlines,
+            random: BufferedRandom(),
             now: NodeClock.now, observe: { event, isWritten in log(event, isWritten: isWritten) })
         let pins = PinKeeper(records: records, logger: Logger(label: "sallyport.radius"))
         var listen = RADIUSSettings(listen: settings.radiusListen.map { UDPEndpoint(address: $0.host, port: $0.port) })
