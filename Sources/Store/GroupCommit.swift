@@ -64,6 +64,10 @@ package final class GroupCommit: Sendable {
             self = .unit(PendingUnit(unit, isChange, trail, completion))
         }
 
+        var isChange: Bool {
+            if case .unit(let pending) = self { pending.isChange } else { false }
+        }
+
         /// Nothing was written.
         func fail(_ reason: NoAnswer) {
             switch self {
@@ -116,6 +120,8 @@ package final class GroupCommit: Sendable {
         var lost: (count: Int, at: Timestamp) = (0, Timestamp(microseconds: 0))
         var jobs: [@Sendable () -> Void] = []
         var isSleeping = false
+        /// The writer waits for company; see `gather`.
+        var isGathering = false
         var isClosing = false
         var statistics = Statistics()
 
@@ -254,12 +260,21 @@ package final class GroupCommit: Sendable {
     /// Between two steps of overdue background work under load.
     private static let overdueEvery: UInt64 = 100_000_000
 
+    /// Two groups of few units begin so far apart. A commit costs the same for one unit as for a dozen, and where each login is long (the
+    /// handshakes of EAP) they never come a dozen at a time. A login that comes later than this after the last one does not wait.
+    private static let pace: UInt64 = 2_000_000
+    /// So many units share a commit well enough to wait for no more.
+    fileprivate static let company = 8
+
     private func work() {
         var mayHaveBackgroundWork = true
-        var lastStep: UInt64 = 0
+        var (lastGroup, lastStep): (UInt64, UInt64) = (0, 0)
         while true {
+            gather(until: lastGroup + Self.pace)
+            let began = DispatchTime.now().uptimeNanoseconds
             if commitNow() > 0 {
                 mayHaveBackgroundWork = true
+                lastGroup = began
                 let now = DispatchTime.now().uptimeNanoseconds
                 guard now - lastStep >= Self.overdueEvery else { continue }
                 lastStep = now
@@ -290,6 +305,22 @@ package final class GroupCommit: Sendable {
             }
             mayHaveBackgroundWork = workInBackground()
         }
+    }
+
+    /// Waits for company, where there is somebody who has little of it.
+    private func gather(until due: UInt64) {
+        guard DispatchTime.now().uptimeNanoseconds < due else { return }
+        let maySleep = queue.withLock { queue in
+            queue.isGathering = !queue.isEmpty && !queue.hasCompany
+            return queue.isGathering
+        }
+        guard maySleep, wake.wait(timeout: DispatchTime(uptimeNanoseconds: due)) == .timedOut else { return }
+        let isAlone = queue.withLock { queue in
+            defer { queue.isGathering = false }
+            return queue.isGathering
+        }
+        // Somebody woke the writer just now: that signal is to be taken.
+        if !isAlone { wake.wait() }
     }
 
     /// - Returns: whether something may be left, since there was something better to do.
@@ -363,10 +394,16 @@ package final class GroupCommit: Sendable {
 }
 
 extension GroupCommit.Queue {
+    /// Whether a group is worth its commit. Who changes something waits for each change in turn, an import for thousands.
+    fileprivate var hasCompany: Bool {
+        waiting.count >= GroupCommit.company || !jobs.isEmpty || isClosing || waiting.contains(where: \.isChange)
+    }
+
     /// Whether the writer has to be woken.
     fileprivate mutating func rouse() -> Bool {
-        defer { isSleeping = false }
-        return isSleeping
+        let mustWake = isSleeping || isGathering && hasCompany
+        if mustWake { (isSleeping, isGathering) = (false, false) }
+        return mustWake
     }
 
     fileprivate mutating func lose(_ submission: GroupCommit.Submission) {

@@ -191,6 +191,40 @@ import Testing
         #expect(try records.events(logins: Bits128(high: 5, low: 5_000)...Bits128(high: 5, low: 5_000), limit: 2).count == 1)
     }
 
+    /// Four at a time, each behind its last: too few to fill a group, and never one that nobody wakes the writer for.
+    @Test(arguments: TestDatabases.all) func loginsThatFollowEachOtherShareCommits(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        fixture.records.close()
+        let records = try Records(try kind.open(in: fixture.folder), key: fixture.key, at: start)
+        defer { records.close() }
+        let (hotp, user) = (fixture.hotp, fixture.user)
+        let done = Collected<Int64>()
+        await withTaskGroup(of: Void.self) { group in
+            for task in 0..<4 as Range<Int64> {
+                group.addTask {
+                    for turn in 0..<100 as Range<Int64> {
+                        let number = task * 100 + turn
+                        let login = LoginID(Bits128(high: 5, low: UInt64(number)))
+                        await withCheckedContinuation { continuation in
+                            records.settle(
+                                Settlement(
+                                    decision: RecordedDecision(
+                                        login: login, isAccept: true, at: start, request: Fingerprint(login.bits), retry: nil),
+                                    user: user, marks: [.hotp(factor: hotp, counter: number)], handle: nil,
+                                    event: Event(.loginAccepted, at: start, login: login, user: user))
+                            ) { _ in continuation.resume() }
+                        }
+                        done.add(number)
+                    }
+                }
+            }
+        }
+        let statistics = records.writer.statistics
+        #expect(Set(done.all).count == 400)
+        #expect(
+            statistics.units >= 400 && statistics.groups * 2 < statistics.units, "\(statistics.groups) groups of \(statistics.units) units")
+    }
+
     @Test(arguments: TestDatabases.all) func threadWritesWhatManyThreadsSubmit(_ kind: TestDatabases) async throws {
         let fixture = try await Fixture(kind)
         fixture.records.close()
