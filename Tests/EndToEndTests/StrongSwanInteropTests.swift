@@ -13,12 +13,12 @@ import Testing
 @testable import sallyport
 
 /// Debian packs them apart.
-private func hasStrongSwan(_ plugins: String...) -> Bool {
+func hasStrongSwan(_ plugins: String...) -> Bool {
     plugins.allSatisfy { access("/usr/lib/ipsec/plugins/libstrongswan-\($0).so", F_OK) == 0 }
 }
 
 /// Two daemons of strongSwan, `gateway` and `device`, with their files.
-private struct StrongSwan {
+struct StrongSwan {
     let folder: TemporaryFolder
 
     init() throws {
