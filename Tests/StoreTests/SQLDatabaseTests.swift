@@ -140,6 +140,39 @@ import Testing
         }
     }
 
+    /// Twice the same crash: with a journal that was never written to, and with one that has commits before its zeros.
+    @Test func aJournalThatTookItsSpaceIsReadToItsLastCommit() throws {
+        let folder = TemporaryFolder()
+        var options = SQLiteDatabase.Options()
+        options.takesJournalSpace = true
+        func size(_ name: String) throws -> Int64 {
+            try #require(FileManager.default.attributesOfItem(atPath: folder.path + "/" + name)[.size] as? Int64)
+        }
+        func copy(_ name: String, to other: String) throws {
+            for end in ["", "-wal"] {
+                try FileManager.default.copyItem(atPath: folder.path + "/" + name + end, toPath: folder.path + "/" + other + end)
+            }
+        }
+        let database = try SQLiteDatabase(path: folder.path + "/x", options: options)
+        defer { database.close() }
+        #expect(try size("x-wal") == JournalSpace.bytes)
+        try database.execute(script: "CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, value TEXT NOT NULL)", then: [])
+        for id in 1...20 as ClosedRange<Int64> { _ = try database.write([Unit([insert(id, "x")])]) { _ in [] } }
+        #expect(try size("x-wal") == JournalSpace.bytes)
+        try copy("x", to: "y")
+        let second = try SQLiteDatabase(path: folder.path + "/y", options: options)
+        #expect(try ids(second) == Array(1...20))
+        _ = try second.write([Unit([insert(21, "x")])]) { _ in [] }
+        second.close()
+        #expect(access(folder.path + "/y-wal", F_OK) != 0, "SQLite takes it away where nobody has it open")
+        let third = try SQLiteDatabase(path: folder.path + "/y", options: options)
+        try copy("y", to: "z")
+        third.close()
+        let last = try SQLiteDatabase(path: folder.path + "/z")
+        defer { last.close() }
+        #expect(try ids(last) == Array(1...21))
+    }
+
     @Test func fullDiskIsToldAndOvercomeWithoutRestart() throws {
         let folder = TemporaryFolder()
         let database = try SQLiteDatabase(path: folder.path + "/x.sqlite")

@@ -27,10 +27,13 @@ final class Checkpointer: Sendable {
     /// Of them, those that are in the file already.
     private let moved = Atomic<Int32>(0)
 
-    /// - Parameter queue: a connection of its own.
-    init(_ queue: DatabaseQueue) {
+    /// - Parameters:
+    ///   - queue: a connection of its own.
+    ///   - journal: space that was taken for it, and is not on the disk yet.
+    init(_ queue: DatabaseQueue, journal: JournalSpace? = nil) {
         connection = SQLiteConnection(queue)
         let thread = Thread { [self] in
+            journal?.sync()
             work()
             ended.signal()
         }

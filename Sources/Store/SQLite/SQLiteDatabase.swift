@@ -11,6 +11,8 @@ package final class SQLiteDatabase: SQLDatabase {
         package var readers = 4
         /// True where the data directory is locked by who opens it.
         package var isOwnedAlone = true
+        /// Whether the journal's blocks are written before they are needed: pays for who commits often.
+        package var takesJournalSpace = false
         /// Called with each statement of the writer before it runs.
         package var probe: (@Sendable (String) throws(DatabaseError) -> Void)?
         /// Called when the disk is full; true when it made room, so that the transaction is tried again.
@@ -46,7 +48,16 @@ package final class SQLiteDatabase: SQLDatabase {
             throw DatabaseError(.cannotOpen, "the database does not wait for the disk (synchronous is not FULL)")
         }
         writer = connection
-        checkpointer = Checkpointer(try Self.open(path, reading: false))
+        var journal: JournalSpace?
+        if options.takesJournalSpace, options.isOwnedAlone {
+            // SQLite opens its journal, and reads what a crash left there, at the first reading.
+            _ = try connection.alone { database throws(DatabaseError) in
+                try connection.run(Statement(SQL.readVersion), on: database)
+            }
+            let space = JournalSpace(of: path)
+            if space.take() { journal = space }
+        }
+        checkpointer = Checkpointer(try Self.open(path, reading: false), journal: journal)
         idle = Mutex([])
         try checkpointer.watch(writer)
     }
@@ -234,6 +245,7 @@ package final class SQLiteDatabase: SQLDatabase {
 
 extension SQL {
     fileprivate static let readSynchronous = SQL("PRAGMA synchronous")
+    fileprivate static let readVersion = SQL("PRAGMA user_version")
     fileprivate static let checkpoint = SQL("PRAGMA wal_checkpoint(PASSIVE)")
     fileprivate static let begin = SQL("BEGIN DEFERRED TRANSACTION")
     fileprivate static let beginWriting = SQL("BEGIN IMMEDIATE TRANSACTION")

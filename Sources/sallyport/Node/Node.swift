@@ -46,7 +46,7 @@ final class Node: Sendable {
         factors: [any SecondFactor] = []
     ) throws -> Node {
         let logger = Logger(label: "sallyport.node")
-        let store = try OpenedStore.open(settings, in: directory, migrates: migrates)
+        let store = try OpenedStore.open(settings, in: directory, migrates: migrates, isServing: true)
         do {
             return try Node(settings, store: store, factors: factors, metrics: metrics, logger: logger)
         } catch {

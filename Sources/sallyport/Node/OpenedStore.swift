@@ -19,11 +19,17 @@ struct OpenedStore: Sendable {
     let cost = Argon2id()
 
     /// - Parameter creating: whether a data directory is made where there is none.
-    static func open(_ settings: Settings, creating: Bool, migrates: Bool = true) throws(StoreError) -> OpenedStore {
-        try open(settings, in: try DataDirectory.open(settings.dataDirectory, creating: creating), migrates: migrates)
+    static func open(
+        _ settings: Settings, creating: Bool, migrates: Bool = true, isServing: Bool = false
+    ) throws(StoreError) -> OpenedStore {
+        let directory = try DataDirectory.open(settings.dataDirectory, creating: creating)
+        return try open(settings, in: directory, migrates: migrates, isServing: isServing)
     }
 
-    static func open(_ settings: Settings, in directory: DataDirectory, migrates: Bool = true) throws(StoreError) -> OpenedStore {
+    /// - Parameter isServing: whether it is opened for many logins, and not for a command.
+    static func open(
+        _ settings: Settings, in directory: DataDirectory, migrates: Bool = true, isServing: Bool = false
+    ) throws(StoreError) -> OpenedStore {
         var options = Records.Options()
         options.migrates = migrates
         switch settings.database {
@@ -36,6 +42,7 @@ struct OpenedStore: Sendable {
                 Logger(label: "sallyport.node").notice("wrote \(path) before the database is brought from schema \(from) to \(to)")
             }
         }
+        options.database.takesJournalSpace = isServing
         let reserve = options.postgres == nil ? DiskReserve(in: directory.path) : nil
         if let reserve { options.database.makeRoom = { reserve.release() } }
         let records = try Records.open(

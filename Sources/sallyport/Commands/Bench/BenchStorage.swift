@@ -33,7 +33,7 @@ struct BenchStorage: AsyncParsableCommand {
 
     func run() async throws {
         let opening = monotonicNanoseconds()
-        let store = try OpenedStore.open(try options.location().settings, creating: false)
+        let store = try OpenedStore.open(try options.location().settings, creating: false, isServing: true)
         defer { store.close() }
         var report = StorageReport(users: flags.users, openSeconds: Double(monotonicNanoseconds() - opening) / 1e9)
         report.loads = try loads(store.records, among: flags.users)
