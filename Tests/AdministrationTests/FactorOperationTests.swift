@@ -114,6 +114,21 @@ import Testing
         #expect(verdict.events == 3)
     }
 
+    @Test func namesThatNobodyHasAreFoundInTheTrail() async throws {
+        let office = try await office()
+        for name in ["Mallory", "mallet", "mallory@corp.example"] {
+            var event = Event(.loginRejected, at: Office.start, reason: "unknown-user")
+            event.subject = PersonalFields([PersonalFields.Field("name", name)])
+            try await office.records.append(event)
+        }
+        #expect(try await office.perform(ListEvents(user: "mallory")).events.map(\.user) == ["Mallory"])
+        #expect(try await office.perform(ListEvents(user: " MALLET ", kinds: ["login"])).events.map(\.reason) == ["unknown-user"])
+        #expect(await office.refusal(of: ListEvents(user: "alicee")).contains("Did you mean `alice`?"))
+        #expect(await office.refusal(of: ListEvents(user: "nobody")).contains("No user `nobody`"))
+        try await office.perform(RemoveUser(name: "alice"))
+        #expect(try await office.perform(ListEvents(user: "alice")).events.map(\.kind) == ["user-removed", "user-added"])
+    }
+
     @Test func importPlansFirstAndWritesThen() async throws {
         let office = try await office()
         try await office.perform(AddGroup(name: "staff"))

@@ -7,6 +7,7 @@ internal import Store
 
 package struct ListEvents: AdminOperation {
     package static let verb = "audit.list"
+    /// Of a user, or one that nobody has: then as it was typed, or was somebody's who was removed.
     package var user: String?
     package var client: String?
     package var since: Instant?
@@ -43,7 +44,12 @@ package struct ListEvents: AdminOperation {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Answer {
         let limit = try Valid.number(limit, in: 1...Self.mostEvents, "limit")
         var filter = EventFilter(limit: limit + 1)
-        if let user { filter.user = try operations.user(user).id }
+        if let user {
+            let key = UserName.key(of: Valid.trimmed(user))
+            filter.user = try key.flatMap { try operations.records.user(key: $0) }?.id
+            // Whoever typed such a name was refused, and that is in the trail.
+            if filter.user == nil { filter.name = try key ?? operations.user(user).name }
+        }
         if let client { filter.client = try operations.client(client).id }
         if let since, let until, until < since {
             throw Refusal(.invalid, "The end of the time lies before its start.", remedy: "Swap --since and --until.", place: "until")
@@ -55,6 +61,8 @@ package struct ListEvents: AdminOperation {
         var records = try operations.records.events(filter)
         let isMore = records.count > limit
         if isMore { records.removeLast() }
+        // A slip of the pen is no answer.
+        if let user, filter.name != nil, records.isEmpty, before == nil { _ = try operations.user(user) }
         let names = EventNames(operations.records)
         return Answer(events: records.map { EventView($0, names: names) }, next: isMore ? records.last?.seq : nil)
     }

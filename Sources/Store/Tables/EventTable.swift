@@ -13,6 +13,8 @@ package struct EventRecord: Sendable, Equatable {
 
 package struct EventFilter: Sendable {
     package var user: Int64?
+    /// The key (`UserName.key`) of a name that no user has: what was typed, or was somebody's who was removed. No index knows it.
+    package var name: String?
     package var client: Int64?
     /// Empty: every kind.
     package var kinds: Set<EventKind> = []
@@ -39,6 +41,10 @@ package struct EventFilter: Sendable {
         if let since, event.at < since { return false }
         if let until, event.at > until { return false }
         return true
+    }
+
+    fileprivate func takes(_ record: EventRecord) -> Bool {
+        name == nil || record.event.subject["name"].flatMap { UserName.key(of: $0) } == name
     }
 }
 
@@ -118,7 +124,8 @@ extension Records {
                 below = group.first
                 for line in group.decoded(where: filter.mayTake).reversed()
                 where line.seq < before && filter.takes(line) && found.count < filter.limit {
-                    found.append(try groups.record(of: line, in: group.first))
+                    let record = try groups.record(of: line, in: group.first)
+                    if filter.takes(record) { found.append(record) }
                 }
             }
         }
@@ -131,7 +138,8 @@ extension Records {
             for row in rows {
                 last = try row.integer(0)
                 guard let line = try groups.line(seq: last), filter.takes(line.line), found.count < filter.limit else { continue }
-                found.append(try groups.record(of: line.line, in: line.group))
+                let record = try groups.record(of: line.line, in: line.group)
+                if filter.takes(record) { found.append(record) }
             }
         }
         return found
