@@ -61,12 +61,15 @@ let package = Package(
         .target(
             name: "Store", dependencies: ["LoginEngine", "CPostgres", grdb, crypto, logging], exclude: ["Migrations"],
             swiftSettings: settings),
-        .target(name: "Directories", dependencies: ["LoginEngine", "RADIUS", "CArgon2", crypto, logging], swiftSettings: settings),
+        .target(name: "CScheduling"),
+        .target(
+            name: "Directories", dependencies: ["LoginEngine", "RADIUS", "CArgon2", "CScheduling", crypto, logging], swiftSettings: settings),
         .target(name: "Factors", dependencies: ["LoginEngine", "OTP", crypto, logging], swiftSettings: settings),
         // 4: the doors that need nothing of Administration
         .target(name: "CSockets"),
         .target(
-            name: "RADIUSDoor", dependencies: ["LoginEngine", "RADIUS", "EAP", "TLS", "CSockets", lifecycle, logging, coreMetrics, crypto],
+            name: "RADIUSDoor",
+            dependencies: ["LoginEngine", "RADIUS", "EAP", "TLS", "CSockets", "CScheduling", lifecycle, logging, coreMetrics, crypto],
             swiftSettings: settings),
         // tests
         .target(name: "TestSupport", dependencies: ["LoginEngine", "TLS"], path: "Tests/TestSupport", swiftSettings: settings),
@@ -118,7 +121,7 @@ if !core {
             name: "sallyport",
             dependencies: [
                 "RADIUS", "EAP", "OTP", "LoginEngine", "Store", "Directories", "Factors", "Administration", "RADIUSDoor", "ControlDoor",
-                "WebDoor", "TLS", "CSockets", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
+                "WebDoor", "TLS", "CSockets", "CScheduling", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
                 metrics,
                 coreMetrics, yams,
             ],

@@ -1,23 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Threads of our own for what blocks or computes long, with a queue bounded by length and age; nothing else ever waits for them.
 
+internal import CScheduling
 internal import Dispatch
 internal import Foundation
 package import LoginEngine
 internal import Synchronization
 
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#endif
-
 /// A fixed number of threads that only compute (`SCHED_BATCH`), and one that hands out work and speaks for them.
 ///
 /// Such a thread may be off its core for a while, so it must never hold a lock that a login wants: it takes none. Work reaches it and
-/// leaves it by semaphores, and what follows (`completion`, and the memory of the closures) is done by the other thread. The priority is the
-/// usual one on purpose: with a lower one, or `SCHED_IDLE`, Linux with groups of tasks (autogroup) was seen to let the kernel threads that
-/// end a write wait for 300 ms, and with them every login.
+/// leaves it by semaphores, and what follows (`completion`, and the memory of the closures) is done by the other thread. Its slices are long
+/// and others' are short (`CScheduling`), so that whoever wakes to answer somebody has its core at once. The priority is the usual one on
+/// purpose: with a lower one, or `SCHED_IDLE`, Linux with groups of tasks (autogroup) was seen to let the kernel threads that end a write
+/// wait for 300 ms, and with them every login.
 ///
 /// Work that could not be done in time is refused at once. Each asker's is done first in, first out: retransmissions of a request that waits
 /// here join it, so the oldest is still the one that somebody waits for. Askers take turns, so that a gateway through which somebody tries
@@ -256,7 +252,7 @@ private final class Worker: @unchecked Sendable {
     }
 
     func work(telling wake: DispatchSemaphore) {
-        yieldToOthers()
+        scheduling_compute()
         while true {
             go.wait()
             guard let piece else { return }
@@ -264,14 +260,5 @@ private final class Worker: @unchecked Sendable {
             isDone.store(true, ordering: .releasing)
             wake.signal()
         }
-    }
-
-    /// `SCHED_BATCH` of Linux's <sched.h>: never takes a core from another thread when it wakes.
-    private static let batchPolicy: CInt = 3
-
-    private func yieldToOthers() {
-        var parameters = sched_param()
-        parameters.sched_priority = 0
-        _ = sched_setscheduler(0, Self.batchPolicy, &parameters)
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Threads for what TLS computes inside of EAP, so that no login waits behind a handshake on the thread that reads.
 
+internal import CScheduling
 internal import Glibc
 import LoginEngine
 internal import Synchronization
@@ -129,7 +130,7 @@ final class TunnelPool: Sendable {
     }
 
     private func serve() {
-        yieldToOthers()
+        scheduling_compute()
         while let piece = next() {
             guard now() <= piece.latest else {
                 state.withLock { state in
@@ -156,14 +157,5 @@ final class TunnelPool: Sendable {
             if piece != nil || isOver { return piece }
             latch?.wait()
         }
-    }
-
-    /// `SCHED_BATCH` of Linux's <sched.h>: never takes a core from another thread when it wakes.
-    private static let batchPolicy: CInt = 3
-
-    private func yieldToOthers() {
-        var parameters = sched_param()
-        parameters.sched_priority = 0
-        _ = sched_setscheduler(0, Self.batchPolicy, &parameters)
     }
 }

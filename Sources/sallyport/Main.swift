@@ -3,6 +3,7 @@
 
 import Administration
 import ArgumentParser
+import CScheduling
 import Foundation
 import Glibc
 import RADIUSDoor
@@ -36,6 +37,8 @@ struct Sallyport: AsyncParsableCommand {
         ])
 
     static func main() async {
+        // Before any other thread is there. The load generator too: its gateways would have cores of their own.
+        scheduling_answer()
         do {
             try UnknownCommand.check(Array(CommandLine.arguments.dropFirst()), of: Sallyport.self)
             var command = try parseAsRoot()
