@@ -121,6 +121,15 @@ package enum RejectReason: String, Sendable, CaseIterable {
     case changedMeanwhile = "changed-meanwhile"
     case replyUnfit = "reply-attribute-unfit"
     case tooManySessions = "too-many-sessions"
+    case accountDisabled = "directory-account-disabled"
+    case accountLocked = "directory-account-locked"
+    case accountExpired = "directory-account-expired"
+    case outsideLogonHours = "directory-logon-hours"
+    case logonNotAllowed = "directory-logon-not-allowed"
+    case notInDirectory = "directory-entry-missing"
+    case directoryEntryUnfit = "directory-entry-unfit"
+    case directoryEntryChanged = "directory-entry-changed"
+    case directoryNameTaken = "directory-name-taken"
 }
 
 /// Fields that belong to one person. The chain holds only a salted commitment of them, so that they can be erased.

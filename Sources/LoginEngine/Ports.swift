@@ -253,8 +253,19 @@ package protocol LoginRecords: Sendable {
     /// Writes the row behind a handle together with its event. `completion(nil)` once durable.
     func suspend(_ login: SuspendedLogin, event: Event, completion: @escaping @Sendable (NoAnswer?) -> Void)
 
+    /// Takes over what a directory says of somebody who is right there: groups, the entry's own name, a user at the first login.
+    /// `completion` runs once, on a thread that may wait for the database.
+    func meet(_ meeting: DirectoryMeeting, completion: @escaping @Sendable (MeetingOutcome) -> Void)
+
     /// Queues what nobody waits for; when the queue is full it is counted and lost, never waited for.
     func remember(_ afterthought: Afterthought)
+}
+
+extension LoginRecords {
+    /// Records that know no directories let nobody in by them.
+    package func meet(_ meeting: DirectoryMeeting, completion: @escaping @Sendable (MeetingOutcome) -> Void) {
+        completion(.refused(.changedMeanwhile))
+    }
 }
 
 /// Makes and checks the text of handles, and keyed fingerprints; equal on every node. Implemented by `Store`.
@@ -284,6 +295,10 @@ package enum PasswordVerdict: Sendable, Equatable {
     case expired
     /// Neither yet: the source asks something itself.
     case asks(SourceQuestion)
+    /// Right, with what the directory says of the person.
+    case rightOf(DirectoryPerson)
+    /// The directory lets this account not in, whatever the password is: no guess.
+    case refused(RejectReason)
 }
 
 /// What a source asks the user, a code of its own as a rule.

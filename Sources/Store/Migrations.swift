@@ -599,9 +599,22 @@ extension Migration {
             CREATE INDEX device_by_user ON device ("user");
             """#)
 
+    private static let postgres21 = Migration(
+        number: 21, name: "ldap-directories",
+        checksum: "c2f9d5d3eb9fd184c2ae03aa55695691cd19517b5480b2a79566374e8465648b",
+        script: #"""
+            -- How a directory is asked by LDAP, as JSON; null for one that speaks RADIUS. The password of its account is in "secret".
+            ALTER TABLE directory ADD COLUMN ldap TEXT;
+
+            -- The directory's entry that a user is, by the directory's own name of it, which stays when the entry is renamed.
+            ALTER TABLE "user" ADD COLUMN entry_directory BIGINT;
+            ALTER TABLE "user" ADD COLUMN entry_key TEXT;
+            CREATE UNIQUE INDEX user_by_entry ON "user" (entry_directory, entry_key) WHERE entry_directory IS NOT NULL;
+            """#)
+
     static let postgres: [Migration] = [
         postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8, postgres9, postgres10, postgres11,
-        postgres12, postgres13, postgres14, postgres15, postgres16, postgres17, postgres18, postgres19, postgres20,
+        postgres12, postgres13, postgres14, postgres15, postgres16, postgres17, postgres18, postgres19, postgres20, postgres21,
     ]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
@@ -1196,8 +1209,21 @@ extension Migration {
             CREATE INDEX device_by_user ON device ("user");
             """#)
 
+    private static let sqlite21 = Migration(
+        number: 21, name: "ldap-directories",
+        checksum: "74977e1d07c1252f783082dbae96a6b28534550b9521943dbe4125877b026d46",
+        script: #"""
+            -- How a directory is asked by LDAP, as JSON; null for one that speaks RADIUS. The password of its account is in "secret".
+            ALTER TABLE directory ADD COLUMN ldap TEXT;
+
+            -- The directory's entry that a user is, by the directory's own name of it, which stays when the entry is renamed.
+            ALTER TABLE "user" ADD COLUMN entry_directory INTEGER;
+            ALTER TABLE "user" ADD COLUMN entry_key TEXT;
+            CREATE UNIQUE INDEX user_by_entry ON "user" (entry_directory, entry_key) WHERE entry_directory IS NOT NULL;
+            """#)
+
     static let sqlite: [Migration] = [
         sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9, sqlite10, sqlite11, sqlite12, sqlite13, sqlite14,
-        sqlite15, sqlite16, sqlite17, sqlite18, sqlite19, sqlite20,
+        sqlite15, sqlite16, sqlite17, sqlite18, sqlite19, sqlite20, sqlite21,
     ]
 }
