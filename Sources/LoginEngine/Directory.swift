@@ -129,6 +129,8 @@ package struct DirectorySettings: Sendable, Equatable {
     package var isEnabled = true
     /// What is asked by LDAP; nil for a RADIUS server, which has `servers`.
     package var ldap: LDAPSettings?
+    /// How often its users and groups are synced; nil: by hand alone.
+    package var syncEvery: Timestamp.Span?
 
     package static let mostServers = 8
     package static let mostTaken = 32

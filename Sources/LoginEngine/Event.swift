@@ -62,6 +62,8 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case directoryUp = 114
     /// A host name of its servers stands for other addresses, or none is found for it.
     case directoryMoved = 116
+    /// Users and groups were taken over from a directory; with how many, or why not.
+    case directorySynced = 117
     case authorityAdded = 120
     case authorityRemoved = 121
     case certificateIssued = 122

@@ -612,9 +612,39 @@ extension Migration {
             CREATE UNIQUE INDEX user_by_entry ON "user" (entry_directory, entry_key) WHERE entry_directory IS NOT NULL;
             """#)
 
+    private static let postgres22 = Migration(
+        number: 22, name: "directory-sync",
+        checksum: "6b70d0106891f68653b5725cf1c390d9eeb5321c0bee901609fdc8ce12c3842d",
+        script: #"""
+            -- The directory's entry that a group is, as "user" has one: a renamed group keeps its row.
+            ALTER TABLE "group" ADD COLUMN entry_directory BIGINT;
+            ALTER TABLE "group" ADD COLUMN entry_key TEXT COLLATE "C";
+            CREATE UNIQUE INDEX group_by_entry ON "group" (entry_directory, entry_key) WHERE entry_directory IS NOT NULL;
+
+            -- 1 where a sync disabled the user: only then a sync enables the user again.
+            ALTER TABLE "user" ADD COLUMN sync_disabled BIGINT NOT NULL DEFAULT 0;
+
+            -- How often a directory's users and groups are synced, in microseconds; null: by hand alone.
+            ALTER TABLE directory ADD COLUMN sync_every BIGINT;
+
+            -- Who syncs a directory at the moment, and how it went last.
+            CREATE TABLE directory_sync (
+                directory BIGINT NOT NULL PRIMARY KEY REFERENCES directory (id) ON DELETE CASCADE,
+                claimed_by TEXT COLLATE "C",
+                claimed_until BIGINT,
+                started BIGINT,
+                ended BIGINT,
+                succeeded BIGINT,
+                failures BIGINT NOT NULL DEFAULT 0,
+                problem TEXT COLLATE "C",
+                counts TEXT COLLATE "C"
+            );
+            """#)
+
     static let postgres: [Migration] = [
         postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8, postgres9, postgres10, postgres11,
         postgres12, postgres13, postgres14, postgres15, postgres16, postgres17, postgres18, postgres19, postgres20, postgres21,
+        postgres22,
     ]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
@@ -1222,8 +1252,37 @@ extension Migration {
             CREATE UNIQUE INDEX user_by_entry ON "user" (entry_directory, entry_key) WHERE entry_directory IS NOT NULL;
             """#)
 
+    private static let sqlite22 = Migration(
+        number: 22, name: "directory-sync",
+        checksum: "084f56089b15792f9c3be1b760798f0bce885b432a397ccf200bcfd524da6f3b",
+        script: #"""
+            -- The directory's entry that a group is, as "user" has one: a renamed group keeps its row.
+            ALTER TABLE "group" ADD COLUMN entry_directory INTEGER;
+            ALTER TABLE "group" ADD COLUMN entry_key TEXT;
+            CREATE UNIQUE INDEX group_by_entry ON "group" (entry_directory, entry_key) WHERE entry_directory IS NOT NULL;
+
+            -- 1 where a sync disabled the user: only then a sync enables the user again.
+            ALTER TABLE "user" ADD COLUMN sync_disabled INTEGER NOT NULL DEFAULT 0;
+
+            -- How often a directory's users and groups are synced, in microseconds; null: by hand alone.
+            ALTER TABLE directory ADD COLUMN sync_every INTEGER;
+
+            -- Who syncs a directory at the moment, and how it went last.
+            CREATE TABLE directory_sync (
+                directory INTEGER NOT NULL PRIMARY KEY REFERENCES directory (id) ON DELETE CASCADE,
+                claimed_by TEXT,
+                claimed_until INTEGER,
+                started INTEGER,
+                ended INTEGER,
+                succeeded INTEGER,
+                failures INTEGER NOT NULL DEFAULT 0,
+                problem TEXT,
+                counts TEXT
+            );
+            """#)
+
     static let sqlite: [Migration] = [
         sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9, sqlite10, sqlite11, sqlite12, sqlite13, sqlite14,
-        sqlite15, sqlite16, sqlite17, sqlite18, sqlite19, sqlite20, sqlite21,
+        sqlite15, sqlite16, sqlite17, sqlite18, sqlite19, sqlite20, sqlite21, sqlite22,
     ]
 }
