@@ -40,7 +40,8 @@ import Testing
             settings.ldap = ldap
             settings.timeout = timeout
             let told = Told()
-            let asked = LDAPServers(ldap, name: "corp", secret: settings.secret, timeout: timeout, deadlines: deadlines, now: { Self.now }) {
+            let asked = LDAPServers(ldap, name: "corp", secret: settings.secret, timeout: timeout, deadlines: deadlines, now: { Self.now })
+            {
                 told.note($0)
             }
             source = LDAPPasswordSource(
@@ -125,7 +126,9 @@ import Testing
     func activeDirectorysWordsAreReasons(data: String, verdict: PasswordVerdict) async throws {
         let server = try ScriptedLDAP { number, request in
             guard case .bind = request else { return [] }
-            return [.bytes(BER.bound(number, 49, "80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data \(data), v3839"))]
+            return [
+                .bytes(BER.bound(number, 49, "80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data \(data), v3839"))
+            ]
         }
         let bench = Bench(.activeDirectory, [server.server])
         #expect(await bench.check("CORP\\alice") == verdict)
@@ -193,7 +196,8 @@ import Testing
 
     @Test(arguments: [
         // A length that never comes, one beyond every bound, no LDAP at all, an answer to another question, a search's answer to a bind.
-        [0x30, 0x20, 0x02] as [UInt8], [0x30, 0x84, 0x7F, 0xFF, 0xFF, 0xFF, 0x02, 0x01, 0x01], Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8),
+        [0x30, 0x20, 0x02] as [UInt8], [0x30, 0x84, 0x7F, 0xFF, 0xFF, 0xFF, 0x02, 0x01, 0x01],
+        Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8),
         BER.bound(99), BER.message(1, [0x61, 0x01, 0x0A]),
     ])
     func whoLiesLetsNobodyIn(bytes: [UInt8]) async throws {

@@ -15,7 +15,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("alice", "alice"), ("a,ou=admins", #"a\2cou\3dadmins"#), ("#a", #"\23a"#), (" a ", #"\20a\20"#), ("a+b\"<>;\\", #"a\2bb\22\3c\3e\3b\5c"#),
+        ("alice", "alice"), ("a,ou=admins", #"a\2cou\3dadmins"#), ("#a", #"\23a"#), (" a ", #"\20a\20"#),
+        ("a+b\"<>;\\", #"a\2bb\22\3c\3e\3b\5c"#),
         ("a\0", #"a\00"#), ("a b", "a b"),
     ])
     func whatWasTypedIsAValueInAName(typed: String, written: String) throws {
@@ -32,7 +33,9 @@ import Testing
         #expect(LDAPText.filled("{other}{", name, LDAPText.filterValue) == "{other}{")
     }
 
-    @Test(arguments: [("(uid={name})", true), ("(&(a=b)(c=d))", true), ("(a=b)(c=d)", false), ("a=b", false), ("((a=b)", false), ("(a=b", false)])
+    @Test(arguments: [
+        ("(uid={name})", true), ("(&(a=b)(c=d))", true), ("(a=b)(c=d)", false), ("a=b", false), ("((a=b)", false), ("(a=b", false),
+    ])
     func aFilterStandsInItsParentheses(text: String, isFilter: Bool) {
         #expect(LDAPText.looksLikeFilter(text) == isFilter)
     }
@@ -49,7 +52,9 @@ import Testing
         #expect(comma.parts.count == 2 && comma.firstValue == "a,dc=corp")
     }
 
-    @Test(arguments: ["", "cn", "=a", "cn=a,", "cn=a,,dc=b", "cn=\"a", #"cn=a\"#, #"cn=\ff"#, String(repeating: "dc=a,", count: 64) + "dc=a"])
+    @Test(arguments: [
+        "", "cn", "=a", "cn=a,", "cn=a,,dc=b", "cn=\"a", #"cn=a\"#, #"cn=\ff"#, String(repeating: "dc=a,", count: 64) + "dc=a",
+    ])
     func whatIsNoNameIsRefused(text: String) {
         #expect(DistinguishedName(text) == nil)
     }
@@ -111,7 +116,9 @@ import Testing
         #expect(LDAPVerdict(LDAPBindAnswer(code: 49)) == .wrong)
         #expect(LDAPVerdict(LDAPBindAnswer(code: 49, policyError: 0)) == .expired)
         #expect(LDAPVerdict(LDAPBindAnswer(code: 49, policyError: 1)) == .refused(.accountLocked))
-        #expect(LDAPVerdict(LDAPBindAnswer(code: 53, diagnostic: "Account inactivated. Contact system administrator.")) == .refused(.accountDisabled))
+        #expect(
+            LDAPVerdict(LDAPBindAnswer(code: 53, diagnostic: "Account inactivated. Contact system administrator."))
+                == .refused(.accountDisabled))
         #expect(LDAPVerdict(LDAPBindAnswer(code: 19, diagnostic: "Exceed password retry limit.")) == .refused(.accountLocked))
         for code in [1, 2, 8, 13, 51, 52, 80, 255] {
             guard case .unjudged = LDAPVerdict(LDAPBindAnswer(code: code)) else {

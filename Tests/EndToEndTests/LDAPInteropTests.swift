@@ -23,7 +23,9 @@ struct LDAPInteropTests {
         try await slapd.stop()
     }
 
-    private func choices(_ servers: [String], _ slapd: Slapd, _ change: (inout DirectoryChoices.LDAP) -> Void = { _ in }) -> DirectoryChoices {
+    private func choices(_ servers: [String], _ slapd: Slapd, _ change: (inout DirectoryChoices.LDAP) -> Void = { _ in })
+        -> DirectoryChoices
+    {
         var choices = DirectoryChoices()
         choices.type = "ldap"
         choices.servers = servers
@@ -97,7 +99,8 @@ struct LDAPInteropTests {
             }
             #expect(try await node.perform(ListUsers()).users.map(\.name).sorted() == ["alice", "bob"])
             // Out of the group there, out of the policy here.
-            try await slapd.modify("dn: cn=Engineers,ou=groups,\(Slapd.base)\nchangetype: modify\ndelete: member\nmember: uid=alice,ou=people,\(Slapd.base)\n")
+            try await slapd.modify(
+                "dn: cn=Engineers,ou=groups,\(Slapd.base)\nchangetype: modify\ndelete: member\nmember: uid=alice,ou=people,\(Slapd.base)\n")
             try await onThread { _ = poll(nil, 0, 3_050) }
             #expect(try await gateway.login("alice", Slapd.password)?.code == .accessReject)
             #expect(try await node.lastReason(of: "alice") == "denied-by-policy")
@@ -204,7 +207,8 @@ struct LDAPInteropTests {
             try await addDirectory(node, slapd)
             let answer = try await node.perform(
                 TestDirectory(name: "corp", user: "alice", password: SecretText(Slapd.password)))
-            #expect(answer.results.compactMap(\.step) == ["resolve", "connect", "tls", "account", "search", "mapping", "groups", "password"])
+            #expect(
+                answer.results.compactMap(\.step) == ["resolve", "connect", "tls", "account", "search", "mapping", "groups", "password"])
             #expect(answer.results.allSatisfy(\.isDone) && answer.results.last?.outcome == "accepted")
             #expect(answer.results[6].values?.sorted() == ["corp/Circle", "corp/Engineers", "corp/VPN Users"])
             let wrong = try await node.perform(TestDirectory(name: "corp", user: "alice", password: SecretText("wrong one")))

@@ -74,7 +74,9 @@ extension SetDirectory {
             settings.name = try Valid.directoryName(name)
             try operations.free(directory: settings.name, but: old.id)
             let mark = DirectoryPerson.groupName("", of: old.name)
-            if settings.name != old.name, settings.ldap != nil, let group = try operations.records.groups().first(where: { $0.name.hasPrefix(mark) }) {
+            if settings.name != old.name, settings.ldap != nil,
+                let group = try operations.records.groups().first(where: { $0.name.hasPrefix(mark) })
+            {
                 throw Refusal(
                     .conflict, "Group `\(group.name)` is filled by this directory, by its name.",
                     remedy: "Rename or remove its groups first.", place: "name")

@@ -33,7 +33,8 @@ extension DirectoryChoices {
         if let account = chosen.account { ldap.account = account == Operations.unsaid ? nil : try Self.text(account, "account") }
         if let secret {
             guard !secret.secret.isEmpty else {
-                throw Refusal(.invalid, "The password is empty, and would be let in as nobody.", remedy: "Give one line.", place: "password")
+                throw Refusal(
+                    .invalid, "The password is empty, and would be let in as nobody.", remedy: "Give one line.", place: "password")
             }
             new.secret = secret.secret
         }
@@ -51,7 +52,8 @@ extension DirectoryChoices {
             guard let name = ldap.bindName, LDAPText.hasPlace(name) else {
                 throw Refusal(
                     .invalid, "Users who bind as themselves need to be bound as something.",
-                    remedy: "Give --bind-name 'uid={account},ou=people,\(ldap.base)', or --bind service and an account.", place: "bind-name")
+                    remedy: "Give --bind-name 'uid={account},ou=people,\(ldap.base)', or --bind service and an account.", place: "bind-name"
+                )
             }
             if name.contains("{upn}"), ldap.domains.isEmpty {
                 throw Refusal(
@@ -110,7 +112,8 @@ extension DirectoryChoices {
         let text = try self.text(text, field)
         guard DistinguishedName(text) != nil else {
             throw Refusal(
-                .invalid, "`\(Valid.shown(text))` is no distinguished name.", remedy: "Write it as ou=people,dc=corp,dc=example.", place: field)
+                .invalid, "`\(Valid.shown(text))` is no distinguished name.", remedy: "Write it as ou=people,dc=corp,dc=example.",
+                place: field)
         }
         return text
     }
@@ -130,7 +133,8 @@ extension DirectoryChoices {
         guard text.hasPrefix("(") else {
             let all = LDAPFilterPreset.allCases.map(\.rawValue)
             throw Refusal(
-                .invalid, "`\(Valid.shown(text))` is no filter.", remedy: "Use \(Words.list(all, "or")), or one of your own in parentheses.",
+                .invalid, "`\(Valid.shown(text))` is no filter.",
+                remedy: "Use \(Words.list(all, "or")), or one of your own in parentheses.",
                 place: "filter")
         }
         let text = try wholeFilter(text, "filter")
@@ -148,7 +152,8 @@ extension DirectoryChoices {
             let text = Valid.trimmed(text)
             guard (1...253).contains(text.utf8.count),
                 text.utf8.allSatisfy({ byte in
-                    (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || "-._".utf8.contains(byte)
+                    (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                        || "-._".utf8.contains(byte)
                 })
             else {
                 throw Refusal(
@@ -199,7 +204,8 @@ extension DirectoryChoices.LDAP {
 
     /// RFC 4512 §2.5.
     private static func check(_ name: String) throws(Refusal) {
-        let isName = (1...64).contains(name.utf8.count)
+        let isName =
+            (1...64).contains(name.utf8.count)
             && name.utf8.allSatisfy { byte in
                 (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte) || "-;.".utf8.contains(byte)
             }

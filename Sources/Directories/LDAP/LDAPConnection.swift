@@ -107,7 +107,10 @@ package final class LDAPConnection: @unchecked Sendable {
     private static let resultReference: CInt = 0x73
 
     /// Connects, with TLS where the server's address says so. Blocks for at most about `until`, beside the look-up of a name.
-    package static func open(_ server: LDAPServer, caFile: String?, until: Timestamp, now: Timestamp) throws(LDAPFailure) -> LDAPConnection {
+    package static func open(_ server: LDAPServer, caFile: String?, until: Timestamp, now: Timestamp) throws(LDAPFailure) -> LDAPConnection
+    {
+        // libldap sets itself up once, and not for several threads at a time.
+        _ = usesGnuTLS
         var ld: OpaquePointer?
         guard ldap_initialize(&ld, server.url) == 0, let ld else {
             throw LDAPFailure(.malformed, "\(server) is no address of an LDAP server")
@@ -153,7 +156,9 @@ package final class LDAPConnection: @unchecked Sendable {
         isSet = authorities.withCString { ldap_set_option(ld, LDAP_OPT_X_TLS_CACERTFILE, $0) == 0 } && isSet
         if Self.usesGnuTLS {
             // RFC 8996: no version before 1.2.
-            isSet = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2".withCString { ldap_set_option(ld, LDAP_OPT_X_TLS_CIPHER_SUITE, $0) == 0 } && isSet
+            isSet =
+                "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2".withCString { ldap_set_option(ld, LDAP_OPT_X_TLS_CIPHER_SUITE, $0) == 0 }
+                && isSet
         } else {
             isSet = number(LDAP_OPT_X_TLS_PROTOCOL_MIN, (3 << 8) + 3) && isSet
         }

@@ -68,7 +68,9 @@ package struct LDAPLookup: Sendable {
         /// - Returns: those that are new, as they are written.
         func take(_ names: [String]) -> [String] {
             names.filter { text in
-                guard let name = DistinguishedName(text), known.count < DirectoryPerson.mostGroups, known.insert(name).inserted else { return false }
+                guard let name = DistinguishedName(text), known.count < DirectoryPerson.mostGroups, known.insert(name).inserted else {
+                    return false
+                }
                 seen.append(name)
                 return true
             }
@@ -89,7 +91,9 @@ package struct LDAPLookup: Sendable {
         } else {
             var frontier = take(entry.texts(settings.attributes.groups))
             if frontier.isEmpty {
-                let (dn, account) = (LDAPText.filterValue(entry.dn), LDAPText.filterValue(entry.text(settings.attributes.name) ?? name.account))
+                let (dn, account) = (
+                    LDAPText.filterValue(entry.dn), LDAPText.filterValue(entry.text(settings.attributes.name) ?? name.account)
+                )
                 frontier = take(try search("(|(member=\(dn))(uniqueMember=\(dn))(memberUid=\(account)))", below: base))
             }
             var depth = 0

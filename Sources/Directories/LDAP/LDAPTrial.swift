@@ -85,7 +85,12 @@ package struct LDAPTrial: Sendable {
             let connection = try LDAPConnection.open(server, caFile: settings.caFile, until: uptime() + timeout, now: uptime())
             return server.security == .plain
                 ? (connection, done("No TLS: passwords can be read on the way. `\(set) --server starttls://…` or ldaps://… ends that."))
-                : (connection, done("Its certificate fits \(server.host), and was signed by \(settings.caFile ?? "an authority that this machine trusts")."))
+                : (
+                    connection,
+                    done(
+                        "Its certificate fits \(server.host), and was signed by \(settings.caFile ?? "an authority that this machine trusts")."
+                    )
+                )
         }
         guard let connection else { return steps }
         defer { connection.close() }
@@ -128,7 +133,10 @@ package struct LDAPTrial: Sendable {
             () throws(LDAPFailure) in
             let entry = try lookup.find(name, on: connection, until: uptime() + timeout, now: uptime)
             guard let entry else {
-                throw LDAPFailure(.refused(32), "nothing below \(settings.base) fits \(LDAPText.filled(settings.filterText, name, LDAPText.filterValue))\(settings.users ?? "")")
+                throw LDAPFailure(
+                    .refused(32),
+                    "nothing below \(settings.base) fits \(LDAPText.filled(settings.filterText, name, LDAPText.filterValue))\(settings.users ?? "")"
+                )
             }
             return (entry, done(entry.dn))
         }
@@ -183,8 +191,11 @@ package struct LDAPTrial: Sendable {
     }
 
     private static func remedy(ofTLS failure: LDAPFailure, _ server: LDAPServer, _ set: String) -> String {
-        if server.security == .tls, failure.kind == .timeout { return "Does port \(server.port) speak TLS at once? If not: \(set) --server starttls://\(server.host)" }
-        return "Give the file with the authority that signed its certificate (`\(set) --ca /path/ca.pem`), and name the server as the certificate "
+        if server.security == .tls, failure.kind == .timeout {
+            return "Does port \(server.port) speak TLS at once? If not: \(set) --server starttls://\(server.host)"
+        }
+        return
+            "Give the file with the authority that signed its certificate (`\(set) --ca /path/ca.pem`), and name the server as the certificate "
             + "does: `openssl s_client -connect \(server.host):\(server.port)\(server.security == .startTLS ? " -starttls ldap" : "")` shows it."
     }
 
