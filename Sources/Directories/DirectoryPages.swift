@@ -35,6 +35,8 @@ package struct DirectoryGroupEntry: Sendable, Equatable {
     package var reference: String
     /// References of users and of groups.
     package var members: [String] = []
+    /// References of groups that it says it is in.
+    package var groups: [String] = []
     /// Login names, where a group lists these.
     package var memberNames: [String] = []
     package var faults: [String] = []

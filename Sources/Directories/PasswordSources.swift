@@ -201,8 +201,8 @@ package final class PasswordSources: PasswordSource {
                 !settings.isEnabled
                 ? "which is disabled"
                 : settings.lacksPassword
-                ? "whose account's password does not open"
-                : settings.mute == settings.servers ? "none of whose secrets opens" : "of whose servers no address is known"
+                    ? "whose account's password does not open"
+                    : settings.mute == settings.servers ? "none of whose secrets opens" : "of whose servers no address is known"
             return .failure(Unusable(text: "\(source.directory.name), \(why),"))
         }
         return .success(.radius(upstream))

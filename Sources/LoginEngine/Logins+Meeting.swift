@@ -33,7 +33,7 @@ extension Logins {
         let moment = now()
         let (request, id) = open.withLock { ($0.login.request, $0.login.id) }
         let client = request.client
-        guard let typedKey = UserName.key(of: request.name, stripping: client.settings.nameStripping) else { return }
+        let typedKey = UserName.key(of: request.name, stripping: client.settings.nameStripping) ?? key
         let rulebook = rulebook
         var lookup = LoginLookup(nameKey: key, handle: nil)
         lookup.wantsGroups = true

@@ -261,13 +261,6 @@ package protocol LoginRecords: Sendable {
     func remember(_ afterthought: Afterthought)
 }
 
-extension LoginRecords {
-    /// Records that know no directories let nobody in by them.
-    package func meet(_ meeting: DirectoryMeeting, completion: @escaping @Sendable (MeetingOutcome) -> Void) {
-        completion(.refused(.changedMeanwhile))
-    }
-}
-
 /// Makes and checks the text of handles, and keyed fingerprints; equal on every node. Implemented by `Store`.
 package protocol HandleSeal: Sendable {
     /// 32 characters of base64url: 128 random bits and a 64-bit MAC that covers the key's id.
@@ -299,39 +292,6 @@ package enum PasswordVerdict: Sendable, Equatable {
     case rightOf(DirectoryPerson)
     /// The directory lets this account not in, whatever the password is: no guess.
     case refused(RejectReason)
-}
-
-/// What a source asks the user, a code of its own as a rule.
-package struct SourceQuestion: Sendable, Equatable {
-    /// Written by somebody else: shown, never read.
-    package var prompt: String
-    /// Whether what the user types may be shown.
-    package var echo: Bool
-    package var thread: SourceThread
-
-    package init(prompt: String, echo: Bool, thread: SourceThread) {
-        self.prompt = prompt
-        self.echo = echo
-        self.thread = thread
-    }
-}
-
-/// Where an answer to a source's question goes, and by what the source knows it again.
-package struct SourceThread: Sendable, Equatable {
-    package var server: String
-    package var state: [UInt8]
-
-    package init(server: String, state: [UInt8]) {
-        self.server = server
-        self.state = state
-    }
-}
-
-/// What a source said between two packets of one login.
-package enum SourceWord: Sendable, Equatable {
-    case asked(SourceThread)
-    /// Attributes for the accept, as they stand in a packet.
-    case gave([UInt8])
 }
 
 package enum NewPasswordVerdict: Sendable, Equatable {

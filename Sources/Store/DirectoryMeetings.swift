@@ -17,6 +17,7 @@ extension Records {
             switch plan {
             case .same: completion(.same)
             case .refused(let reason): completion(.refused(reason))
+            case .known(let key): completion(.changed(key: key))
             case .change(let key, let unit, let event):
                 writer.submit(
                     GroupCommit.Submission(unit, isChange: true, trail: .made(event)) { [meetings] outcome in
@@ -36,6 +37,8 @@ extension Records {
     private enum MeetingPlan {
         case same
         case refused(RejectReason)
+        /// Everything is as the directory says, of a user who was not found by what was typed.
+        case known(key: String)
         case change(key: String, Unit, @Sendable ([Rows]) -> [Event])
     }
 
@@ -138,7 +141,7 @@ extension Records {
         }
         statements += aliases.map { Self.insert($0, of: user.id, isAlias: true) }
         changes += aliases.map { _ in "another name" }
-        if statements.isEmpty { return meeting.user == nil ? .change(key: user.key, Unit([]), { _ in [] }) : .same }
+        if statements.isEmpty { return meeting.user == nil ? .known(key: user.key) : .same }
         let unit = Unit(
             guarded: [Unit.Guard(Statement(.userIsThere, [id]))]
                 + aliases.map { Unit.Guard(Statement(.nameForMeeting, [.text($0.key)]), rows: 0) },
@@ -203,7 +206,8 @@ extension SQL {
         SELECT u.id, u.name, u.name_key, u.directory, u.entry_directory, u.entry_key FROM "user" u
         WHERE u.id = (SELECT n."user" FROM user_name n WHERE n.name_key = ?1)
         """)
-    fileprivate static let groupsBelow = SQL("SELECT id, name FROM \"group\" WHERE substr(name, 1, length(?1)) = ?1 ORDER BY id")
+    fileprivate static let groupsBelow = SQL(
+        "SELECT id, name FROM \"group\" WHERE substr(name, 1, length(CAST(?1 AS TEXT))) = CAST(?1 AS TEXT) ORDER BY id")
     fileprivate static let membershipsOf = SQL("SELECT \"group\" FROM membership WHERE \"user\" = ?1")
     fileprivate static let namesOf = SQL("SELECT name_key FROM user_name WHERE \"user\" = ?1")
     fileprivate static let nameForMeeting = SQL("SELECT 1 FROM user_name WHERE name_key = ?1")

@@ -15,6 +15,13 @@ enum DirectorySettingsCheck {
 
     private static func ofProtection(_ directory: Directory) -> [Finding] {
         let (name, settings) = (directory.name, directory.settings)
+        if let ldap = settings.ldap {
+            return ldap.plainServers.map { server in
+                Finding(
+                    .directoryPlain, name, "\(server) of directory \(name) is asked without TLS: every password can be read on the way.",
+                    remedy: "sallyport directory set \(name) --server starttls://\(server.host), or ldaps://, and all others again")
+            }
+        }
         var findings: [Finding] = []
         if settings.messageAuthenticator == .allow {
             findings.append(
@@ -44,6 +51,18 @@ enum DirectorySettingsCheck {
 
     private static func ofService(_ directory: Directory, _ uses: DirectoryUses) -> [Finding] {
         let (name, settings) = (directory.name, directory.settings)
+        if let ldap = settings.ldap {
+            guard !uses.isEmpty else { return [] }
+            if !settings.isEnabled || settings.lacksPassword {
+                let why = settings.isEnabled ? "the password of its account does not open" : "it is disabled"
+                return [
+                    Finding(
+                        .directoryClosed, name, "Whoever's password lives at directory \(name) (\(uses.words)) cannot log in: \(why).",
+                        remedy: "sallyport directory set \(name) \(settings.isEnabled ? "--password-stdin" : "--enable")")
+                ]
+            }
+            return ldap.servers.count == 1 ? [alone(name, uses)] : []
+        }
         let mute = settings.mute
         if !uses.isEmpty, !settings.isEnabled || mute == settings.servers {
             let why = settings.isEnabled ? "no secret of its servers opens" : "it is disabled"
@@ -60,10 +79,12 @@ enum DirectorySettingsCheck {
                 remedy: settings.commandForSecret(of: server))
         }
         guard !uses.isEmpty, settings.servers.count == 1 else { return closed }
-        return closed + [
-            Finding(
-                .directoryAlone, name, "Directory \(name) has one server: while it is down, \(uses.words) cannot log in.",
-                remedy: "Name a second one, if there is one: sallyport directory set \(name) --server …")
-        ]
+        return closed + [alone(name, uses)]
+    }
+
+    private static func alone(_ name: String, _ uses: DirectoryUses) -> Finding {
+        Finding(
+            .directoryAlone, name, "Directory \(name) has one server: while it is down, \(uses.words) cannot log in.",
+            remedy: "Name a second one, if there is one: sallyport directory set \(name) --server …")
     }
 }

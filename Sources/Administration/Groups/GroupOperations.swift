@@ -146,6 +146,9 @@ package struct SetGroup: AdminOperation {
             newName = name == old.name ? nil : name
         }
         let shownName = newName ?? old.name
+        if !(addUsers + removeUsers + addGroups + removeGroups).isEmpty {
+            try operations.refuseKept(old.name, among: try records.directories())
+        }
         let members = try records.members(ofGroup: old.id)
         let joining = try addUsers.map { try operations.user($0) }.filter { !members.contains(.user($0.id)) }
         let leaving = try removeUsers.map { try operations.user($0) }

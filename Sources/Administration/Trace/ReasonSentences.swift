@@ -343,12 +343,15 @@ extension ReasonSentences {
         case .directoryEntryChanged:
             Explanation(
                 meaning: "The name is that of another entry in \(there) than the one that \(user) was: it was made anew, or given away.",
-                remedy: "If it is the same person: `sallyport user set \(user) --directory none`, then `--directory` with its name again. If not, "
+                remedy:
+                    "If it is the same person: `sallyport user set \(user) --directory none`, then `--directory` with its name again. If not, "
                     + "remove the old user first: its second factor is the other person's.")
         default:
             Explanation(
                 meaning: "The password was right in \(there), and the name belongs to a user here whose password lives elsewhere.",
-                remedy: "If that is the same person: `sallyport user set NAME --directory \(directory ?? "DIRECTORY")`; else give one of them another name.")
+                remedy:
+                    "If that is the same person: `sallyport user set NAME --directory \(directory ?? "DIRECTORY")`; else give one of them another name."
+            )
         }
     }
 

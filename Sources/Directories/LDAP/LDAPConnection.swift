@@ -107,7 +107,10 @@ package final class LDAPConnection: @unchecked Sendable {
     private static let resultReference: CInt = 0x73
 
     /// Connects, with TLS where the server's address says so. Blocks for at most about `until`, beside the look-up of a name.
-    package static func open(_ server: LDAPServer, caFile: String?, until: Timestamp, now: Timestamp) throws(LDAPFailure) -> LDAPConnection {
+    package static func open(_ server: LDAPServer, caFile: String?, until: Timestamp, now: Timestamp) throws(LDAPFailure) -> LDAPConnection
+    {
+        // libldap sets itself up once, and not for several threads at a time.
+        _ = usesGnuTLS
         var ld: OpaquePointer?
         guard ldap_initialize(&ld, server.url) == 0, let ld else {
             throw LDAPFailure(.malformed, "\(server) is no address of an LDAP server")
@@ -153,7 +156,9 @@ package final class LDAPConnection: @unchecked Sendable {
         isSet = authorities.withCString { ldap_set_option(ld, LDAP_OPT_X_TLS_CACERTFILE, $0) == 0 } && isSet
         if Self.usesGnuTLS {
             // RFC 8996: no version before 1.2.
-            isSet = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2".withCString { ldap_set_option(ld, LDAP_OPT_X_TLS_CIPHER_SUITE, $0) == 0 } && isSet
+            isSet =
+                "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2".withCString { ldap_set_option(ld, LDAP_OPT_X_TLS_CIPHER_SUITE, $0) == 0 }
+                && isSet
         } else {
             isSet = number(LDAP_OPT_X_TLS_PROTOCOL_MIN, (3 << 8) + 3) && isSet
         }
@@ -318,7 +323,93 @@ package final class LDAPConnection: @unchecked Sendable {
         }
     }
 
-    private func entry(_ message: OpaquePointer, _ count: inout Int) -> LDAPEntry {
+    /// RFC 2696: one page of what fits, and where the next one begins.
+    ///
+    /// - Parameter cookie: of the page before; nil: the first one.
+    /// - Returns: the cookie is nil after the last page.
+    package func page(
+        of base: String, _ filter: String, _ attributes: [String], size: Int, after cookie: [UInt8]?, until: Timestamp, now: () -> Timestamp
+    ) throws(LDAPFailure) -> (entries: [LDAPEntry], cookie: [UInt8]?) {
+        guard !base.utf8.contains(0), !filter.utf8.contains(0) else { throw LDAPFailure(.malformed, "a NUL in a search") }
+        var control: UnsafeMutablePointer<LDAPControl>?
+        var given = cookie ?? []
+        let made = given.withUnsafeMutableBytes { buffer in
+            var value = berval(bv_len: ber_len_t(buffer.count), bv_val: buffer.baseAddress?.assumingMemoryBound(to: CChar.self))
+            return ldap_create_page_control(ld, ber_int_t(size), &value, 1, &control)
+        }
+        guard made == 0, let control else { throw LDAPFailure(.malformed, "a page of \(size) entries cannot be asked for") }
+        defer { ldap_control_free(control) }
+        var controls: [UnsafeMutablePointer<LDAPControl>?] = [control, nil]
+        var message: CInt = 0
+        var names: [UnsafeMutablePointer<CChar>?] = attributes.map { strdup($0) } + [nil]
+        defer { for name in names { free(name) } }
+        let code = names.withUnsafeMutableBufferPointer { names in
+            controls.withUnsafeMutableBufferPointer { controls in
+                ldap_search_ext(
+                    ld, base, LDAPScope.subtree.rawValue, filter, names.baseAddress, 0, controls.baseAddress, nil, nil, 0, &message)
+            }
+        }
+        if code == LDAP_FILTER_ERROR || code == LDAP_PARAM_ERROR {
+            throw LDAPFailure(.malformed, "the filter \(filter.prefix(200)) cannot be read")
+        }
+        guard code == 0 else { throw broken(code, "a search at \(server)") }
+        var entries: [LDAPEntry] = []
+        var values = 0
+        while true {
+            let result = try wait(for: message, until: until, now: now, "a search at \(server)")
+            switch ldap_msgtype(result) {
+            case Self.resultEntry:
+                defer { ldap_msgfree(result) }
+                guard entries.count < size else {
+                    isBroken = true
+                    throw LDAPFailure(.tooMany, "\(server) sends more than the \(size) entries of a page")
+                }
+                entries.append(entry(result, &values, most: Self.mostPageValues))
+                guard values < Self.mostPageValues else {
+                    isBroken = true
+                    throw LDAPFailure(.tooMany, "\(server) sends more than \(Self.mostPageValues) values in one page")
+                }
+            case Self.resultReference: ldap_msgfree(result)
+            case Self.resultDone:
+                used = now()
+                return (entries, try nextPage(result))
+            default:
+                ldap_msgfree(result)
+                isBroken = true
+                throw LDAPFailure(.unreachable, "\(server) answered a search with something else")
+            }
+        }
+    }
+
+    static let mostPageValues = 2_000_000
+
+    private func nextPage(_ result: OpaquePointer) throws(LDAPFailure) -> [UInt8]? {
+        var code: CInt = 0
+        var text: UnsafeMutablePointer<CChar>?
+        var controls: UnsafeMutablePointer<UnsafeMutablePointer<LDAPControl>?>?
+        let parsed = ldap_parse_result(ld, result, &code, nil, &text, nil, &controls, 1)
+        defer {
+            if let text { ldap_memfree(text) }
+            if let controls { ldap_controls_free(controls) }
+        }
+        guard parsed == 0 else { throw broken(parsed, "what \(server) answered") }
+        guard code == 0 else {
+            let why = Self.shown(text)
+            throw LDAPFailure(
+                .refused(Int(code)), "\(server) ends a search before it is done: \(Self.words(code))" + (why.isEmpty ? "" : " (\(why))"))
+        }
+        guard let controls, let found = ldap_control_find(LDAP_CONTROL_PAGEDRESULTS, controls, nil) else { return nil }
+        var estimate: ber_int_t = 0
+        var value = berval()
+        guard ldap_parse_pageresponse_control(ld, found, &estimate, &value) == 0 else {
+            throw LDAPFailure(.unreachable, "\(server) does not say where the next page begins")
+        }
+        defer { if let bytes = value.bv_val { ber_memfree(bytes) } }
+        guard let bytes = value.bv_val, value.bv_len > 0 else { return nil }
+        return Array(UnsafeRawBufferPointer(start: bytes, count: Int(value.bv_len)))
+    }
+
+    private func entry(_ message: OpaquePointer, _ count: inout Int, most: Int = LDAPConnection.mostValues) -> LDAPEntry {
         var entry = LDAPEntry(dn: "", values: [:])
         if let dn = ldap_get_dn(ld, message) {
             entry.dn = String(cString: dn)
@@ -330,7 +421,7 @@ package final class LDAPConnection: @unchecked Sendable {
             let key = String(cString: name).lowercased()
             if let found = ldap_get_values_len(ld, message, name) {
                 var index = 0
-                while let value = found[index], count < Self.mostValues {
+                while let value = found[index], count < most {
                     entry.values[key, default: []].append(
                         Array(UnsafeRawBufferPointer(start: value.pointee.bv_val, count: Int(value.pointee.bv_len))))
                     index += 1

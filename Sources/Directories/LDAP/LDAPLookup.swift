@@ -68,7 +68,9 @@ package struct LDAPLookup: Sendable {
         /// - Returns: those that are new, as they are written.
         func take(_ names: [String]) -> [String] {
             names.filter { text in
-                guard let name = DistinguishedName(text), known.count < DirectoryPerson.mostGroups, known.insert(name).inserted else { return false }
+                guard let name = DistinguishedName(text), known.count < DirectoryPerson.mostGroups, known.insert(name).inserted else {
+                    return false
+                }
                 seen.append(name)
                 return true
             }
@@ -89,7 +91,9 @@ package struct LDAPLookup: Sendable {
         } else {
             var frontier = take(entry.texts(settings.attributes.groups))
             if frontier.isEmpty {
-                let (dn, account) = (LDAPText.filterValue(entry.dn), LDAPText.filterValue(entry.text(settings.attributes.name) ?? name.account))
+                let (dn, account) = (
+                    LDAPText.filterValue(entry.dn), LDAPText.filterValue(entry.text(settings.attributes.name) ?? name.account)
+                )
                 frontier = take(try search("(|(member=\(dn))(uniqueMember=\(dn))(memberUid=\(account)))", below: base))
             }
             var depth = 0
@@ -110,7 +114,7 @@ package struct LDAPLookup: Sendable {
     }
 
     /// The identifier of the primary group: the user's own with another last part ([MS-DTYP] §2.4.2).
-    private func primaryGroup(of entry: LDAPEntry) -> [UInt8]? {
+    func primaryGroup(of entry: LDAPEntry) -> [UInt8]? {
         guard let sid = entry.bytes("objectSid").first, sid.count >= 12, sid.count <= 68,
             let relative = entry.text("primaryGroupID").flatMap({ UInt32($0) })
         else { return nil }
@@ -137,7 +141,7 @@ package struct LDAPLookup: Sendable {
 
     static let longestKey = 512
 
-    private func key(of entry: LDAPEntry) -> String {
+    func key(of entry: LDAPEntry) -> String {
         let value = entry.bytes(settings.attributes.id).first ?? []
         if !value.isEmpty, value.count <= Self.longestKey / 2 {
             let isText = value.allSatisfy { (0x21...0x7E).contains($0) }

@@ -23,7 +23,7 @@ package final class LDAPPasswordSource: Sendable {
     /// Beyond its time a thread may still wait for the name of a server to be looked up; the login does not.
     static let grace: Timestamp.Span = .milliseconds(500)
     /// How long a found entry answers for its name.
-    static let foundLife: Timestamp.Span = .seconds(5)
+    static let foundLife: Timestamp.Span = .seconds(3)
     static let mostFound = 10_000
 
     package init(_ directory: Directory, _ settings: LDAPSettings, servers: LDAPServers, counts: UpstreamCounts, deadlines: Deadlines) {
@@ -57,8 +57,8 @@ package final class LDAPPasswordSource: Sendable {
             once.run($0 ?? .overloaded)
         }
         guard isTaken else { return once.run(.overloaded) }
-        let name = directory.name
-        deadlines.schedule(at: until + Self.grace) { _ in once.run(.unreachable("\(name): no answer in time")) }
+        let own = directory.name
+        deadlines.schedule(at: until + Self.grace) { _ in once.run(.unreachable("\(own): no answer in time")) }
     }
 
     // MARK: On a thread of the pool

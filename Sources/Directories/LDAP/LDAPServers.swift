@@ -146,7 +146,8 @@ package final class LDAPServers: Sendable {
     private static let noneKept = "no connection is kept"
 
     private func ask<Result>(
-        _ index: Int, _ role: Role, isFresh: Bool, until: Timestamp, _ body: (LDAPConnection, _ until: Timestamp) throws(LDAPFailure) -> Result
+        _ index: Int, _ role: Role, isFresh: Bool, until: Timestamp,
+        _ body: (LDAPConnection, _ until: Timestamp) throws(LDAPFailure) -> Result
     ) throws(LDAPFailure) -> Result {
         let end = min(until, now().uptime + timeout)
         let connection: LDAPConnection
@@ -182,7 +183,9 @@ package final class LDAPServers: Sendable {
         let account = settings.account ?? ""
         let answer = try connection.bind(account, secret, asksPolicy: false, until: until) { now().uptime }
         guard answer.isSuccess else {
-            let text = "the account \(account) is refused by \(address): code \(answer.code)" + (answer.diagnostic.isEmpty ? "" : " (\(answer.diagnostic))")
+            let text =
+                "the account \(account) is refused by \(address): code \(answer.code)"
+                + (answer.diagnostic.isEmpty ? "" : " (\(answer.diagnostic))")
             connection.close()
             // Not right, and not of this server alone: busy ones are.
             if answer.code == 49 { state.withLock { $0.refusal = (text, now().uptime + Self.refusalHolds) } }

@@ -24,10 +24,12 @@ package enum LDAPVerdict: Sendable, Equatable {
         // constraintViolation: 389 DS, whose account is locked by failures.
         case 19: self = .refused(.accountLocked)
         // unwillingToPerform: 389 DS and FreeIPA, for accounts that are switched off.
-        case 53: self = Self.policy(answer.policyError) ?? .refused(Self.isInactive(answer.diagnostic) ? .accountDisabled : .logonNotAllowed)
+        case 53:
+            self = Self.policy(answer.policyError) ?? .refused(Self.isInactive(answer.diagnostic) ? .accountDisabled : .logonNotAllowed)
         // strongerAuthRequired, confidentialityRequired
         case 8, 13: self = .unjudged("it takes passwords over TLS alone: name its servers by ldaps:// or starttls://")
-        default: self = .unjudged("it answers a bind with code \(answer.code)" + (answer.diagnostic.isEmpty ? "" : " (\(answer.diagnostic))"))
+        default:
+            self = .unjudged("it answers a bind with code \(answer.code)" + (answer.diagnostic.isEmpty ? "" : " (\(answer.diagnostic))"))
         }
     }
 

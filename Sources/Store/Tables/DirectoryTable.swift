@@ -131,7 +131,7 @@ extension Records {
         return HomeTable(
             groups: try groups().map { ($0.id, $0.name, $0.home) },
             directories: Dictionary(directories.map { ($0.id, $0.name) }) { first, _ in first },
-            creating: Set(directories.filter { $0.settings.ldap?.creates == true }.map(\.id)))
+            creating: Set(directories.filter { $0.settings.isEnabled && $0.settings.ldap?.creates == true }.map(\.id)))
     }
 
     /// A directory that is named must be there.

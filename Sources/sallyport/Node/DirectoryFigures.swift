@@ -34,7 +34,7 @@ final class DirectoryFigures: Sendable {
                 rows[name] = row
                 for (kind, counter) in row.counters { counter.reach(directory.counts[kind]) }
                 row.waiting.record(directory.underWay)
-                row.up.record(directory.servers.count { $0.isUp })
+                row.up.record(directory.servers.count { $0.isUp } + directory.ldap.count { $0.isUp })
                 row.lost.record(directory.names.values.count { $0.problem != nil })
             }
             for (name, row) in rows where !figures.contains(where: { $0.directory.name == name }) {

@@ -71,7 +71,7 @@ final class Node: Sendable {
                 pool: store.hashing, cost: store.cost, nobodysPassword: Secret(BufferedRandom.bytes(32)),
                 salt: BufferedRandom.bytes(Argon2id.saltLength)),
             deadlines: deadlines, random: { BufferedRandom() }, now: NodeClock.now, changed: { directoryLog.note($1, of: $0) },
-            moved: { directoryLog.note($1, of: $0) })
+            moved: { directoryLog.note($1, of: $0) }, ldapChanged: { directoryLog.note($1, of: $0) })
         var rules = LoginRules()
         rules.rejectRelease = RejectRelease()
         let issued = IssuedHere(records: records)

@@ -471,6 +471,9 @@ struct SyncPlanner {
                 case nil: break
                 }
             }
+            for reference in entry.groups where isNested {
+                if case .group(let outer) = referents[reference], outer != place { inner[outer].insert(place) }
+            }
             for name in entry.memberNames {
                 if let key = UserName.key(of: name), let person = byName[key] { members[place].append(person) }
             }
