@@ -64,6 +64,7 @@ extension DirectoryChoices {
             timeout = settings.timeout.words
             sends = settings.nameSent.rawValue
             isEnabled = settings.isEnabled
+            syncEvery = settings.syncEvery?.every ?? Self.never
             return
         }
         ownSecrets = settings.servers.filter { settings.ownSecrets[$0] != nil }.map { OwnSecret(server: $0.description, secret: nil) }

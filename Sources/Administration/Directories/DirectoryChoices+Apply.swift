@@ -20,6 +20,11 @@ extension DirectoryChoices {
                 .invalid, "A RADIUS server is asked by its secret alone.", remedy: "Leave out what belongs to LDAP, or give --type ldap.",
                 place: "type")
         }
+        if let syncEvery, syncEvery != Self.never {
+            throw Refusal(
+                .invalid, "RADIUS has no request that lists users.", remedy: "Sync is for directories of type ldap or active-directory.",
+                place: "sync-every")
+        }
         if let servers { new.servers = try Self.servers(servers) }
         if let secret {
             try Operations.check(secret.secret)
@@ -166,6 +171,7 @@ extension DirectorySettings {
         compare("send-name", \.nameSent, \.rawValue)
         compare("take", \.takes) { $0.isEmpty ? "none" : $0.joined(separator: ", ") }
         compare("enabled", \.isEnabled) { $0 ? "on" : "off" }
+        compare("sync", \.syncEvery) { $0?.every ?? DirectoryChoices.never }
         if let ldap { changes += ldap.changes(since: old.ldap ?? LDAPSettings(kind)) }
         return changes
     }

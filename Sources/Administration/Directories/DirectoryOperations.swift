@@ -59,6 +59,7 @@ extension ShowDirectory {
             isEnabled: settings.isEnabled, users: uses.users, groups: uses.groups, clients: uses.clients)
         view.warnings = settings.warnings
         view.ldap = settings.ldap.map { DirectoryChoices.LDAP(of: $0) }
+        view.sync = try operations.syncView(of: directory)
         return view
     }
 }

@@ -62,6 +62,21 @@ package struct DirectoryView: Codable, Sendable, Equatable {
     package var clients: [String]
     package var warnings: [String] = []
     package var ldap: DirectoryChoices.LDAP?
+    package var sync: SyncView?
+
+    package struct SyncView: Codable, Sendable, Equatable {
+        /// `15m`; nil: by hand alone.
+        package var every: String?
+        package var started: Instant?
+        package var ended: Instant?
+        package var succeeded: Instant?
+        /// In a row.
+        package var failures: Int
+        /// Why the last one failed; nil: it did not.
+        package var problem: String?
+        /// Of the last one that succeeded.
+        package var counts: SyncPlan.Counts?
+    }
 }
 
 /// Every field of a directory that can be set; nil leaves it as it is, or at its default.
@@ -80,6 +95,8 @@ package struct DirectoryChoices: Codable, Sendable, Equatable {
     package var isEnabled: Bool?
     /// Of one that is asked by LDAP; the secret is the password of its account.
     package var ldap: LDAP?
+    /// How often its users and groups are synced: `15m`, `1h`, `1d`; `off`: by hand alone.
+    package var syncEvery: String?
 
     package init() {}
 

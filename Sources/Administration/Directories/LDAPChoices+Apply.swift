@@ -44,6 +44,7 @@ extension DirectoryChoices {
         if let base = chosen.groupBase { ldap.groupBase = base == Operations.unsaid ? nil : try Self.name(base, "group-base") }
         if let nested = chosen.nested { ldap.nested = nested }
         if let creates = chosen.creates { ldap.creates = creates }
+        if let syncEvery { new.syncEvery = try Self.syncEvery(syncEvery) }
         if let timeout { new.timeout = try Self.span(timeout) }
         if let sent: NameSent = try Self.choice(sends, "send-name") { new.nameSent = sent }
         if let isEnabled { new.isEnabled = isEnabled }
@@ -65,6 +66,11 @@ extension DirectoryChoices {
                     .invalid, "The account that searches needs a name and a password.",
                     remedy: "Give --account cn=reader,\(ldap.base) and --password-stdin.", place: "account")
             }
+        }
+        if new.syncEvery != nil, ldap.account == nil || (new.secret.isEmpty && old.ldap == nil) {
+            throw Refusal(
+                .invalid, "A sync needs an account that may list users and groups.",
+                remedy: "Give --account cn=reader,\(ldap.base) and --password-stdin.", place: "account")
         }
         new.ldap = ldap
         return new

@@ -2,15 +2,42 @@
 // What a stranger could make of how a directory is set up, and who could not log in.
 
 internal import LoginEngine
+internal import Store
 
 enum DirectorySettingsCheck {
-    static func findings(_ directories: [Directory], uses: [Int64: DirectoryUses]) -> [Finding] {
+    static func findings(
+        _ directories: [Directory], uses: [Int64: DirectoryUses], syncs: [SyncRecord] = [], now: Timestamp = Timestamp(microseconds: 0)
+    ) -> [Finding] {
         guard !directories.isEmpty else { return [] }
-        let findings = directories.flatMap { ofProtection($0) + ofService($0, uses[$0.id] ?? DirectoryUses()) }
+        let findings = directories.flatMap { ofProtection($0) + ofService($0, uses[$0.id] ?? DirectoryUses()) + ofSync($0, syncs, now) }
         return findings.orElse(
             Finding(
                 .directoriesRight, nil,
                 "\(Words.count(directories.count, "directory", "directories")): signed replies, secrets that are not weak."))
+    }
+
+    /// Times that may be missed: a directory that is down for a while is told by itself.
+    private static let missedSyncs: Int64 = 3
+
+    private static func ofSync(_ directory: Directory, _ syncs: [SyncRecord], _ now: Timestamp) -> [Finding] {
+        let name = directory.name
+        let record = syncs.first { $0.directory == directory.id }
+        if let record, let problem = record.problem {
+            return [
+                Finding(
+                    .directorySyncFailed, name,
+                    "The last sync of directory \(name) failed, \(Words.count(record.failures, "time")) in a row: \(problem)",
+                    remedy: "sallyport directory sync \(name) --dry-run")
+            ]
+        }
+        guard let every = directory.settings.syncEvery, directory.settings.isEnabled, let succeeded = record?.succeeded,
+            now - succeeded > Timestamp.Span(microseconds: every.microseconds * missedSyncs)
+        else { return [] }
+        return [
+            Finding(
+                .directorySyncOld, name, "Directory \(name) was synced last at \(Instant(succeeded)), and is to be every \(every.every).",
+                remedy: "sallyport directory sync \(name)")
+        ]
     }
 
     private static func ofProtection(_ directory: Directory) -> [Finding] {

@@ -150,6 +150,8 @@ extension Finding {
         case directoryPlain = "directory-plain"
         case directoryAccountRefused = "directory-account-refused"
         case directoryCertificateEnding = "directory-certificate-ending"
+        case directorySyncFailed = "directory-sync-failed"
+        case directorySyncOld = "directory-sync-old"
         // Users
         case usersRight = "users-right"
         case usersNone = "users-none"
@@ -174,7 +176,8 @@ extension Finding {
                 .pushUnasked, .namesPassedThrough, .eapMD5, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey,
                 .certificateEnding, .clientAuthorityEnding, .authorityEnding, .certificatesEnding, .revocationsOld, .directorySecretWeak,
                 .sessionsUncounted, .directoryForgeable, .gatewayGivesUpEarly, .gatewayUnsigned, .directoryNameLost,
-                .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset, .directoryCertificateEnding:
+                .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset, .directoryCertificateEnding, .directorySyncFailed,
+                .directorySyncOld:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,

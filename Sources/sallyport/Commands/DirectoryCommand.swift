@@ -15,7 +15,7 @@ struct DirectoryCommand: AsyncParsableCommand {
               sallyport directory test nps
               sallyport group set staff --directory nps
             """,
-        subcommands: [Add.self, List.self, Show.self, Set.self, DirectoryServerCommand.self, Test.self, Remove.self])
+        subcommands: [Add.self, List.self, Show.self, Set.self, DirectoryServerCommand.self, Test.self, Sync.self, Remove.self])
 }
 
 /// Every field of a directory, for `add` and `set`.

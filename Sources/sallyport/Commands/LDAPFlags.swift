@@ -39,6 +39,10 @@ struct LDAPFlags: ParsableArguments {
         name: .customLong("create-users"),
         help: ArgumentHelp("on or off: whoever is right there becomes a user at the first login.", valueName: "switch"))
     var creates: Switch?
+    @Option(
+        name: .customLong("sync-every"),
+        help: ArgumentHelp("How often its users and groups are synced: 15m, 1h, 1d, or off.", valueName: "time"))
+    var syncEvery: String?
 
     enum Switch: String, ExpressibleByArgument, CaseIterable {
         case on, off
@@ -67,6 +71,7 @@ struct LDAPFlags: ParsableArguments {
         ldap.nested = nested.map { $0 == .on }
         ldap.creates = creates.map { $0 == .on }
         if ldap != DirectoryChoices.LDAP() { choices.ldap = ldap }
+        choices.syncEvery = syncEvery
         if passwordStdin { choices.secret = try prompts.secret("Password of the account") }
     }
 }
@@ -87,6 +92,13 @@ extension DirectoryCommand {
         let base = ldap.groupBase == "none" ? ldap.base ?? "" : ldap.groupBase ?? ""
         sheet.add("Groups", Span("below \(base)" + (ldap.nested == true ? ", groups in groups too" : "")))
         sheet.add("Creates users", Span(ldap.creates == true ? "at the first login" : "no"))
+        if let sync = view.sync {
+            sheet.add("Sync", Span(sync.every.map { "every \($0)" } ?? "by hand"))
+            if let problem = sync.problem {
+                sheet.add("Last sync", Span("failed \(Words.count(sync.failures, "time")): \(problem)", .bad))
+            }
+            if let succeeded = sync.succeeded { sheet.add("Synced", Span("\(succeeded)" + (sync.counts.map { ": \($0.words)" } ?? ""))) }
+        }
         sheet.add("Waits", Span(view.timeout % 1_000 == 0 ? "\(view.timeout / 1_000)s" : "\(view.timeout)ms"))
         sheet.add("Users", Span("\(view.users)"))
         if !view.groups.isEmpty { sheet.add("For groups", output.list(view.groups)) }

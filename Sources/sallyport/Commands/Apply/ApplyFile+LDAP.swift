@@ -6,7 +6,7 @@ import LoginEngine
 import Yams
 
 extension ApplyFile {
-    static let ldapKeys = ["ca", "base", "bind", "bind-name", "account", "filter", "users", "domains", "map", "groups", "create-users"]
+    static let ldapKeys = ["ca", "base", "bind", "bind-name", "account", "filter", "users", "domains", "map", "groups", "create-users", "sync"]
 
     /// What a file leaves out is the default.
     func ldap(_ keys: [String: YAMLReader.Entry]) throws -> DirectoryChoices.LDAP {
@@ -48,6 +48,12 @@ extension ApplyFile {
         return (try reader.text(name.value, "name"), keys["password"]?.value)
     }
 
+    /// `sync: { every: 15m }`
+    func syncEvery(_ node: Yams.Node) throws -> String? {
+        let keys = try reader.entries(node, "sync", keys: ["every"])
+        return try keys["every"].map { try reader.text($0.value, "every") }
+    }
+
     /// Nil for *keep*.
     func accountPassword(_ node: Yams.Node) throws -> SecretText? {
         try account(node).password.flatMap { try clientSecret($0, "password") }
@@ -84,6 +90,7 @@ extension Blueprint {
         if ldap.nested == false { groups.append("nested: off") }
         if !groups.isEmpty { lines.append("    groups: { \(groups.joined(separator: ", ")) }") }
         if ldap.creates == false { lines.append("    create-users: off") }
+        if let every = choices.syncEvery, every != DirectoryChoices.never { lines.append("    sync: { every: \(scalar(every)) }") }
         let settings = DirectorySettings(name: directory.name, servers: [], secret: LoginEngine.Secret([]))
         add("timeout", choices.timeout, settings.timeout.words)
         add("send-name", choices.sends, settings.nameSent.rawValue)

@@ -53,12 +53,12 @@ struct ApplyFile {
 
     static let directoryKeys = [
         "type", "servers", "secret", "timeout", "tries", "message-authenticator", "send-name", "take", "enabled", "ca", "base", "bind",
-        "bind-name", "account", "filter", "users", "domains", "map", "groups", "create-users",
+        "bind-name", "account", "filter", "users", "domains", "map", "groups", "create-users", "sync",
     ]
 
     private func directory(_ entry: YAMLReader.Entry) throws -> Blueprint.Directory {
         let what = "Directory \(SafeText.line(entry.key))"
-        let coming = ["sync", "bind-failures"]
+        let coming = ["bind-failures"]
         let keys = try reader.entries(entry.value, what, keys: Self.directoryKeys, coming: coming)
         func text(_ key: String) throws -> String? { try keys[key].map { try reader.text($0.value, key) } }
         func list(_ key: String) throws -> [String]? { try keys[key].map { try reader.list($0.value, key).map(\.text) } }
@@ -80,6 +80,7 @@ struct ApplyFile {
         choices.takes = try list("take") ?? []
         if DirectoryKind(rawValue: type)?.isLDAP == true {
             choices.ldap = try ldap(keys)
+            choices.syncEvery = try keys["sync"].flatMap { try syncEvery($0.value) }
             if let account = keys["account"]?.value, account.mapping != nil { choices.secret = try accountPassword(account) }
         } else if let key = Self.ldapKeys.first(where: { keys[$0] != nil }), let entry = keys[key] {
             throw reader.refusal(entry.keyNode, "\(what): a directory of type \(SafeText.line(type)) has no `\(key)`.", "Take it out.")
