@@ -87,6 +87,8 @@ package final class LDAPServers: Sendable {
         state = Mutex(State(servers: settings.servers.map { Server(address: $0) }))
     }
 
+    deinit { retire() }
+
     package var status: [Status] {
         state.withLock { state in
             state.servers.map {
@@ -161,11 +163,11 @@ package final class LDAPServers: Sendable {
         state.withLock { $0.servers[index].health.asked(at: now().uptime) }
         do throws(LDAPFailure) {
             let result = try body(connection, min(until, now().uptime + timeout))
-            heard(index, connection)
+            heard(index)
             give(connection, role)
             return result
         } catch {
-            if !error.isOfServer { heard(index, connection) }
+            if !error.isOfServer { heard(index) }
             give(connection, role)
             throw error
         }
@@ -179,6 +181,8 @@ package final class LDAPServers: Sendable {
         }
         let address = state.withLock { $0.servers[index].address }
         let connection = try LDAPConnection.open(address, caFile: settings.caFile, until: until, now: now().uptime)
+        let certificate = connection.certificate
+        state.withLock { $0.servers[index].certificate = certificate }
         guard role == .account else { return connection }
         let account = settings.account ?? ""
         let answer = try connection.bind(account, secret, asksPolicy: false, until: until) { now().uptime }
@@ -236,11 +240,9 @@ package final class LDAPServers: Sendable {
         }
     }
 
-    private func heard(_ index: Int, _ connection: LDAPConnection) {
-        let certificate = state.withLock { $0.servers[index].certificate } == nil ? connection.certificate : nil
+    private func heard(_ index: Int) {
         let change = state.withLock { state -> Change? in
             state.servers[index].problem = nil
-            if let certificate { state.servers[index].certificate = certificate }
             guard state.servers[index].health.heard(at: now().uptime) else { return nil }
             return Change(server: state.servers[index].address.description, isUp: true, why: "it answers")
         }
@@ -252,8 +254,6 @@ package final class LDAPServers: Sendable {
         let (change, probes) = state.withLock { state -> (Change?, Bool) in
             state.servers[index].problem = failure.text
             state.servers[index].lastTried = uptime
-            // The certificate of the one that comes back may be another.
-            state.servers[index].certificate = nil
             let isDown = state.servers[index].health.refused(at: uptime)
             let probes = !state.isRetired && !state.servers[index].isProbed
             state.servers[index].isProbed = true
@@ -284,7 +284,7 @@ package final class LDAPServers: Sendable {
         let role: Role = settings.bind == .service ? .account : .users
         do throws(LDAPFailure) {
             let connection = try open(index, role, until: uptime + timeout)
-            heard(index, connection)
+            heard(index)
             give(connection, role)
         } catch {
             // An account that is refused is an answer.
