@@ -213,7 +213,7 @@ extension Operations {
     func refuseKept(_ name: String, among directories: [Directory]) throws(Refusal) {
         guard let directory = keeper(ofGroup: name, among: directories) else { return }
         throw Refusal(
-            .conflict, "The members of group `\(name)` are those of directory `\(directory.name)`, as each of them logs in.",
+            .conflict, "The members of group `\(name)` are those of directory `\(directory.name)`, as of its syncs and their logins.",
             remedy: "Change them there, or make a group of your own that holds this one.", place: "members")
     }
 
