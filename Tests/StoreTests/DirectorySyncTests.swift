@@ -57,7 +57,10 @@ import Testing
         try await fixture.change { try await $0.changeInner([(groups[1], groups[0], false)], events: []) }
         try await fixture.change { records in
             try await records.changeSyncedGroups(
-                [(groups[0], "corp/b", "g1", Event(.groupChanged, at: start)), (groups[1], "corp/a", "g2", Event(.groupChanged, at: start))],
+                [
+                    (groups[0], "corp/b", "g1", Event(.groupChanged, at: start)),
+                    (groups[1], "corp/a", "g2", Event(.groupChanged, at: start)),
+                ],
                 directory: corp)
         }
         read = try state(fixture, corp)
@@ -114,7 +117,8 @@ import Testing
         func end(_ who: String, at seconds: Int64, _ problem: String?) async throws {
             try await fixture.change {
                 try await $0.endSync(
-                    ofDirectory: corp, by: who, at: start + .seconds(seconds), counts: problem == nil ? "{}" : nil, problem: problem, event: nil)
+                    ofDirectory: corp, by: who, at: start + .seconds(seconds), counts: problem == nil ? "{}" : nil, problem: problem,
+                    event: nil)
             }
         }
         #expect(try await claim("one", at: 0))

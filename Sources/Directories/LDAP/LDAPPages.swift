@@ -125,7 +125,9 @@ struct LDAPReading {
         let names = entry.bytes(map.name)
         var user = DirectoryEntry(
             id: identifier(of: entry), place: entry.dn, name: person.name ?? entry.text(map.name) ?? "", reference: reference(entry.dn))
-        if let name = names.first, String(validating: name, as: UTF8.self) == nil { user.faults.append("Its \(map.name) is no text in UTF-8.") }
+        if let name = names.first, String(validating: name, as: UTF8.self) == nil {
+            user.faults.append("Its \(map.name) is no text in UTF-8.")
+        }
         user.aliases = person.aliases
         user.email = person.email
         user.phone = person.phone

@@ -72,7 +72,9 @@ extension DirectoryCommand {
                 if counts.faults > answer.faults.count { output.line("  and \(counts.faults - answer.faults.count) more") }
             }
             output.line()
-            if counts.passedOver > 0 { output.line("\(Words.count(counts.passedOver, "user")) disabled there and unknown here: not added.") }
+            if counts.passedOver > 0 {
+                output.line("\(Words.count(counts.passedOver, "user")) disabled there and unknown here: not added.")
+            }
             if let objection = answer.objection {
                 output.line(Span("Would be refused without --yes: ", .bad), Span(objection))
             }

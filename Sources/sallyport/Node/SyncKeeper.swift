@@ -39,7 +39,8 @@ final class SyncKeeper: Sendable {
         do {
             due = try operations.dueSyncs(jitter: jitter)
         } catch {
-            return logger.warning("which directories are to be synced is not known; it is tried again in a minute", metadata: ["error": "\(error)"])
+            return logger.warning(
+                "which directories are to be synced is not known; it is tried again in a minute", metadata: ["error": "\(error)"])
         }
         for name in due {
             do {

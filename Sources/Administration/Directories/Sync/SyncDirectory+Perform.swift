@@ -33,7 +33,8 @@ extension SyncDirectory {
             if let objection = plan.objection, !isConfirmed {
                 throw Refusal(
                     .conflict, objection,
-                    remedy: "Look at it with --dry-run; if it is meant: sallyport directory sync \(directory.name) --yes", place: "directory")
+                    remedy: "Look at it with --dry-run; if it is meant: sallyport directory sync \(directory.name) --yes",
+                    place: "directory")
             }
             let writer = SyncWriter(operations: operations, directory: directory, plan: plan, state: state, actor: actor, claim: claim)
             let (faults, warnings) = try await writer.write()

@@ -55,7 +55,8 @@ package enum SyncSchedule {
 
     package static func isDue(_ record: SyncRecord?, every: Timestamp.Span, jitter: Double, at now: Timestamp) -> Bool {
         // A clock that was set back must not end it.
-        guard let next = next(after: record, every: every, jitter: jitter), let started = record?.started, started <= now else { return true }
+        guard let next = next(after: record, every: every, jitter: jitter), let started = record?.started, started <= now
+        else { return true }
         return next <= now
     }
 }
@@ -65,8 +66,9 @@ extension Operations {
         guard directory.settings.ldap != nil else { return nil }
         let record = try records.syncRecords().first { $0.directory == directory.id }
         return DirectoryView.SyncView(
-            every: directory.settings.syncEvery?.every, started: record?.started.map { Instant($0) }, ended: record?.ended.map { Instant($0) },
-            succeeded: record?.succeeded.map { Instant($0) }, failures: record?.failures ?? 0, problem: record?.problem,
+            every: directory.settings.syncEvery?.every, started: record?.started.map { Instant($0) },
+            ended: record?.ended.map { Instant($0) }, succeeded: record?.succeeded.map { Instant($0) }, failures: record?.failures ?? 0,
+            problem: record?.problem,
             counts: record?.counts.flatMap { SyncPlan.Counts(json: $0) })
     }
 

@@ -6,7 +6,9 @@ import LoginEngine
 import Yams
 
 extension ApplyFile {
-    static let ldapKeys = ["ca", "base", "bind", "bind-name", "account", "filter", "users", "domains", "map", "groups", "create-users", "sync"]
+    static let ldapKeys = [
+        "ca", "base", "bind", "bind-name", "account", "filter", "users", "domains", "map", "groups", "create-users", "sync",
+    ]
 
     /// What a file leaves out is the default.
     func ldap(_ keys: [String: YAMLReader.Entry]) throws -> DirectoryChoices.LDAP {
