@@ -231,6 +231,13 @@ import Testing
         var set = SetGroup(group: "corp/staff")
         set.addUsers = ["bert"]
         #expect(await corp.office.refusal(of: set).contains("directory `corp`"))
+        var joining = SetUser(user: "bert")
+        joining.addGroups = ["corp/staff"]
+        #expect(await corp.office.refusal(of: joining).contains("directory `corp`"))
+        #expect(await corp.office.refusal(of: AddUser(name: "carl", groups: ["corp/staff"])).contains("directory `corp`"))
+        let csv = SecretText("name,groups\nbert,corp/staff\n")
+        #expect(await corp.office.refusal(of: ImportUsers(csv: csv, isDryRun: true)).contains("directory `corp`"))
+        try await corp.office.perform(AddGroup(name: "all", groups: ["corp/staff"]))
     }
 
     @Test func manyAreWrittenInStepsAndManyMembersAreToldTogether() async throws {

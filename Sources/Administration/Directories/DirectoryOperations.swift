@@ -217,6 +217,13 @@ extension Operations {
             remedy: "Change them there, or make a group of your own that holds this one.", place: "members")
     }
 
+    /// A group whose members an administrator says.
+    func ownGroup(_ name: String) throws -> GroupRecord {
+        let group = try group(name)
+        try refuseKept(group.name, among: try records.directories())
+        return group
+    }
+
     /// By which schemes somebody's password can be judged: by what is kept here, or by handing the proof on.
     func provableSchemes() throws -> ProofSchemes {
         provableSchemes(kept: try records.passwordKeeping().schemes, try records.directories())
