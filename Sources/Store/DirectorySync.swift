@@ -117,6 +117,10 @@ package struct SyncRecord: Sendable, Equatable {
     package var problem: String?
     /// As JSON, of the last one that succeeded.
     package var counts: String?
+
+    package init(directory: Int64) {
+        self.directory = directory
+    }
 }
 
 extension Records {
@@ -180,11 +184,12 @@ extension Records {
                 func time(_ column: Int) throws(DatabaseError) -> Timestamp? {
                     try row.integerIfAny(column).map { Timestamp(microseconds: $0) }
                 }
-                records.append(
-                    SyncRecord(
-                        directory: try row.integer(0), claimedBy: try row.textIfAny(1), claimedUntil: try time(2), started: try time(3),
-                        ended: try time(4), succeeded: try time(5), failures: Int(try row.integer(6)), problem: try row.textIfAny(7),
-                        counts: try row.textIfAny(8)))
+                var record = SyncRecord(directory: try row.integer(0))
+                (record.claimedBy, record.claimedUntil) = (try row.textIfAny(1), try time(2))
+                (record.started, record.ended, record.succeeded) = (try time(3), try time(4), try time(5))
+                record.failures = Int(try row.integer(6))
+                (record.problem, record.counts) = (try row.textIfAny(7), try row.textIfAny(8))
+                records.append(record)
             }
             return records
         }

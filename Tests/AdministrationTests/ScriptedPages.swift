@@ -5,6 +5,7 @@ import Administration
 import Directories
 import LoginEngine
 import Store
+import Synchronization
 
 final class ScriptedPages: DirectoryPages {
     struct Script: Sendable {
@@ -48,7 +49,7 @@ struct SyncOffice {
 
     init() async throws {
         let pages = pages
-        office = try Office { $0.directoryPages = { $0.settings.ldap == nil ? nil : pages } }
+        office = try Office(ports: { $0.directoryPages = { $0.settings.ldap == nil ? nil : pages } })
         var settings = DirectorySettings(name: "corp", servers: [], secret: Secret(utf8: "pw"))
         settings.kind = .ldap
         settings.ldap = LDAPSettings(.ldap)

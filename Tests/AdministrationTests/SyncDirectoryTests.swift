@@ -174,7 +174,8 @@ import Testing
         #expect(try await corp.sync().counts.isNothing)
         corp.pages.change { $0.groups[1].members = ["uid=bob,dc=corp"] }
         try await corp.sync()
-        #expect(try await corp.members("a").groups == ["corp/b"] && corp.members("c").users.isEmpty)
+        #expect(try await corp.members("a").groups == ["corp/b"])
+        #expect(try await corp.members("c").users.isEmpty)
     }
 
     @Test(arguments: [(60, 6, true), (60, 7, false), (10, 5, true), (10, 6, false), (3, 3, false)])

@@ -2,7 +2,7 @@
 // How often a directory is synced, in the administrator's words, and when the next one is due.
 
 package import LoginEngine
-internal import Store
+package import Store
 
 extension DirectoryChoices {
     /// By hand alone.

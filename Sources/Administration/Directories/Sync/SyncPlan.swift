@@ -2,7 +2,7 @@
 // What a directory says, held against what is known here: whom to add, change and disable, and which groups hold whom. Pure.
 
 package import Directories
-package import LoginEngine
+internal import LoginEngine
 package import Store
 
 /// An entry about which nothing, or not everything, is done.

@@ -327,7 +327,8 @@ final class SyncWriter {
                 if joins { members.joins = part } else { members.leaves = part }
                 if users.count <= Self.mostTold {
                     members.events = part.map { user in
-                        var event = groupEvent(.groupChanged, group, joins ? "user joined" : "user left").about(user: user)
+                        var event = groupEvent(.groupChanged, group, joins ? "user joined" : "user left")
+                        event.user = user
                         event.subject = PersonalFields([PersonalFields.Field("name", names[user] ?? "?")])
                         return event
                     }
