@@ -4,7 +4,9 @@
 import Administration
 import Foundation
 import LoginEngine
+import RADIUS
 import RADIUSDoor
+import TestSupport
 import Testing
 
 @testable import sallyport
