@@ -84,7 +84,7 @@ import Testing
         #expect(try await meet(fixture, person(directory, "k2", "Bob"), user: user.id) == .refused(.directoryEntryChanged))
         #expect(try await meet(fixture, person(directory, "k2", "Bob"), typed: "bobby") == .refused(.directoryNameTaken))
         #expect(
-            try await fixture.records.events(EventFilter(limit: 50)).contains { $0.event.kind == .userAdded && $0.event.user == user.id })
+            try fixture.records.events(EventFilter(limit: 50)).contains { $0.event.kind == .userAdded && $0.event.user == user.id })
         // Said anew where the password lives, the entry is forgotten, and the next one is taken.
         try await fixture.change { try await $0.setHome(.directory(directory), ofUser: user.id, event: Event(.userChanged, at: start)) }
         #expect(try await meet(fixture, person(directory, "k2", "Bob"), user: user.id) == .changed(key: "bob"))
