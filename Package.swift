@@ -58,12 +58,14 @@ let package = Package(
         // 2: what the rules are plugged into
         .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
         .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CLDAP", pkgConfig: "ldap", providers: [.apt(["libldap-dev"])]),
         .target(
             name: "Store", dependencies: ["LoginEngine", "CPostgres", grdb, crypto, logging], exclude: ["Migrations"],
             swiftSettings: settings),
         .target(name: "CScheduling"),
         .target(
-            name: "Directories", dependencies: ["LoginEngine", "RADIUS", "CArgon2", "CScheduling", crypto, logging], swiftSettings: settings),
+            name: "Directories", dependencies: ["LoginEngine", "RADIUS", "CArgon2", "CLDAP", "CScheduling", crypto, logging],
+            swiftSettings: settings),
         .target(name: "Factors", dependencies: ["LoginEngine", "OTP", crypto, logging], swiftSettings: settings),
         // 4: the doors that need nothing of Administration
         .target(name: "CSockets"),

@@ -55,7 +55,7 @@ package enum Verbs {
         PreviewReply.self,
         RevealClientSecret.self, NodeStatus.self,
         AddDirectory.self, ListDirectories.self, ShowDirectory.self, SetDirectory.self, RemoveDirectory.self, TestDirectory.self,
-        AddDirectoryServer.self, RemoveDirectoryServer.self,
+        AddDirectoryServer.self, RemoveDirectoryServer.self, SyncDirectory.self, ShowSyncProgress.self,
         AddFactor.self, AddRecoveryCodes.self, ListFactors.self, ShowFactor.self, SetFactor.self, RemoveFactor.self,
         AddPolicy.self, ListPolicies.self, ShowPolicy.self, SetPolicy.self, RemovePolicy.self, MovePolicy.self, DiffPolicy.self,
         ExplainPolicy.self, ApplyBlueprint.self, ExportBlueprint.self,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every operation works with: the records, and what comes in from outside as values and closures.
 
+package import Directories
 package import LoginEngine
 package import Store
 
@@ -51,6 +52,10 @@ package final class Operations: Sendable {
         package var habits: @Sendable (Int64) -> GatewayHabits? = { _ in nil }
         /// Which servers of directories answer; nothing where no node runs.
         package var directoryStatus: @Sendable () -> [DirectoryStatus] = { [] }
+        /// What lists a directory's users and groups; nil for one that cannot.
+        package var directoryPages: @Sendable (Directory) -> (any DirectoryPages)? = { LDAPPages($0) }
+        /// Who does it, where only one may.
+        package var nodeName = "node"
 
         package init(
             hashPassword: @escaping @Sendable (Secret) async throws -> Secret, now: @escaping @Sendable () -> Timestamp,
@@ -81,6 +86,7 @@ package final class Operations: Sendable {
 
     let records: Records
     let ports: Ports
+    let syncs = SyncRuns()
     /// The name that authenticator apps show.
     package let issuer: String
 

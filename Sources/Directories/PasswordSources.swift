@@ -13,12 +13,14 @@ package final class PasswordSources: PasswordSource {
     private let random: @Sendable () -> any RandomNumberGenerator & Sendable
     private let now: @Sendable () -> Moment
     private let changed: @Sendable (Directory, UpstreamServers.Change) -> Void
+    private let ldapChanged: @Sendable (Directory, LDAPServers.Change) -> Void
     private let names: ServerNames
     private let table = Mutex<[Int64: Source]>([:])
 
     private struct Source: Sendable {
         var directory: Directory
         var upstream: UpstreamPasswordSource?
+        var ldap: LDAPPasswordSource?
         var counts: UpstreamCounts
         var takes: Set<TakenAttribute>
     }
@@ -31,6 +33,7 @@ package final class PasswordSources: PasswordSource {
         local: LocalPasswordSource, deadlines: Deadlines, random: @escaping @Sendable () -> any RandomNumberGenerator & Sendable,
         now: @escaping @Sendable () -> Moment, changed: @escaping @Sendable (Directory, UpstreamServers.Change) -> Void = { _, _ in },
         moved: @escaping @Sendable (Directory, ServerNames.Change) -> Void = { _, _ in },
+        ldapChanged: @escaping @Sendable (Directory, LDAPServers.Change) -> Void = { _, _ in },
         lookUp: @escaping @Sendable (String) -> ServerNames.Answer = ServerNames.system
     ) {
         self.local = local
@@ -38,6 +41,7 @@ package final class PasswordSources: PasswordSource {
         self.random = random
         self.now = now
         self.changed = changed
+        self.ldapChanged = ldapChanged
         names = ServerNames(deadlines: deadlines, now: now, lookUp: lookUp)
         names.whenChanged { [weak self] change in
             guard let self else { return }
@@ -67,8 +71,9 @@ package final class PasswordSources: PasswordSource {
     /// - Parameter takes: the attributes that a directory's accepts may bring along.
     package func replace(_ directories: [Directory], takes: (Directory) -> Set<TakenAttribute>) {
         defer { names.watch(Set(directories.filter(\.settings.isEnabled).flatMap { $0.settings.servers.compactMap(\.hostName) })) }
-        let retired = table.withLock { table -> [UpstreamPasswordSource] in
+        let (retired, retiredLDAP) = table.withLock { table -> ([UpstreamPasswordSource], [LDAPPasswordSource]) in
             var retired: [UpstreamPasswordSource] = []
+            var retiredLDAP: [LDAPPasswordSource] = []
             let old = table
             table = [:]
             for directory in directories {
@@ -79,15 +84,32 @@ package final class PasswordSources: PasswordSource {
                     continue
                 }
                 let takes = takes(directory)
+                if let settings = directory.settings.ldap {
+                    let source = ldap(directory, settings, counts)
+                    table[directory.id] = Source(directory: directory, upstream: nil, ldap: source, counts: counts, takes: takes)
+                    continue
+                }
                 let upstream = upstream(directory, counts, takes, continuing: nil)
                 table[directory.id] = Source(directory: directory, upstream: upstream, counts: counts, takes: takes)
             }
             for (id, source) in old {
                 if let upstream = source.upstream, table[id]?.upstream !== upstream { retired.append(upstream) }
+                if let ldap = source.ldap, table[id]?.ldap !== ldap { retiredLDAP.append(ldap) }
             }
-            return retired
+            return (retired, retiredLDAP)
         }
         for source in retired { source.servers.retire() }
+        for source in retiredLDAP { source.servers.retire() }
+    }
+
+    private func ldap(_ directory: Directory, _ settings: LDAPSettings, _ counts: UpstreamCounts) -> LDAPPasswordSource? {
+        guard directory.settings.isEnabled, !directory.settings.lacksPassword else { return nil }
+        let changed = ldapChanged
+        let servers = LDAPServers(
+            settings, name: directory.name, secret: directory.settings.secret, timeout: directory.settings.timeout, deadlines: deadlines,
+            now: now
+        ) { changed(directory, $0) }
+        return LDAPPasswordSource(directory, settings, servers: servers, counts: counts, deadlines: deadlines)
     }
 
     private func upstream(
@@ -138,7 +160,8 @@ package final class PasswordSources: PasswordSource {
             return local.check(password, of: user, for: request, answering: thread, completion: completion)
         }
         switch source(id) {
-        case .success(let source): source.check(password, of: user, for: request, answering: thread, completion: completion)
+        case .success(.radius(let source)): source.check(password, of: user, for: request, answering: thread, completion: completion)
+        case .success(.ldap(let source)): source.check(password, of: user, for: request, answering: thread, completion: completion)
         case .failure(let why): completion(.unreachable(why.text))
         }
     }
@@ -149,7 +172,9 @@ package final class PasswordSources: PasswordSource {
     ) {
         guard let user, let id = user.directory else { return local.match(proof, of: user, for: request, completion: completion) }
         switch source(id) {
-        case .success(let source): source.match(proof, of: user, for: request, completion: completion)
+        case .success(.radius(let source)): source.match(proof, of: user, for: request, completion: completion)
+        // LDAP binds by the password itself.
+        case .success(.ldap): completion(.notKept, nil)
         case .failure(let why): completion(.unreachable(why.text), nil)
         }
     }
@@ -162,17 +187,25 @@ package final class PasswordSources: PasswordSource {
         var text: String
     }
 
-    private func source(_ id: Int64) -> Result<UpstreamPasswordSource, Unusable> {
+    private enum Judge {
+        case radius(UpstreamPasswordSource)
+        case ldap(LDAPPasswordSource)
+    }
+
+    private func source(_ id: Int64) -> Result<Judge, Unusable> {
         guard let source = table.withLock({ $0[id] }) else { return .failure(Unusable(text: "directory \(id), which is gone,")) }
+        if let ldap = source.ldap { return .success(.ldap(ldap)) }
         guard let upstream = source.upstream else {
             let settings = source.directory.settings
             let why =
                 !settings.isEnabled
                 ? "which is disabled"
-                : settings.mute == settings.servers ? "none of whose secrets opens" : "of whose servers no address is known"
+                : settings.lacksPassword
+                    ? "whose account's password does not open"
+                    : settings.mute == settings.servers ? "none of whose secrets opens" : "of whose servers no address is known"
             return .failure(Unusable(text: "\(source.directory.name), \(why),"))
         }
-        return .success(upstream)
+        return .success(.radius(upstream))
     }
 
     // MARK: For metrics and doctor
@@ -182,6 +215,8 @@ package final class PasswordSources: PasswordSource {
         package var counts: UpstreamCounts
         package var underWay: Int
         package var servers: [UpstreamServers.Status]
+        /// Of one that is asked by LDAP.
+        package var ldap: [LDAPServers.Status] = []
         /// Of those of its servers that have one.
         package var names: [String: ServerNames.Resolution]
     }
@@ -190,8 +225,9 @@ package final class PasswordSources: PasswordSource {
         table.withLock { $0.values.map { $0 } }.sorted { $0.directory.name < $1.directory.name }.map { source in
             let names = Set(source.directory.settings.servers.compactMap(\.hostName))
             return Figures(
-                directory: source.directory, counts: source.counts, underWay: source.upstream?.servers.underWay ?? 0,
-                servers: source.upstream?.servers.status ?? [],
+                directory: source.directory, counts: source.counts,
+                underWay: source.upstream?.servers.underWay ?? source.ldap?.servers.underWay ?? 0,
+                servers: source.upstream?.servers.status ?? [], ldap: source.ldap?.servers.status ?? [],
                 names: Dictionary(uniqueKeysWithValues: names.map { ($0, self.names.resolution(of: $0)) }))
         }
     }

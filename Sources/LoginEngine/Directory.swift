@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where passwords live that are not kept here: another RADIUS server.
+// Where passwords live that are not kept here: another RADIUS server, or an LDAP directory.
 
 /// What a directory is asked by.
 package enum DirectoryKind: String, Sendable, CaseIterable {
     case radius
+    case ldap
+    case activeDirectory = "active-directory"
+
+    package var isLDAP: Bool { self != .radius }
 }
 
 /// What is asked of a directory's replies (CVE-2024-3596).
@@ -123,6 +127,10 @@ package struct DirectorySettings: Sendable, Equatable {
     package var takes: [String] = []
     /// A disabled one is not asked; its users are not let in.
     package var isEnabled = true
+    /// What is asked by LDAP; nil for a RADIUS server, which has `servers`.
+    package var ldap: LDAPSettings?
+    /// How often its users and groups are synced; nil: by hand alone.
+    package var syncEvery: Timestamp.Span?
 
     package static let mostServers = 8
     package static let mostTaken = 32
@@ -138,6 +146,12 @@ package struct DirectorySettings: Sendable, Equatable {
 
     /// Servers that can be asked nothing, since the secret does not open.
     package var mute: [DirectoryServer] { servers.filter { secret(of: $0).isEmpty } }
+
+    /// Its servers as they are written, whatever they speak.
+    package var serverNames: [String] { ldap?.servers.map(\.description) ?? servers.map(\.description) }
+
+    /// The account that searches cannot: its password does not open, or was never given.
+    package var lacksPassword: Bool { ldap?.bind == .service && secret.isEmpty }
 }
 
 /// A directory that has a row.

@@ -62,6 +62,8 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case directoryUp = 114
     /// A host name of its servers stands for other addresses, or none is found for it.
     case directoryMoved = 116
+    /// Users and groups were taken over from a directory; with how many, or why not.
+    case directorySynced = 117
     case authorityAdded = 120
     case authorityRemoved = 121
     case certificateIssued = 122
@@ -121,6 +123,15 @@ package enum RejectReason: String, Sendable, CaseIterable {
     case changedMeanwhile = "changed-meanwhile"
     case replyUnfit = "reply-attribute-unfit"
     case tooManySessions = "too-many-sessions"
+    case accountDisabled = "directory-account-disabled"
+    case accountLocked = "directory-account-locked"
+    case accountExpired = "directory-account-expired"
+    case outsideLogonHours = "directory-logon-hours"
+    case logonNotAllowed = "directory-logon-not-allowed"
+    case notInDirectory = "directory-entry-missing"
+    case directoryEntryUnfit = "directory-entry-unfit"
+    case directoryEntryChanged = "directory-entry-changed"
+    case directoryNameTaken = "directory-name-taken"
 }
 
 /// Fields that belong to one person. The chain holds only a salted commitment of them, so that they can be erased.

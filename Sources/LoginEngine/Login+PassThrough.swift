@@ -37,7 +37,8 @@ extension Logins {
     func keepUsers(outOf facts: inout [LoginFacts], at moment: Moment) throws(NoAnswer) {
         var asked: [(position: Int, key: String)] = []
         for (position, fact) in facts.enumerated() {
-            guard let stranger = fact.stranger else { continue }
+            // Who a newcomer is, the directory's entry says.
+            guard let stranger = fact.stranger, !stranger.isNewcomer else { continue }
             asked += stranger.nameKeys.dropFirst().map { (position, $0) }
         }
         guard !asked.isEmpty else { return }

@@ -134,7 +134,9 @@ package struct Login: Sendable {
         self.ruling = ruling
         // What a policy denies stays denied, and where both factors are concealed nothing else may be asked.
         let isOpen = ruling.requirement != .deny && !ruling.requirement.asksCertificate
-        stranger = facts.user == nil && isOpen && !request.client.settings.concealFactor ? facts.stranger : nil
+        // What a newcomer's groups let in is known only once the directory has said which they are.
+        let mayBeAsked = facts.stranger?.isNewcomer == true ? request.client.settings.requirement != .factor : isOpen
+        stranger = facts.user == nil && mayBeAsked && !request.client.settings.concealFactor ? facts.stranger : nil
         reported = ruling.reported.map { policy in
             let would = Ruling(requirement: policy.rule.requirement, policy: policy)
             return "\(policy.label) \(would.consequence(factors: facts.factors, grace: facts.grace, at: began.wall))"
@@ -387,6 +389,15 @@ extension Login {
             return unreachable(now: now)
         case .asks(let question):
             return passOn(question, owed: owed, now: now, random: &random, seal: seal)
+        case .rightOf:
+            // `Logins` has asked the records about this one before.
+            return passwordChecked(.right, owed: owed, now: now, random: &random, seal: seal)
+        case .refused(let reason):
+            steps.add("directory-refused", at: now, since: began)
+            // Whoever tries names must be slowed down as whoever tries passwords is.
+            let count: [Action] = reason == .notInDirectory && !wasLocked && !wasWrongJustNow ? [.countFailure(.passwordFromSource)] : []
+            if owed == .concealed { return count + challenge(firstFactor: .wrong, now: now, random: &random, seal: seal) }
+            return count + reject(wasLocked ? .passwordLocked : reason, now: now)
         case .rightGiving(let attributes):
             given = attributes
             return passwordChecked(.right, owed: owed, now: now, random: &random, seal: seal)
@@ -409,7 +420,7 @@ extension Login {
             }
             return count + reject(wasLocked ? .passwordLocked : passwordReason, now: now)
         }
-        if stranger != nil { return accept(marks: [], now: now) }
+        if let stranger { return stranger.isNewcomer ? reject(.changedMeanwhile, now: now) : accept(marks: [], now: now) }
         if let reason = statusReason, owed != .concealed { return reject(reason, now: now) }
         if isDenied, owed != .concealed { return reject(denial, now: now) }
         if mustChangePassword, owed != .concealed { return reject(.passwordExpired, now: now) }

@@ -140,8 +140,11 @@ extension Logins {
     }
 
     private func check(_ password: Secret, answering thread: SourceThread?, of open: OpenLogin) {
+        // One attempt binds once.
+        if let proved = open.proved, proved == password, thread == nil { return conclude(open, .right) }
         let (user, request) = open.withLock { ($0.login.asked, $0.login.request) }
         passwords.check(password, of: user, for: request, answering: thread) { [self] verdict in
+            if case .rightOf(let person) = verdict { return meet(person, proving: password, open) }
             advance(open, .passwordChecked(verdict), at: now())
             closeUnlessWaiting(open)
         }

@@ -41,10 +41,18 @@ final class OpenLogin: Sendable {
         var isHeld = false
     }
 
-    init(_ login: Login, waiter: Waiter, subject: FailureSubject) {
+    /// The password that a directory has found right already, where this login was begun anew by what it said.
+    let proved: Secret?
+
+    convenience init(_ login: Login, waiter: Waiter, subject: FailureSubject) {
+        self.init(login, waiters: [waiter], subject: subject, proved: nil)
+    }
+
+    init(_ login: Login, waiters: [Waiter], subject: FailureSubject, proved: Secret?) {
         self.subject = subject
+        self.proved = proved
         stored = login.facts.failures
-        state = Mutex(State(login: login, waiters: [waiter]))
+        state = Mutex(State(login: login, waiters: waiters))
     }
 
     func withLock<Result: Sendable>(_ body: (inout State) -> Result) -> Result {

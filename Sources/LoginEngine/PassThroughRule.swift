@@ -75,6 +75,8 @@ package final class Stranger: Sendable {
     /// Every key by which this name, written in another way, would be that of a user here, each once; the first was looked up already. Who has a
     /// second factor here must not get past it by typing a realm that this client leaves on names.
     package let nameKeys: [String]
+    /// Whoever is right at the directory becomes a user here before anything else is judged.
+    package let isNewcomer: Bool
 
     /// The name itself, without domain, realm and both, and what the directory is asked for.
     package static let mostKeys = 5
@@ -88,8 +90,9 @@ package final class Stranger: Sendable {
             && !name.contains("  ")
     }
 
-    init(_ name: String, by rule: PassThroughRule, typed: String, lookupKey: String) {
+    init(_ name: String, by rule: PassThroughRule, typed: String, lookupKey: String, isNewcomer: Bool = false) {
         self.name = name
+        self.isNewcomer = isNewcomer
         self.rule = rule
         var keys = [lookupKey]
         for stripping in NameStripping.allCases {
@@ -109,12 +112,19 @@ package final class Stranger: Sendable {
 
 extension ClientSettings {
     /// The first rule that fits a name that nobody has here.
-    package func stranger(named name: String, lookupKey: String) -> Stranger? {
-        guard !passThrough.isEmpty, Stranger.mayBeAskedFor(name) else { return nil }
+    ///
+    /// - Parameter creating: directories that make users of those who are right there. Who that is, their entries say, so that their
+    ///   names may be any.
+    package func stranger(named name: String, lookupKey: String, creating: Set<Int64> = []) -> Stranger? {
         for rule in passThrough {
-            if let user = rule.user(of: name) { return Stranger(user, by: rule, typed: name, lookupKey: lookupKey) }
+            guard let user = rule.user(of: name) else { continue }
+            let isNewcomer = creating.contains(rule.directory)
+            guard isNewcomer || Stranger.mayBeAskedFor(name) else { return nil }
+            return Stranger(user, by: rule, typed: name, lookupKey: lookupKey, isNewcomer: isNewcomer)
         }
-        return nil
+        guard let home = home?.directory, creating.contains(home) else { return nil }
+        let bare = String(UserName.withoutRealm(UserName.withoutDomain(name[...], nameStripping), nameStripping))
+        return Stranger(bare, by: PassThroughRule(.any, directory: home), typed: name, lookupKey: lookupKey, isNewcomer: true)
     }
 }
 

@@ -70,10 +70,13 @@ package struct HomeTable: Sendable, Equatable {
     /// By name: of several groups of a user the first counts, as with reply attributes.
     private let groups: [Entry]
     private let directories: [Int64: String]
+    /// Directories that make users of those who are right there.
+    private let creating: Set<Int64>
 
     package static let empty = HomeTable(groups: [], directories: [:])
 
-    package init(groups: [(id: Int64, name: String, home: PasswordHome?)], directories: [Int64: String]) {
+    package init(groups: [(id: Int64, name: String, home: PasswordHome?)], directories: [Int64: String], creating: Set<Int64> = []) {
+        self.creating = creating
         self.groups = groups.compactMap { group in group.home.map { Entry(group: group.id, name: group.name, home: $0) } }
             .sorted { $0.name < $1.name }
         self.directories = directories
@@ -101,8 +104,8 @@ package struct HomeTable: Sendable, Equatable {
     /// Sends a known user's login where the password lives, and a name that nobody has where the client passes it through. Nothing changes
     /// for those of whom nobody says anything.
     func place(_ facts: inout LoginFacts, at client: Client, named name: String, lookupKey: String) {
-        if facts.user == nil, !client.settings.passThrough.isEmpty {
-            guard let stranger = client.settings.stranger(named: name, lookupKey: lookupKey) else { return }
+        if facts.user == nil, !(client.settings.passThrough.isEmpty && creating.isEmpty) {
+            guard let stranger = client.settings.stranger(named: name, lookupKey: lookupKey, creating: creating) else { return }
             facts.stranger = stranger
             facts.home = ruling(.directory(stranger.rule.directory), by: .passThrough(stranger.rule.realm))
         }

@@ -253,6 +253,10 @@ package protocol LoginRecords: Sendable {
     /// Writes the row behind a handle together with its event. `completion(nil)` once durable.
     func suspend(_ login: SuspendedLogin, event: Event, completion: @escaping @Sendable (NoAnswer?) -> Void)
 
+    /// Takes over what a directory says of somebody who is right there: groups, the entry's own name, a user at the first login.
+    /// `completion` runs once, on a thread that may wait for the database.
+    func meet(_ meeting: DirectoryMeeting, completion: @escaping @Sendable (MeetingOutcome) -> Void)
+
     /// Queues what nobody waits for; when the queue is full it is counted and lost, never waited for.
     func remember(_ afterthought: Afterthought)
 }
@@ -284,39 +288,10 @@ package enum PasswordVerdict: Sendable, Equatable {
     case expired
     /// Neither yet: the source asks something itself.
     case asks(SourceQuestion)
-}
-
-/// What a source asks the user, a code of its own as a rule.
-package struct SourceQuestion: Sendable, Equatable {
-    /// Written by somebody else: shown, never read.
-    package var prompt: String
-    /// Whether what the user types may be shown.
-    package var echo: Bool
-    package var thread: SourceThread
-
-    package init(prompt: String, echo: Bool, thread: SourceThread) {
-        self.prompt = prompt
-        self.echo = echo
-        self.thread = thread
-    }
-}
-
-/// Where an answer to a source's question goes, and by what the source knows it again.
-package struct SourceThread: Sendable, Equatable {
-    package var server: String
-    package var state: [UInt8]
-
-    package init(server: String, state: [UInt8]) {
-        self.server = server
-        self.state = state
-    }
-}
-
-/// What a source said between two packets of one login.
-package enum SourceWord: Sendable, Equatable {
-    case asked(SourceThread)
-    /// Attributes for the accept, as they stand in a packet.
-    case gave([UInt8])
+    /// Right, with what the directory says of the person.
+    case rightOf(DirectoryPerson)
+    /// The directory lets this account not in, whatever the password is: no guess.
+    case refused(RejectReason)
 }
 
 package enum NewPasswordVerdict: Sendable, Equatable {

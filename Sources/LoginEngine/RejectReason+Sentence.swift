@@ -8,7 +8,8 @@ extension RejectReason {
         case .unknownUser, .userDisabled, .userPending, .factorLocked, .wrongCode, .codeMalformed, .codeAlreadyUsed, .codeBeyondWindow,
             .noFactor, .noAllowedFactor, .deniedByPolicy, .keywordNotAllowed, .changedMeanwhile, .sameWrongProof, .handleUnknown,
             .handleExpired, .handleSpent,
-            .handleOfAnother, .codeMissing, .recoveryCodeUsed, .tooManySessions, .certificateMissing:
+            .handleOfAnother, .codeMissing, .recoveryCodeUsed, .tooManySessions, .certificateMissing,
+            .accountLocked, .notInDirectory, .directoryEntryUnfit, .directoryEntryChanged, .directoryNameTaken:
             true
         default:
             false
@@ -54,6 +55,14 @@ extension RejectReason {
         case .proxyLoop: "The login servers ask each other in a circle. Ask your administrator."
         case .replyUnfit: "Your login is not set up completely. Ask your administrator."
         case .tooManySessions: "You have as many connections open as you may: end one of them, then log in again."
+        case .accountDisabled: "Your account is disabled in the directory. Ask your administrator."
+        case .accountLocked: "Your account is locked in the directory. Wait, or ask your administrator."
+        case .accountExpired: "Your account has expired in the directory. Ask your administrator."
+        case .outsideLogonHours: "The directory does not let you log in at this hour."
+        case .logonNotAllowed: "The directory does not let you log in from here. Ask your administrator."
+        case .notInDirectory: "The user name or password is wrong."
+        case .directoryEntryUnfit, .directoryEntryChanged, .directoryNameTaken:
+            "Your login is not set up completely. Ask your administrator."
         case .nameMalformed: "The user name is not valid."
         }
     }

@@ -599,9 +599,52 @@ extension Migration {
             CREATE INDEX device_by_user ON device ("user");
             """#)
 
+    private static let postgres21 = Migration(
+        number: 21, name: "ldap-directories",
+        checksum: "c2f9d5d3eb9fd184c2ae03aa55695691cd19517b5480b2a79566374e8465648b",
+        script: #"""
+            -- How a directory is asked by LDAP, as JSON; null for one that speaks RADIUS. The password of its account is in "secret".
+            ALTER TABLE directory ADD COLUMN ldap TEXT;
+
+            -- The directory's entry that a user is, by the directory's own name of it, which stays when the entry is renamed.
+            ALTER TABLE "user" ADD COLUMN entry_directory BIGINT;
+            ALTER TABLE "user" ADD COLUMN entry_key TEXT;
+            CREATE UNIQUE INDEX user_by_entry ON "user" (entry_directory, entry_key) WHERE entry_directory IS NOT NULL;
+            """#)
+
+    private static let postgres22 = Migration(
+        number: 22, name: "directory-sync",
+        checksum: "6b70d0106891f68653b5725cf1c390d9eeb5321c0bee901609fdc8ce12c3842d",
+        script: #"""
+            -- The directory's entry that a group is, as "user" has one: a renamed group keeps its row.
+            ALTER TABLE "group" ADD COLUMN entry_directory BIGINT;
+            ALTER TABLE "group" ADD COLUMN entry_key TEXT COLLATE "C";
+            CREATE UNIQUE INDEX group_by_entry ON "group" (entry_directory, entry_key) WHERE entry_directory IS NOT NULL;
+
+            -- 1 where a sync disabled the user: only then a sync enables the user again.
+            ALTER TABLE "user" ADD COLUMN sync_disabled BIGINT NOT NULL DEFAULT 0;
+
+            -- How often a directory's users and groups are synced, in microseconds; null: by hand alone.
+            ALTER TABLE directory ADD COLUMN sync_every BIGINT;
+
+            -- Who syncs a directory at the moment, and how it went last.
+            CREATE TABLE directory_sync (
+                directory BIGINT NOT NULL PRIMARY KEY REFERENCES directory (id) ON DELETE CASCADE,
+                claimed_by TEXT COLLATE "C",
+                claimed_until BIGINT,
+                started BIGINT,
+                ended BIGINT,
+                succeeded BIGINT,
+                failures BIGINT NOT NULL DEFAULT 0,
+                problem TEXT COLLATE "C",
+                counts TEXT COLLATE "C"
+            );
+            """#)
+
     static let postgres: [Migration] = [
         postgres1, postgres2, postgres3, postgres4, postgres5, postgres6, postgres7, postgres8, postgres9, postgres10, postgres11,
-        postgres12, postgres13, postgres14, postgres15, postgres16, postgres17, postgres18, postgres19, postgres20,
+        postgres12, postgres13, postgres14, postgres15, postgres16, postgres17, postgres18, postgres19, postgres20, postgres21,
+        postgres22,
     ]
     private static let sqlite1 = Migration(
         number: 1, name: "initial",
@@ -1196,8 +1239,50 @@ extension Migration {
             CREATE INDEX device_by_user ON device ("user");
             """#)
 
+    private static let sqlite21 = Migration(
+        number: 21, name: "ldap-directories",
+        checksum: "74977e1d07c1252f783082dbae96a6b28534550b9521943dbe4125877b026d46",
+        script: #"""
+            -- How a directory is asked by LDAP, as JSON; null for one that speaks RADIUS. The password of its account is in "secret".
+            ALTER TABLE directory ADD COLUMN ldap TEXT;
+
+            -- The directory's entry that a user is, by the directory's own name of it, which stays when the entry is renamed.
+            ALTER TABLE "user" ADD COLUMN entry_directory INTEGER;
+            ALTER TABLE "user" ADD COLUMN entry_key TEXT;
+            CREATE UNIQUE INDEX user_by_entry ON "user" (entry_directory, entry_key) WHERE entry_directory IS NOT NULL;
+            """#)
+
+    private static let sqlite22 = Migration(
+        number: 22, name: "directory-sync",
+        checksum: "084f56089b15792f9c3be1b760798f0bce885b432a397ccf200bcfd524da6f3b",
+        script: #"""
+            -- The directory's entry that a group is, as "user" has one: a renamed group keeps its row.
+            ALTER TABLE "group" ADD COLUMN entry_directory INTEGER;
+            ALTER TABLE "group" ADD COLUMN entry_key TEXT;
+            CREATE UNIQUE INDEX group_by_entry ON "group" (entry_directory, entry_key) WHERE entry_directory IS NOT NULL;
+
+            -- 1 where a sync disabled the user: only then a sync enables the user again.
+            ALTER TABLE "user" ADD COLUMN sync_disabled INTEGER NOT NULL DEFAULT 0;
+
+            -- How often a directory's users and groups are synced, in microseconds; null: by hand alone.
+            ALTER TABLE directory ADD COLUMN sync_every INTEGER;
+
+            -- Who syncs a directory at the moment, and how it went last.
+            CREATE TABLE directory_sync (
+                directory INTEGER NOT NULL PRIMARY KEY REFERENCES directory (id) ON DELETE CASCADE,
+                claimed_by TEXT,
+                claimed_until INTEGER,
+                started INTEGER,
+                ended INTEGER,
+                succeeded INTEGER,
+                failures INTEGER NOT NULL DEFAULT 0,
+                problem TEXT,
+                counts TEXT
+            );
+            """#)
+
     static let sqlite: [Migration] = [
         sqlite1, sqlite2, sqlite3, sqlite4, sqlite5, sqlite6, sqlite7, sqlite8, sqlite9, sqlite10, sqlite11, sqlite12, sqlite13, sqlite14,
-        sqlite15, sqlite16, sqlite17, sqlite18, sqlite19, sqlite20,
+        sqlite15, sqlite16, sqlite17, sqlite18, sqlite19, sqlite20, sqlite21, sqlite22,
     ]
 }

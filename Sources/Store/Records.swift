@@ -2,6 +2,7 @@
 // An opened database with its key, its writer and its chain: everything that the layers above do with storage goes through it.
 
 internal import Crypto
+internal import Dispatch
 internal import Foundation
 package import LoginEngine
 internal import Synchronization
@@ -43,6 +44,7 @@ package final class Records: Sendable {
     let spared = Atomic<Int>(0)
     let ring: Mutex<KeyRing>
     let isRotating = Atomic<Bool>(false)
+    let meetings = DispatchQueue(label: "sallyport.meetings")
     /// Rows of `erasure` that nobody asked for, by user, with the time that they name.
     let unasked = Mutex<[Int64: Timestamp]>([:])
     let rotationProbe: (@Sendable (KeyRotationStep) throws(StoreError) -> Void)?

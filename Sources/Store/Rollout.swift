@@ -178,7 +178,12 @@ extension Rollout {
     }
 
     fileprivate func directoryStatements(_ rows: [Rows], from: Int, sealing: Sealing) -> [Statement] {
-        var statements = removedDirectories.map { Statement(.deleteDirectory, [.integer($0.id)]) }
+        var statements = removedDirectories.flatMap {
+            [
+                Statement(.deleteDirectory, [.integer($0.id)]), Statement(.forgetEntries, [.integer($0.id)]),
+                Statement(.forgetGroupEntries, [.integer($0.id)]),
+            ]
+        }
         for (id, settings, _) in changedDirectories {
             statements.append(Statement(.updateDirectory, Records.values(of: settings, id, sealing) + [.integer(id)]))
         }

@@ -22,6 +22,8 @@ package final class MemoryRecords: LoginRecords {
         package var passesThrough = true
         /// Settlements wait here when `holdsBack` is set.
         package var heldBack: [@Sendable () -> Void] = []
+        /// What is made of a directory's word.
+        package var meeting: @Sendable (inout Tables, DirectoryMeeting) -> MeetingOutcome = { _, _ in .same }
         package var holdsBack = false
         /// Fail the n-th call from now; 0 for none.
         package var failsAt = 0
@@ -62,6 +64,11 @@ package final class MemoryRecords: LoginRecords {
                 return facts
             }
         }
+    }
+
+    package func meet(_ meeting: DirectoryMeeting, completion: @escaping @Sendable (MeetingOutcome) -> Void) {
+        if fails() { return completion(.failed(.databaseUnavailable)) }
+        completion(change { tables in tables.meeting(&tables, meeting) })
     }
 
     package func settle(_ settlement: Settlement, completion: @escaping @Sendable (SettlementOutcome) -> Void) {

@@ -12,14 +12,16 @@ package final class ScriptedPasswords: PasswordSource {
         var directories: [Int64?] = []
         var holdsBack = false
         var question: SourceQuestion?
+        var person: DirectoryPerson?
     }
 
     private let state = Mutex(State())
-    private let passwords: [Int64: String]
+    private let table: Mutex<[Int64: String]>
+    private var passwords: [Int64: String] { table.withLock { $0 } }
     package let countsElsewhere: Bool
 
     package init(_ passwords: [Int64: String], countsElsewhere: Bool = false) {
-        self.passwords = passwords
+        table = Mutex(passwords)
         self.countsElsewhere = countsElsewhere
     }
 
@@ -34,6 +36,11 @@ package final class ScriptedPasswords: PasswordSource {
 
     /// What a directory asks names that nobody has here, behind the password. The right answer is the password again.
     package func askStrangers(_ question: SourceQuestion) { state.withLock { $0.question = question } }
+
+    package func take(password: String, of user: Int64) { table.withLock { $0[user] = password } }
+
+    /// What the directory of whoever is right says of them.
+    package func know(_ person: DirectoryPerson) { state.withLock { $0.person = person } }
 
     package func holdBack(_ holds: Bool) {
         let waiting = state.withLock { state in
@@ -58,6 +65,7 @@ package final class ScriptedPasswords: PasswordSource {
             state.directories.append(user?.directory)
             var verdict: PasswordVerdict = isRight ? .right : .wrong
             if isRight, thread == nil, let user, user.id < 0, let question = state.question { verdict = .asks(question) }
+            if isRight, user?.directory != nil, let person = state.person { verdict = .rightOf(person) }
             guard state.holdsBack else { return verdict }
             state.waiting.append { [verdict] in completion(verdict) }
             return nil

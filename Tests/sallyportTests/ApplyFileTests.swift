@@ -86,6 +86,41 @@ import Testing
         #expect(refusal(text.replacing("{ keep: true } }", with: "open }")).contains("never stands in the file"))
     }
 
+    @Test func aDirectoryByLDAPIsReadAndWrittenAlike() throws {
+        let text = """
+            version: 1
+            directories:
+              corp:
+                type: active-directory
+                servers: [ldaps://dc1.corp.example, "ldaps://dc2.corp.example:3269"]
+                ca: /etc/ca.pem
+                base: "dc=corp,dc=example"
+                bind: service
+                account: { name: svc@corp.example, password: { keep: true } }
+                filter: "(mail={name})"
+                users: "(memberOf=cn=VPN Users,dc=corp,dc=example)"
+                domains: [corp.example, CORP]
+                map: { id: objectSid, aliases: [mail, cn] }
+                groups: { base: "ou=g,dc=corp,dc=example", nested: off }
+                create-users: off
+                timeout: 2s
+            groups:
+              corp/VPN Users: {}
+            """
+        let blueprint = try read(text)
+        let choices = try #require(blueprint.directories?.first?.choices)
+        let ldap = try #require(choices.ldap)
+        #expect(ldap.account == "svc@corp.example" && choices.secret == nil && ldap.nested == false && ldap.creates == false)
+        #expect(ldap.map == [.init("id", ["objectSid"]), .init("aliases", ["mail", "cn"])])
+        #expect(try read(blueprint.yaml).directories?.first?.choices == choices, "and is written as it is read")
+        let fresh = try read(text.replacing("{ keep: true }", with: "{ file: /x }")).directories?.first?.choices.secret
+        #expect(fresh == SecretText("from file /x"))
+        #expect(refusal(text.replacing("{ keep: true }", with: "open")).contains("never stands in the file"))
+        #expect(refusal(text.replacing("type: active-directory", with: "type: radius")).contains("has no `ca`"))
+        #expect(refusal(text.replacing("id: objectSid", with: "idd: objectSid")).contains("idd"))
+        #expect(refusal(text.replacing("name: svc@corp.example, ", with: "")).contains("has no name"))
+    }
+
     @Test func preSharedKeysNeverStandInTheFile() throws {
         let text = """
             version: 1

@@ -14,7 +14,8 @@ extension BlueprintPlan {
         for entry in wanted {
             let name = try located(entry.place) { try Valid.directoryName(entry.name) }
             let known = old.first { $0.name == name }
-            guard known != nil || entry.choices.secret != nil else {
+            let isLDAP = entry.choices.type.flatMap { DirectoryKind(rawValue: $0) }?.isLDAP == true
+            guard known != nil || entry.choices.secret != nil || isLDAP else {
                 throw Refusal(
                     .invalid, "Directory `\(name)` is new, so there is no secret to keep.",
                     remedy: "Write `secret: { file: PATH }` or `secret: { env: NAME }`.", place: entry.place)
@@ -23,6 +24,9 @@ extension BlueprintPlan {
             var base = bare
             base.ownSecrets = known?.settings.ownSecrets ?? [:]
             let settings = try located(entry.place, entry.places) { try entry.choices.apply(to: base, operations.ports.replies) }
+            if let known, known.settings.kind != settings.kind {
+                throw DirectoryChoices.otherType(known.settings, settings.kind).at(entry.place)
+            }
             guard let known else {
                 rollout.newDirectories.append(
                     (
@@ -30,7 +34,7 @@ extension BlueprintPlan {
                         operations.event(
                             .directoryAdded, by: actor,
                             [
-                                "directory": name, "servers": settings.servers.map(\.description).joined(separator: ", "),
+                                "directory": name, "servers": settings.serverNames.joined(separator: ", "),
                                 "type": settings.kind.rawValue,
                             ])
                     ))

@@ -67,6 +67,9 @@ extension BlueprintPlan {
             for item in joined { fields.append(ApplyBlueprint.Field(name: name, before: nil, after: item)) }
             for item in left { fields.append(ApplyBlueprint.Field(name: name, before: item, after: nil)) }
         }
+        if entry.users?.isEmpty == false || entry.groups?.isEmpty == false {
+            try located(entry.place, entry.places) { try operations.refuseKept(entry.name, among: directories) }
+        }
         if let wanted = entry.users {
             var ids: [Int64: UserRecord] = [:]
             for member in wanted { if let user = try user(member, of: entry) { ids[user.id] = user } }

@@ -24,6 +24,11 @@ extension ExportBlueprint {
             entry.reply = group.reply
             entry.sessions = group.mostSessions
             entry.directory = group.home.map { directories.word(for: $0) }
+            // Whom a directory puts into it, it does at each login.
+            if operations.keeper(ofGroup: group.name, among: directories) != nil {
+                exported.append(entry)
+                continue
+            }
             guard group.users <= Self.mostMembers else {
                 warnings.append(
                     "Group \(group.name) has \(group.users) users: they are left out, and stay as they are when the file is applied.")
@@ -53,7 +58,15 @@ extension DirectoryChoices {
     init(of settings: DirectorySettings) {
         self.init()
         type = settings.kind.rawValue
-        servers = settings.servers.map(\.description)
+        servers = settings.serverNames
+        if let ldap = settings.ldap {
+            self.ldap = LDAP(of: ldap)
+            timeout = settings.timeout.words
+            sends = settings.nameSent.rawValue
+            isEnabled = settings.isEnabled
+            syncEvery = settings.syncEvery?.every ?? Self.never
+            return
+        }
         ownSecrets = settings.servers.filter { settings.ownSecrets[$0] != nil }.map { OwnSecret(server: $0.description, secret: nil) }
         timeout = settings.timeout.words
         tries = settings.tries

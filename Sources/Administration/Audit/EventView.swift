@@ -132,6 +132,7 @@ extension EventKind {
         case .directoryDown: "directory-down"
         case .directoryUp: "directory-up"
         case .directoryMoved: "directory-moved"
+        case .directorySynced: "directory-synced"
         case .authorityAdded: "authority-added"
         case .authorityRemoved: "authority-removed"
         case .certificateIssued: "certificate-issued"
@@ -198,6 +199,8 @@ extension Event {
         case .directoryMoved:
             return "directory " + detail("directory") + ": " + detail("server") + detail("addresses", " is ")
                 + detail("why", " is not found: ")
+        case .directorySynced:
+            return "directory " + detail("directory") + detail("why", " could not be synced: ") + detail("counts", " synced: ")
         case .authorityAdded: return "authority made: " + detail("authority") + detail("domains", ", for ")
         case .authorityRemoved: return "authority removed: " + detail("authority")
         case .certificateIssued: return "certificate issued: " + detail("certificate") + detail("usage", ", ")

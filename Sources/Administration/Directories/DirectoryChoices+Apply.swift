@@ -10,7 +10,21 @@ extension DirectoryChoices {
     /// - Throws: the first that cannot be so, with what to do.
     func apply(to old: DirectorySettings, _ replies: ReplyDictionary) throws(Refusal) -> DirectorySettings {
         var new = old
-        if let type: DirectoryKind = try Self.choice(type, "type") { new.kind = type }
+        if let type: DirectoryKind = try Self.choice(type, "type") {
+            guard type == old.kind || old.serverNames.isEmpty else { throw Self.otherType(old, type) }
+            new.kind = type
+        }
+        if new.kind.isLDAP { return try applyLDAP(to: new) }
+        if ldap != nil {
+            throw Refusal(
+                .invalid, "A RADIUS server is asked by its secret alone.", remedy: "Leave out what belongs to LDAP, or give --type ldap.",
+                place: "type")
+        }
+        if let syncEvery, syncEvery != Self.never {
+            throw Refusal(
+                .invalid, "RADIUS has no request that lists users.", remedy: "Sync is for directories of type ldap or active-directory.",
+                place: "sync-every")
+        }
         if let servers { new.servers = try Self.servers(servers) }
         if let secret {
             try Operations.check(secret.secret)
@@ -36,6 +50,12 @@ extension DirectoryChoices {
                 remedy: "Give that server by its address, or leave message-authenticator at require.", place: "message-authenticator")
         }
         return new
+    }
+
+    static func otherType(_ old: DirectorySettings, _ type: DirectoryKind) -> Refusal {
+        Refusal(
+            .conflict, "Directory `\(old.name)` is of type \(old.kind.rawValue), and cannot become \(type.rawValue).",
+            remedy: "Add another one, move its users there, and remove this one.", place: "type")
     }
 
     private static func secrets(
@@ -88,7 +108,7 @@ extension DirectoryChoices {
     }
 
     /// `3s`, `500ms`, or seconds alone.
-    private static func span(_ text: String) throws(Refusal) -> Timestamp.Span {
+    static func span(_ text: String) throws(Refusal) -> Timestamp.Span {
         let text = Valid.trimmed(text)
         let isMilliseconds = text.hasSuffix("ms")
         let digits = isMilliseconds ? text.dropLast(2) : text.hasSuffix("s") ? text.dropLast() : text[...]
@@ -116,7 +136,7 @@ extension DirectoryChoices {
         return taken
     }
 
-    private static func choice<Choice: RawRepresentable<String> & CaseIterable>(
+    static func choice<Choice: RawRepresentable<String> & CaseIterable>(
         _ text: String?, _ field: String
     ) throws(Refusal) -> Choice? {
         guard let text else { return nil }
@@ -141,7 +161,7 @@ extension DirectorySettings {
         compare("name", \.name) { $0 }
         compare("type", \.kind, \.rawValue)
         compare("servers", \.servers) { $0.map(\.description).joined(separator: ", ") }
-        if secret != old.secret { changes.append("secret changed") }
+        if secret != old.secret { changes.append(ldap == nil ? "secret changed" : "password changed") }
         for server in servers where ownSecrets[server] != old.ownSecrets[server] {
             changes.append("secret of \(server) \(ownSecrets[server] == nil ? "shared" : "changed")")
         }
@@ -151,6 +171,8 @@ extension DirectorySettings {
         compare("send-name", \.nameSent, \.rawValue)
         compare("take", \.takes) { $0.isEmpty ? "none" : $0.joined(separator: ", ") }
         compare("enabled", \.isEnabled) { $0 ? "on" : "off" }
+        compare("sync", \.syncEvery) { $0?.every ?? DirectoryChoices.never }
+        if let ldap { changes += ldap.changes(since: old.ldap ?? LDAPSettings(kind)) }
         return changes
     }
 
@@ -162,7 +184,7 @@ extension DirectorySettings {
 
     /// What deserves a second look.
     var warnings: [String] {
-        var warnings: [String] = []
+        var warnings = ldap?.warnings(name, lacksPassword: lacksPassword) ?? []
         for server in servers {
             guard ownSecrets[server] != nil || server == servers.first(where: { ownSecrets[$0] == nil }) else { continue }
             let secret = secret(of: server)

@@ -9,7 +9,8 @@ extension AddDirectory {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let name = try Valid.directoryName(name)
         try operations.free(directory: name)
-        guard choices.secret != nil else {
+        let isLDAP = choices.type.flatMap { DirectoryKind(rawValue: $0) }?.isLDAP == true
+        guard choices.secret != nil || isLDAP else {
             throw Refusal(
                 .invalid, "A directory needs the secret that its servers share with this one.", remedy: "Give it with --secret-stdin.",
                 place: "secret")
@@ -20,11 +21,11 @@ extension AddDirectory {
             settings,
             event: operations.event(
                 .directoryAdded, by: actor,
-                ["directory": name, "servers": settings.servers.map(\.description).joined(separator: ", "), "type": settings.kind.rawValue])
+                ["directory": name, "servers": settings.serverNames.joined(separator: ", "), "type": settings.kind.rawValue])
         )
         try await operations.ports.changed(.directories)
         return Done(
-            "Added directory \(name) with \(Words.list(settings.servers.map(\.description))).",
+            "Added directory \(name) with \(Words.list(settings.serverNames)).",
             warnings: settings.warnings + [
                 "`sallyport directory test \(name)` asks its servers; `--directory \(name)` of `sallyport user set`, `group set` or `client set` says whose passwords live there."
             ])
@@ -57,6 +58,8 @@ extension ShowDirectory {
             messageAuthenticator: settings.messageAuthenticator.rawValue, sends: settings.nameSent.rawValue, takes: settings.takes,
             isEnabled: settings.isEnabled, users: uses.users, groups: uses.groups, clients: uses.clients)
         view.warnings = settings.warnings
+        view.ldap = settings.ldap.map { DirectoryChoices.LDAP(of: $0) }
+        view.sync = try operations.syncView(of: directory)
         return view
     }
 }
@@ -71,6 +74,14 @@ extension SetDirectory {
         if let name {
             settings.name = try Valid.directoryName(name)
             try operations.free(directory: settings.name, but: old.id)
+            let mark = DirectoryPerson.groupName("", of: old.name)
+            if settings.name != old.name, settings.ldap != nil,
+                let group = try operations.records.groups().first(where: { $0.name.hasPrefix(mark) })
+            {
+                throw Refusal(
+                    .conflict, "Group `\(group.name)` is filled by this directory, by its name.",
+                    remedy: "Rename or remove its groups first.", place: "name")
+            }
         }
         return try await operations.change(old, to: settings, by: actor)
     }
@@ -79,6 +90,7 @@ extension SetDirectory {
 extension AddDirectoryServer {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let old = try operations.directory(directory)
+        try operations.refuseSingleServers(of: old)
         let server = try DirectoryChoices.server(server)
         var choices = DirectoryChoices()
         if !old.settings.servers.contains(server) { choices.servers = old.settings.servers.map(\.description) + [server.description] }
@@ -95,6 +107,7 @@ extension AddDirectoryServer {
 extension RemoveDirectoryServer {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let old = try operations.directory(directory)
+        try operations.refuseSingleServers(of: old)
         let server = try DirectoryChoices.server(server)
         guard old.settings.servers.contains(server) else {
             throw Refusal(
@@ -115,6 +128,13 @@ extension RemoveDirectoryServer {
 }
 
 extension Operations {
+    fileprivate func refuseSingleServers(of directory: Directory) throws(Refusal) {
+        guard directory.settings.ldap != nil else { return }
+        throw Refusal(
+            .conflict, "Servers of an LDAP directory share everything.",
+            remedy: "Name all of them: `sallyport directory set \(directory.name) --server … --server …`.", place: "directory")
+    }
+
     fileprivate func change(_ old: Directory, to settings: DirectorySettings, by actor: Actor) async throws -> Done {
         let changes = settings.changes(since: old.settings)
         guard !changes.isEmpty else { return Done("Nothing to change: directory \(old.name) is like that already.") }
@@ -162,7 +182,8 @@ extension Operations {
     }
 
     func servers(of directory: Directory, _ status: [DirectoryStatus]) -> [DirectorySummary.ServerView] {
-        directory.settings.servers.map { server in
+        if let ldap = directory.settings.ldap { return ldap.servers.map { view(of: $0, directory, status) } }
+        return directory.settings.servers.map { server in
             let known = status.first { $0.directory == directory.id && $0.server == server.description }
             return DirectorySummary.ServerView(
                 address: server.description, isUp: known?.isUp, downSince: known?.downSince.map { Instant($0) },
@@ -171,6 +192,36 @@ extension Operations {
                     DirectorySummary.NameView(addresses: name.addresses, found: name.found.map { Instant($0) }, problem: name.problem)
                 }, hasOwnSecret: directory.settings.ownSecrets[server] != nil)
         }
+    }
+
+    private func view(of server: LDAPServer, _ directory: Directory, _ status: [DirectoryStatus]) -> DirectorySummary.ServerView {
+        let known = status.first { $0.directory == directory.id && $0.server == server.description }
+        var view = DirectorySummary.ServerView(
+            address: server.description, isUp: known?.isUp, downSince: known?.downSince.map { Instant($0) },
+            lastHeard: known?.lastHeard.map { Instant($0) }, askedSince: known?.askedSince.map { Instant($0) }, name: nil,
+            hasOwnSecret: false)
+        view.problem = known?.problem
+        view.certificateEnds = known?.certificateEnds.map { Instant($0) }
+        return view
+    }
+
+    /// The directory by whose logins the members of a group are kept; nil: a group of our own.
+    func keeper(ofGroup name: String, among directories: [Directory]) -> Directory? {
+        directories.first { $0.settings.ldap != nil && name.hasPrefix(DirectoryPerson.groupName("", of: $0.name)) }
+    }
+
+    func refuseKept(_ name: String, among directories: [Directory]) throws(Refusal) {
+        guard let directory = keeper(ofGroup: name, among: directories) else { return }
+        throw Refusal(
+            .conflict, "The members of group `\(name)` are those of directory `\(directory.name)`, as of its syncs and their logins.",
+            remedy: "Change them there, or make a group of your own that holds this one.", place: "members")
+    }
+
+    /// A group whose members an administrator says.
+    func ownGroup(_ name: String) throws -> GroupRecord {
+        let group = try group(name)
+        try refuseKept(group.name, among: try records.directories())
+        return group
     }
 
     /// By which schemes somebody's password can be judged: by what is kept here, or by handing the proof on.

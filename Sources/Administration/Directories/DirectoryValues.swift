@@ -26,6 +26,10 @@ package struct DirectorySummary: Codable, Sendable, Equatable {
         package var name: NameView?
         /// It does not share the directory's secret.
         package var hasOwnSecret: Bool
+        /// Why it is down, or refuses its account.
+        package var problem: String?
+        /// When the certificate ends that it showed.
+        package var certificateEnds: Instant?
     }
 
     /// What a host name stands for.
@@ -57,6 +61,22 @@ package struct DirectoryView: Codable, Sendable, Equatable {
     package var groups: [String]
     package var clients: [String]
     package var warnings: [String] = []
+    package var ldap: DirectoryChoices.LDAP?
+    package var sync: SyncView?
+
+    package struct SyncView: Codable, Sendable, Equatable {
+        /// `15m`; nil: by hand alone.
+        package var every: String?
+        package var started: Instant?
+        package var ended: Instant?
+        package var succeeded: Instant?
+        /// In a row.
+        package var failures: Int
+        /// Why the last one failed; nil: it did not.
+        package var problem: String?
+        /// Of the last one that succeeded.
+        package var counts: SyncPlan.Counts?
+    }
 }
 
 /// Every field of a directory that can be set; nil leaves it as it is, or at its default.
@@ -73,8 +93,43 @@ package struct DirectoryChoices: Codable, Sendable, Equatable {
     package var sends: String?
     package var takes: [String]?
     package var isEnabled: Bool?
+    /// Of one that is asked by LDAP; the secret is the password of its account.
+    package var ldap: LDAP?
+    /// How often its users and groups are synced: `15m`, `1h`, `1d`; `off`: by hand alone.
+    package var syncEvery: String?
 
     package init() {}
+
+    /// `none` takes away what may be absent.
+    package struct LDAP: Codable, Sendable, Equatable {
+        /// A file, or `system`.
+        package var ca: String?
+        package var base: String?
+        package var bind: String?
+        package var bindName: String?
+        package var account: String?
+        package var filter: String?
+        package var users: String?
+        package var domains: [String]?
+        package var map: [Mapping]?
+        package var groupBase: String?
+        package var nested: Bool?
+        package var creates: Bool?
+
+        package init() {}
+
+        package struct Mapping: Codable, Sendable, Equatable {
+            package var key: String
+            package var attributes: [String]
+
+            package init(_ key: String, _ attributes: [String]) {
+                self.key = key
+                self.attributes = attributes
+            }
+
+            package var text: String { attributes.isEmpty ? "none" : attributes.joined(separator: ", ") }
+        }
+    }
 
     package struct OwnSecret: Codable, Sendable, Equatable {
         package var server: String
@@ -181,12 +236,16 @@ package struct TestDirectory: AdminOperation {
 
         package struct Result: Codable, Sendable, Equatable {
             package var server: String
-            /// `answers`, `accepted`, `rejected`, `challenged`, `silent`.
+            /// `answers`, `accepted`, `rejected`, `challenged`, `silent`; of a step `done` or `failed`.
             package var outcome: String
             package var milliseconds: Int?
             package var message: String
+            /// Of one that is asked by LDAP: what was tried, what to change, what was found.
+            package var step: String?
+            package var remedy: String?
+            package var values: [String]?
 
-            package var isDone: Bool { outcome != "silent" }
+            package var isDone: Bool { outcome != "silent" && outcome != "failed" }
         }
     }
 }
@@ -202,6 +261,10 @@ package struct DirectoryStatus: Sendable, Equatable {
     package var name: Name?
     /// Its replies are dropped, since they lack a Message-Authenticator, or another secret signed them.
     package var dropped: Dropped?
+    /// Why it is down, or refuses its account.
+    package var problem: String?
+    /// When the certificate ends that it showed.
+    package var certificateEnds: Timestamp?
 
     package enum Dropped: Sendable, Equatable {
         case unsigned, otherSecret

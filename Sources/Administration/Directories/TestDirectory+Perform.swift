@@ -11,6 +11,7 @@ extension TestDirectory {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Answer {
         let directory = try operations.directory(name)
         let settings = directory.settings
+        if let ldap = settings.ldap { return await performLDAP(directory, ldap) }
         if user != nil, password == nil {
             throw Refusal(.invalid, "A user is asked about by a password.", remedy: "Give it with --password-stdin.", place: "password")
         }
@@ -63,7 +64,7 @@ extension TestDirectory {
     }
 
     /// An exchange and a look-up block: not on a thread that logins need.
-    private static func offThread<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
+    static func offThread<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
         await withCheckedContinuation { continuation in
             DispatchQueue.global(qos: .utility).async { continuation.resume(returning: body()) }
         }

@@ -75,7 +75,8 @@ package struct ExamineNode: AdminOperation {
             return GatewayCheck.findings(try records.clients(), accountingPort: port, habits: operations.ports.habits)
         }
         examine("directories") { () throws(StoreError) in
-            DirectorySettingsCheck.findings(try records.directories(), uses: try operations.directoryUses())
+            DirectorySettingsCheck.findings(
+                try records.directories(), uses: try operations.directoryUses(), syncs: try records.syncRecords(), now: operations.now())
         }
         examine("certificates") { () throws(StoreError) in
             let now = operations.now()

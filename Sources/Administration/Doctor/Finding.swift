@@ -147,6 +147,11 @@ extension Finding {
         case directoryAlone = "directory-alone"
         case directoryClosed = "directory-closed"
         case directoryNameLost = "directory-name-lost"
+        case directoryPlain = "directory-plain"
+        case directoryAccountRefused = "directory-account-refused"
+        case directoryCertificateEnding = "directory-certificate-ending"
+        case directorySyncFailed = "directory-sync-failed"
+        case directorySyncOld = "directory-sync-old"
         // Users
         case usersRight = "users-right"
         case usersNone = "users-none"
@@ -171,13 +176,14 @@ extension Finding {
                 .pushUnasked, .namesPassedThrough, .eapMD5, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey,
                 .certificateEnding, .clientAuthorityEnding, .authorityEnding, .certificatesEnding, .revocationsOld, .directorySecretWeak,
                 .sessionsUncounted, .directoryForgeable, .gatewayGivesUpEarly, .gatewayUnsigned, .directoryNameLost,
-                .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset:
+                .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset, .directoryCertificateEnding, .directorySyncFailed,
+                .directorySyncOld:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,
                 .secretDamaged, .secretKnown, .replyUnfit, .certificateEnded, .certificateNotInForce, .clientAuthorityMissing,
                 .clientAuthorityEnded, .authorityEnded, .authorityDamaged, .revocationsEnded, .directoryDown,
-                .directoryUnsigned, .directoryClosed:
+                .directoryUnsigned, .directoryClosed, .directoryPlain, .directoryAccountRefused:
                 .problem
             }
         }

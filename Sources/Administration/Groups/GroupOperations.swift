@@ -52,6 +52,7 @@ package struct AddGroup: AdminOperation {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let name = try Valid.groupName(name)
         try operations.free(group: name)
+        if !(users.isEmpty && groups.isEmpty) { try operations.refuseKept(name, among: try operations.records.directories()) }
         let users = try users.map { try operations.user($0) }
         let groups = try groups.map { try operations.group($0) }
         let reply = try operations.ports.replies.checked(reply)
@@ -146,6 +147,9 @@ package struct SetGroup: AdminOperation {
             newName = name == old.name ? nil : name
         }
         let shownName = newName ?? old.name
+        if !(addUsers + removeUsers + addGroups + removeGroups).isEmpty {
+            try operations.refuseKept(old.name, among: try records.directories())
+        }
         let members = try records.members(ofGroup: old.id)
         let joining = try addUsers.map { try operations.user($0) }.filter { !members.contains(.user($0.id)) }
         let leaving = try removeUsers.map { try operations.user($0) }

@@ -300,6 +300,9 @@ package struct ReasonSentences: Sendable {
                 remedy:
                     "`sallyport session list --open --user \(user)` shows them; `sallyport session disconnect --user \(user)` ends them at their "
                     + "gateways, and `sallyport session end` those that are only thought to be open.")
+        case .accountDisabled, .accountLocked, .accountExpired, .outsideLogonHours, .logonNotAllowed, .notInDirectory, .directoryEntryUnfit,
+            .directoryEntryChanged, .directoryNameTaken:
+            ofAccount(reason)
         case .changedMeanwhile:
             Explanation(
                 meaning: "User, factor or policy were changed, disabled or removed while the login was under way.",
@@ -310,6 +313,48 @@ package struct ReasonSentences: Sendable {
 }
 
 extension ReasonSentences {
+    /// What a directory said of the account, not of the password.
+    private func ofAccount(_ reason: RejectReason) -> Explanation {
+        let there = directory.map { "directory \($0)" } ?? "the directory"
+        let test = "`sallyport directory test \(directory ?? "DIRECTORY") --user \(user)`"
+        return switch reason {
+        case .accountDisabled:
+            Explanation(meaning: "The account is disabled in \(there).", remedy: "Enable it there, if that is no longer meant.")
+        case .accountLocked:
+            Explanation(
+                meaning: "The account is locked in \(there), after wrong passwords as a rule; this one was not judged.",
+                remedy: "Unlock it there, or wait. If \(user) did not try, see the addresses in `sallyport audit list --user \(user)`.")
+        case .accountExpired:
+            Explanation(meaning: "The account has expired in \(there).", remedy: "Give it a later end there.")
+        case .outsideLogonHours:
+            Explanation(meaning: "The account may not log in at this hour, says \(there).", remedy: "Change its logon hours there.")
+        case .logonNotAllowed:
+            Explanation(
+                meaning: "The account may not log in in this way or from this machine, says \(there).",
+                remedy: "Look at the account's workstations and logon rights there.")
+        case .notInDirectory:
+            Explanation(
+                meaning: "No entry of \(there) fits the name, or the entry is none of those who are let in.",
+                remedy: "\(test) shows the search. A name of another domain is asked nothing: see `--domain`.")
+        case .directoryEntryUnfit:
+            Explanation(
+                meaning: "Several entries of \(there) fit the name, or the one that does has no usable login name.",
+                remedy: "\(test) shows what was found: make the filter tell them apart, or map another attribute as the name.")
+        case .directoryEntryChanged:
+            Explanation(
+                meaning: "The name is that of another entry in \(there) than the one that \(user) was: it was made anew, or given away.",
+                remedy:
+                    "If it is the same person: `sallyport user set \(user) --directory none`, then `--directory` with its name again. If not, "
+                    + "remove the old user first: its second factor is the other person's.")
+        default:
+            Explanation(
+                meaning: "The password was right in \(there), and the name belongs to a user here whose password lives elsewhere.",
+                remedy:
+                    "If that is the same person: `sallyport user set NAME --directory \(directory ?? "DIRECTORY")`; else give one of them another name."
+            )
+        }
+    }
+
     /// docs/help-desk/messages.md
     package static var page: String {
         var page = """

@@ -52,7 +52,7 @@ extension Operations {
         }
         var groups: [GroupRecord] = []
         for group in request.groups {
-            let record = try self.group(group)
+            let record = try ownGroup(group)
             if !groups.contains(where: { $0.id == record.id }) { groups.append(record) }
         }
         let email = try request.email.map { try Valid.email($0) }

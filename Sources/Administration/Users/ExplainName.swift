@@ -68,8 +68,10 @@ package struct ExplainName: AdminOperation {
         }
         guard let user = try operations.records.user(key: key) else {
             answer.steps.append(Step(step: "lookup", text: "No user has the login name or alias `\(Valid.shown(key))`."))
-            if let stranger = settings.stranger(named: name, lookupKey: key),
-                try !isUser(stranger, in: operations, &answer)
+            let creating = Set(
+                try operations.records.directories().filter { $0.settings.isEnabled && $0.settings.ldap?.creates == true }.map(\.id))
+            if let stranger = settings.stranger(named: name, lookupKey: key, creating: creating),
+                try stranger.isNewcomer || !isUser(stranger, in: operations, &answer)
             {
                 try explain(stranger, at: client, in: operations, &answer)
                 return answer
@@ -129,7 +131,21 @@ package struct ExplainName: AdminOperation {
         return false
     }
 
+    private func explainNewcomer(_ stranger: Stranger, at client: Client, in operations: Operations, _ answer: inout Answer) throws {
+        let directory = try operations.records.directories().word(for: .directory(stranger.rule.directory))
+        answer.directory = directory
+        guard client.settings.requirement != .factor, !client.settings.concealFactor else {
+            answer.outcome = ["Directory \(directory) is not asked: at this client nobody is met by a password. Refused (unknown-user)."]
+            return
+        }
+        answer.steps.append(Step(step: "directory", text: "Directory \(directory) is asked for `\(Valid.shown(stranger.name))`."))
+        answer.outcome = [
+            "Whoever is right there becomes a user here, in the groups that directory \(directory) says, and is judged by policies like everybody."
+        ]
+    }
+
     private func explain(_ stranger: Stranger, at client: Client, in operations: Operations, _ answer: inout Answer) throws {
+        if stranger.isNewcomer { return try explainNewcomer(stranger, at: client, in: operations, &answer) }
         let ruling = try operations.records.policySet().table.ruling(
             for: client, groups: [], manner: LoginManner(realm: LoginManner.realm(of: name)))
         let directories = try operations.records.directories()

@@ -115,7 +115,10 @@ extension ImportUsers {
             differences.append("phone: \(user.phone ?? "none") → \(phone)")
         }
         let own = try operations.records.groups(ofUser: user.id, nested: false)
-        for group in try row.list("groups").map({ try operations.group($0) }) where !own.contains(where: { $0.id == group.id }) {
+        for name in row.list("groups") {
+            let wanted = try operations.group(name)
+            guard !own.contains(where: { $0.id == wanted.id }) else { continue }
+            let group = try operations.ownGroup(name)
             request.addGroups.append(group.name)
             differences.append("joins \(group.name)")
         }

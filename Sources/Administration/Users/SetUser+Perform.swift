@@ -146,7 +146,7 @@ extension SetUser {
         let own = try operations.records.groups(ofUser: old.id, nested: false)
         for name in addGroups {
             let group = try operations.group(name)
-            if !own.contains(where: { $0.id == group.id }) { draft.joined.append(group) }
+            if !own.contains(where: { $0.id == group.id }) { draft.joined.append(try operations.ownGroup(name)) }
         }
         for name in removeGroups {
             let group = try operations.group(name)
@@ -155,7 +155,7 @@ extension SetUser {
                     .missing, "\(old.name) is not in group `\(group.name)`.",
                     remedy: "See `sallyport user show \(Words.argument(old.name))`.")
             }
-            draft.left.append(group)
+            draft.left.append(try operations.ownGroup(name))
         }
         draft.subject = [PersonalFields.Field("name", draft.record.name)]
         if draft.fields.contains("email"), let email = draft.record.email { draft.subject.append(PersonalFields.Field("email", email)) }

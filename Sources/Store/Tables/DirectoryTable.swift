@@ -33,7 +33,7 @@ extension Records {
         let unit = Unit(
             guarded: [
                 Unit.Guard(Statement(.directoryIsNamed, [id]), rows: 0), Unit.Guard(Statement(.deleteDirectory, [id])),
-            ], then: { _ in [Statement(.raiseRevision)] })
+            ], then: { _ in [Statement(.forgetEntries, [id]), Statement(.forgetGroupEntries, [id]), Statement(.raiseRevision)] })
         let used = StoreError(
             .notAllowed, "users, groups or clients say that passwords live there", remedy: "Give these another directory first.")
         try await change(unit, refusals: [used, Self.noDirectory]) { _ in [event] }
@@ -85,6 +85,7 @@ extension Records {
             secret, .integer(settings.timeout.microseconds), .integer(Int64(settings.tries)),
             .text(settings.messageAuthenticator.rawValue), .text(settings.nameSent.rawValue),
             .text(settings.takes.joined(separator: " ")), .flag(settings.isEnabled), own,
+            .text(settings.ldap.map { LDAPBody($0).json }), .integer(settings.syncEvery?.microseconds),
         ]
     }
 
@@ -114,6 +115,11 @@ extension Records {
                 DirectorySettings.ownSecrets(stored: opened, of: servers)
                 ?? Dictionary(servers.map { ($0, Secret([])) }) { first, _ in first }
         }
+        if let json = try row.textIfAny(12) {
+            guard let ldap = LDAPBody(json: json)?.settings(of: kind) else { throw .unexpectedValue(12) }
+            settings.ldap = ldap
+        }
+        settings.syncEvery = try row.integerIfAny(13).map { Timestamp.Span(microseconds: $0) }
         return Directory(id: id, settings: settings)
     }
 }
@@ -121,9 +127,11 @@ extension Records {
 extension Records {
     /// What logins are sent by: of groups and directories; clients are known with their requests.
     package func homeTable() throws(StoreError) -> HomeTable {
-        HomeTable(
+        let directories = try directories()
+        return HomeTable(
             groups: try groups().map { ($0.id, $0.name, $0.home) },
-            directories: Dictionary(try directories().map { ($0.id, $0.name) }) { first, _ in first })
+            directories: Dictionary(directories.map { ($0.id, $0.name) }) { first, _ in first },
+            creating: Set(directories.filter { $0.settings.isEnabled && $0.settings.ldap?.creates == true }.map(\.id)))
     }
 
     /// A directory that is named must be there.
@@ -195,14 +203,14 @@ extension SQL {
     static let insertDirectory = SQL(
         """
         INSERT INTO directory (name, kind, servers, secret, timeout, tries, message_authenticator, name_sent, takes, is_enabled,
-            server_secrets)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING RETURNING id
+            server_secrets, ldap, sync_every)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING RETURNING id
         """)
     static let updateDirectory = SQL(
         """
         UPDATE directory SET name = ?1, kind = ?2, servers = ?3, secret = ?4, timeout = ?5, tries = ?6, message_authenticator = ?7,
-            name_sent = ?8, takes = ?9, is_enabled = ?10, server_secrets = ?11
-        WHERE id = ?12
+            name_sent = ?8, takes = ?9, is_enabled = ?10, server_secrets = ?11, ldap = ?12, sync_every = ?13
+        WHERE id = ?14
         """)
     static let setDirectorySecrets = SQL("UPDATE directory SET secret = ?2, server_secrets = ?3 WHERE id = ?1")
     static let directoryIsThere = SQL("SELECT 1 FROM directory WHERE id = ?1")
@@ -219,7 +227,7 @@ extension SQL {
     fileprivate static let directories = SQL(
         """
         SELECT id, name, kind, servers, secret, timeout, tries, message_authenticator, name_sent, takes, is_enabled,
-            server_secrets
+            server_secrets, ldap, sync_every
         FROM directory ORDER BY name
         """)
 }

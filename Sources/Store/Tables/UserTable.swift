@@ -196,7 +196,7 @@ extension Records {
         names.map { StoreError(.nameTaken, "the name is taken", at: $0.name, remedy: "Choose another one, or change the user who has it.") }
     }
 
-    private static func insert(_ name: UserAlias, of user: Int64, isAlias: Bool) -> Statement {
+    static func insert(_ name: UserAlias, of user: Int64, isAlias: Bool) -> Statement {
         Statement(.insertName, [.text(name.key), .integer(user), .text(name.name), .flag(isAlias)])
     }
 
@@ -305,12 +305,15 @@ extension SQL {
     fileprivate static let dropAliases = SQL("DELETE FROM user_name WHERE \"user\" = ?1 AND is_alias <> 0")
     fileprivate static let updateUser = SQL(
         """
-        UPDATE "user" SET name = ?2, name_key = ?3, status = ?4, email = ?5, phone = ?6, time_zone = ?7, most_sessions = ?8 WHERE id = ?1
+        UPDATE "user" SET name = ?2, name_key = ?3, email = ?5, phone = ?6, time_zone = ?7, most_sessions = ?8,
+            sync_disabled = CASE WHEN status = ?4 THEN sync_disabled ELSE 0 END, status = ?4
+        WHERE id = ?1
         """)
-    fileprivate static let setUserDirectory = SQL("UPDATE \"user\" SET directory = ?2 WHERE id = ?1")
+    fileprivate static let setUserDirectory = SQL(
+        "UPDATE \"user\" SET directory = ?2, entry_directory = NULL, entry_key = NULL WHERE id = ?1")
     fileprivate static let expirePassword = SQL(
         "UPDATE \"user\" SET must_change = 1, password_revision = password_revision + 1 WHERE id = ?1")
-    fileprivate static let setStatus = SQL("UPDATE \"user\" SET status = ?2 WHERE id = ?1")
+    fileprivate static let setStatus = SQL("UPDATE \"user\" SET status = ?2, sync_disabled = 0 WHERE id = ?1")
     fileprivate static let deleteUser = SQL("DELETE FROM \"user\" WHERE id = ?1")
     fileprivate static let countLimitedUsers = SQL("SELECT count(*) FROM \"user\" WHERE most_sessions IS NOT NULL")
     fileprivate static let countUsers = SQL("SELECT count(*) FROM \"user\"")

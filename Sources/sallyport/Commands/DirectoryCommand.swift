@@ -7,14 +7,15 @@ import LoginEngine
 
 struct DirectoryCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "directory", abstract: "Other servers that know passwords: NPS, FreeRADIUS, the system before this one.",
+        commandName: "directory", abstract: "Other servers that know passwords: Active Directory, LDAP, NPS, FreeRADIUS.",
         discussion: """
             Examples:
+              sallyport directory add corp --type active-directory --server ldaps://dc1.corp.example --base dc=corp,dc=example
               sallyport directory add nps --server 192.0.2.10 --server 192.0.2.11 --secret-stdin
               sallyport directory test nps
               sallyport group set staff --directory nps
             """,
-        subcommands: [Add.self, List.self, Show.self, Set.self, DirectoryServerCommand.self, Test.self, Remove.self])
+        subcommands: [Add.self, List.self, Show.self, Set.self, DirectoryServerCommand.self, Test.self, Sync.self, Remove.self])
 }
 
 /// Every field of a directory, for `add` and `set`.
@@ -22,7 +23,8 @@ struct DirectoryFlags: ParsableArguments {
     @Option(
         name: .customLong("server"),
         help: ArgumentHelp(
-            "Address or host name of a RADIUS server, asked in this order; can be repeated, replaces all.", valueName: "address"))
+            "Address or host name of a RADIUS server, or ldaps://, starttls:// or ldap:// and the name of an LDAP server; asked in this order, can be repeated, replaces all.",
+            valueName: "address"))
     var servers: [String] = []
     @Flag(help: "Read the secret that its servers share with this one, one line, from standard input.") var secretStdin = false
     @Option(help: ArgumentHelp("How long each sending waits, as a rule 3s.", valueName: "time")) var timeout: String?
@@ -57,24 +59,27 @@ struct DirectoryFlags: ParsableArguments {
 extension DirectoryCommand {
     struct Add: NodeCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Register another RADIUS server as the place where passwords live.",
+            abstract: "Register Active Directory, an LDAP directory or another RADIUS server as the place where passwords live.",
             discussion: """
-                Message-Authenticator is always sent, and asked back.
+                Of RADIUS, Message-Authenticator is always sent, and asked back. Groups named directory/group are filled at each login.
 
                 Examples:
                   pass show radius/nps | sallyport directory add nps --server 192.0.2.10 --server 192.0.2.11 --secret-stdin
-                  sallyport directory add corp --server nps1.corp.example --server nps2.corp.example --secret-stdin
+                  sallyport directory add corp --type active-directory --server ldaps://dc1.corp.example --server ldaps://dc2.corp.example --base dc=corp,dc=example --ca /etc/sallyport/corp-ca.pem --domain corp.example --domain CORP
+                  pass show ldap/reader | sallyport directory add ldap --type ldap --server starttls://ldap.example --base dc=example --account cn=reader,dc=example --password-stdin
                   sallyport directory add old --server 192.0.2.20:1645 --timeout 5s --take Class --take Filter-Id --secret-stdin
                 """)
 
         @Argument(help: "Its name: lower case letters, digits, -, _ and dots.") var name: String
-        @Option(help: ArgumentHelp("radius: what it is asked by.", valueName: "type")) var type = "radius"
+        @Option(help: ArgumentHelp("radius, ldap or active-directory: what it is asked by.", valueName: "type")) var type = "radius"
         @OptionGroup(title: "Directory options") var flags: DirectoryFlags
+        @OptionGroup(title: "LDAP options") var ldap: LDAPFlags
         @OptionGroup var options: GlobalOptions
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
             var choices = try flags.choices(options.prompts)
             choices.type = type
+            try ldap.choose(&choices, options.prompts)
             try output.show(try await node.perform(AddDirectory(name: name, choices: choices)))
         }
     }
@@ -132,6 +137,7 @@ extension DirectoryCommand {
                         guard let state = server.state else { return Span(server.address + own) }
                         return Span("\(server.address)\(server.place): \(state.words)\(own)", state.tone)
                     })
+                if let ldap = view.ldap { return output.lines(DirectoryCommand.sheet(sheet, view, ldap, output).lines(output.terminal)) }
                 let timeout = view.timeout % 1_000 == 0 ? "\(view.timeout / 1_000)s" : "\(view.timeout)ms"
                 sheet.add("Asks", Span("each server \(Words.count(view.tries, "time")), \(timeout) each"))
                 sheet.add("Message-Authenticator", Span(view.messageAuthenticator))
@@ -159,6 +165,7 @@ extension DirectoryCommand {
         @Argument(help: "The directory's name.") var directory: String
         @Option(name: .customLong("name"), help: ArgumentHelp("A new name.", valueName: "name")) var newName: String?
         @OptionGroup(title: "Directory options") var flags: DirectoryFlags
+        @OptionGroup(title: "LDAP options") var ldap: LDAPFlags
         @Flag(help: "Ask it again.") var enable = false
         @Flag(help: "Ask it nothing: its users are not let in.") var disable = false
         @OptionGroup var options: GlobalOptions
@@ -170,6 +177,7 @@ extension DirectoryCommand {
         func run(_ node: NodeConnection, _ output: Output) async throws {
             var choices = try flags.choices(options.prompts)
             if choices.takes == ["none"] { choices.takes = [] }
+            try ldap.choose(&choices, options.prompts)
             if enable || disable { choices.isEnabled = enable }
             try output.show(try await node.perform(SetDirectory(directory: directory, name: newName, choices: choices)))
         }
@@ -179,11 +187,13 @@ extension DirectoryCommand {
         static let configuration = CommandConfiguration(
             abstract: "Ask every server of a directory whether it is there, or about one user's password.",
             discussion: """
-                Without a user each server is sent Status-Server (RFC 5997), which NPS does not know. A wrong password counts there.
+                Without a user each RADIUS server is sent Status-Server (RFC 5997), which NPS does not know. Of LDAP each step is shown with its
+                time: name, connection, TLS, account, search, mapping, groups, password. A wrong password counts there.
 
                 Examples:
                   sallyport directory test nps
                   pass show alice | sallyport directory test nps --user alice --password-stdin
+                  sallyport directory test ldap --user alice
                 """)
 
         @Argument(help: "The directory's name.") var name: String
@@ -192,7 +202,7 @@ extension DirectoryCommand {
         @OptionGroup var options: GlobalOptions
 
         func validate() throws {
-            if (user == nil) == passwordStdin { throw ValidationError("Give --user and --password-stdin together, or neither.") }
+            if user == nil, passwordStdin { throw ValidationError("--password-stdin is the password of --user.") }
         }
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
@@ -202,8 +212,13 @@ extension DirectoryCommand {
             try output.show(answer) { answer in
                 for result in answer.results {
                     let time = result.milliseconds.map { " (\($0) ms)" } ?? ""
+                    let step = result.step.map { ", \($0)" } ?? ""
+                    let isGood = result.isDone && result.outcome != "rejected"
                     output.line(
-                        Span("\(result.outcome)  ", result.isDone ? .good : .bad), Span("\(result.server)\(time): \(result.message)"))
+                        Span("\(result.outcome)  ", (result.step == nil ? result.isDone : isGood) ? .good : .bad),
+                        Span("\(result.server)\(step)\(time): \(result.message)"))
+                    for value in result.values ?? [] { output.line(Span("          \(value)")) }
+                    if let remedy = result.remedy { output.line(Span("          \(remedy)", .warn)) }
                 }
             }
             if answer.results.contains(where: { !$0.isDone }) { throw ExitCode(69) }
@@ -230,7 +245,7 @@ extension DirectoryCommand {
         }
     }
 
-    private static func state(_ directory: DirectorySummary) -> Span {
+    static func state(_ directory: DirectorySummary) -> Span {
         guard directory.isEnabled else { return Span("disabled", .warn) }
         let states = directory.servers.compactMap { server in server.state.map { (server, $0) } }
         guard let first = states.first else { return .none }
@@ -246,12 +261,12 @@ extension DirectorySummary.ServerView {
     private static let patience: Timestamp.Span = .seconds(10)
 
     /// What is known of it; nil where no node runs that would know.
-    fileprivate var state: (words: String, tone: Tone)? {
+    var state: (words: String, tone: Tone)? {
         guard let isUp else { return nil }
         if let name, name.addresses.isEmpty { return (name.problem.map { "is not found: \($0)" } ?? "is being looked up", .bad) }
         if !isUp {
             let before = lastHeard.map { ", answered last \($0)" } ?? ", never answered"
-            return ("silent" + (downSince.map { " since \($0)" } ?? "") + before, .bad)
+            return ("silent" + (downSince.map { " since \($0)" } ?? "") + before + (problem.map { " (\($0))" } ?? ""), .bad)
         }
         let last = lastHeard.map { "answered last \($0)" }
         if let askedSince, askedSince.timestamp + Self.patience < NodeClock.now().wall {
@@ -261,7 +276,7 @@ extension DirectorySummary.ServerView {
     }
 
     /// What its name stands for: ` (192.0.2.10:1812, found 2026-11-21T12:03:11.482Z)`.
-    fileprivate var place: String {
+    var place: String {
         guard let name, !name.addresses.isEmpty else { return "" }
         let now = name.problem.map { "; not found now: \($0)" } ?? ""
         return " (\(name.addresses.joined(separator: ", "))" + (name.found.map { ", found \($0)" } ?? "") + now + ")"

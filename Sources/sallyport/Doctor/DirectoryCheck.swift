@@ -5,11 +5,13 @@ import Administration
 import Directories
 import LoginEngine
 import RADIUS
+import TLS
 
 enum DirectoryCheck {
     static func status(_ passwords: PasswordSources, now: Moment) -> [DirectoryStatus] {
         passwords.figures.flatMap { figures in
-            figures.directory.settings.servers.compactMap { server in
+            if figures.directory.settings.ldap != nil { return ldapStatus(figures, now: now) }
+            return figures.directory.settings.servers.compactMap { server in
                 let name = server.hostName.map { figures.names[$0] ?? ServerNames.Resolution() }
                 let addresses = name?.addresses.map { ServerAddress($0, port: server.port).description } ?? [server.description]
                 let known = figures.servers.filter { addresses.contains($0.server.description) }
@@ -30,11 +32,47 @@ enum DirectoryCheck {
         }
     }
 
+    private static func ldapStatus(_ figures: PasswordSources.Figures, now: Moment) -> [DirectoryStatus] {
+        figures.ldap.map { server in
+            func wall(_ uptime: Timestamp) -> Timestamp { now.wall - (now.uptime - uptime) }
+            var status = DirectoryStatus(
+                directory: figures.directory.id, server: server.server, isUp: server.isUp, downSince: server.downSince.map(wall))
+            status.lastHeard = server.lastHeard.map(wall)
+            status.askedSince = server.askedSince.map(wall)
+            status.problem = server.problem
+            if let certificate = server.certificate, let pem = try? CertificateText.pem(of: certificate),
+                let text = try? CertificateText(pem: pem)
+            {
+                status.certificateEnds = Timestamp(seconds: text.peer.expires)
+            }
+            return status
+        }
+    }
+
+    /// Long enough for whoever runs the directory to make a new one.
+    private static let notice = Timestamp.Span.minutes(14 * 24 * 60)
+
+    private static func ending(_ status: DirectoryStatus, _ name: String, now: Moment) -> [Finding] {
+        guard let end = status.certificateEnds, end - now.wall <= notice else { return [] }
+        return [
+            Finding(
+                .directoryCertificateEnding, name,
+                "The certificate of \(status.server) (directory \(name)) ends at \(Instant(end)): nobody of its users is let in by it then.",
+                remedy: "Let whoever runs it put a new one in; a new authority goes to: sallyport directory set \(name) --ca PATH")
+        ]
+    }
+
     static func findings(_ passwords: PasswordSources, now: Moment) -> [Finding] {
         let names = Dictionary(passwords.figures.map { ($0.directory.id, $0.directory.name) }) { first, _ in first }
         return status(passwords, now: now).flatMap { status in
             let name = names[status.directory] ?? "?"
-            var findings: [Finding] = []
+            var findings = ending(status, name, now: now)
+            if status.isUp, let problem = status.problem {
+                findings.append(
+                    Finding(
+                        .directoryAccountRefused, name, "Directory \(name) cannot be searched: \(problem).",
+                        remedy: "Set the account's name and password: sallyport directory set \(name) --account … --password-stdin"))
+            }
             switch status.dropped {
             case .unsigned:
                 findings.append(
@@ -67,7 +105,8 @@ enum DirectoryCheck {
                 let since = status.downSince.map { " since \(Instant($0))" } ?? ""
                 findings.append(
                     Finding(
-                        .directoryDown, name, "\(status.server) of directory \(name) does not answer\(since).",
+                        .directoryDown, name,
+                        "\(status.server) of directory \(name) does not answer\(since)\(status.problem.map { ": \($0)" } ?? "").",
                         remedy:
                             "See whether it runs, knows this server as a client with the same secret, and is reached: sallyport directory "
                             + "test \(name)"))

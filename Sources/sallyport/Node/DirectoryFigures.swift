@@ -4,6 +4,7 @@
 import Directories
 import LoginEngine
 import Metrics
+import Store
 import Synchronization
 
 final class DirectoryFigures: Sendable {
@@ -12,6 +13,9 @@ final class DirectoryFigures: Sendable {
         let waiting: Gauge
         let up: Gauge
         let lost: Gauge
+        let synced: Gauge
+        let syncSeconds: Gauge
+        let syncFailures: Gauge
 
         init(_ name: String) {
             for kind in UpstreamCounts.Kind.allCases {
@@ -21,12 +25,26 @@ final class DirectoryFigures: Sendable {
             waiting = Gauge(label: "sallyport_directory_requests_waiting", dimensions: [("directory", name)])
             up = Gauge(label: "sallyport_directory_servers_up", dimensions: [("directory", name)])
             lost = Gauge(label: "sallyport_directory_names_lost", dimensions: [("directory", name)])
+            synced = Gauge(label: "sallyport_directory_synced_seconds", dimensions: [("directory", name)])
+            syncSeconds = Gauge(label: "sallyport_directory_sync_duration_seconds", dimensions: [("directory", name)])
+            syncFailures = Gauge(label: "sallyport_directory_sync_failures", dimensions: [("directory", name)])
+        }
+
+        func record(_ sync: SyncRecord?) {
+            synced.record(sync?.succeeded?.seconds ?? 0)
+            syncSeconds.record(sync.map { DirectoryFigures.seconds($0) } ?? 0)
+            syncFailures.record(sync?.failures ?? 0)
         }
     }
 
     private let rows = Mutex<[String: Row]>([:])
 
-    func refresh(_ figures: [PasswordSources.Figures]) {
+    fileprivate static func seconds(_ record: SyncRecord) -> Double {
+        guard let started = record.started, let ended = record.ended, ended > started else { return 0 }
+        return Double((ended - started).microseconds) / 1_000_000
+    }
+
+    func refresh(_ figures: [PasswordSources.Figures], syncs: [SyncRecord]) {
         rows.withLock { rows in
             for directory in figures {
                 let name = directory.directory.name
@@ -34,13 +52,15 @@ final class DirectoryFigures: Sendable {
                 rows[name] = row
                 for (kind, counter) in row.counters { counter.reach(directory.counts[kind]) }
                 row.waiting.record(directory.underWay)
-                row.up.record(directory.servers.count { $0.isUp })
+                row.up.record(directory.servers.count { $0.isUp } + directory.ldap.count { $0.isUp })
                 row.lost.record(directory.names.values.count { $0.problem != nil })
+                row.record(syncs.first { $0.directory == directory.directory.id })
             }
             for (name, row) in rows where !figures.contains(where: { $0.directory.name == name }) {
                 row.waiting.record(0)
                 row.up.record(0)
                 row.lost.record(0)
+                row.record(nil)
             }
         }
     }

@@ -27,18 +27,26 @@ struct DirectoryLog: Sendable {
     }
 
     func note(_ change: UpstreamServers.Change, of directory: Directory) {
-        let (name, server) = (directory.name, change.server.description)
-        if change.isUp {
+        note(change.server.description, isUp: change.isUp, change.why, of: directory, "Status-Server is sent to it every few seconds")
+    }
+
+    func note(_ change: LDAPServers.Change, of directory: Directory) {
+        note(change.server, isUp: change.isUp, change.why, of: directory, "it is tried every few seconds")
+    }
+
+    private func note(_ server: String, isUp: Bool, _ why: String, of directory: Directory, _ next: String) {
+        let name = directory.name
+        if isUp {
             logger.notice("directory \(name): \(server) answers again")
         } else {
             logger.warning(
-                "directory \(name): \(server) does not answer (\(change.why)); sallyport directory test \(name) asks it, Status-Server is sent to it every few seconds"
+                "directory \(name): \(server) does not answer (\(why)); sallyport directory test \(name) asks it, \(next)"
             )
         }
         records.remember(
             .event(
                 Event(
-                    change.isUp ? .directoryUp : .directoryDown, at: NodeClock.now().wall,
-                    details: [Event.Detail("directory", name), Event.Detail("server", server), Event.Detail("why", change.why)])))
+                    isUp ? .directoryUp : .directoryDown, at: NodeClock.now().wall,
+                    details: [Event.Detail("directory", name), Event.Detail("server", server), Event.Detail("why", why)])))
     }
 }

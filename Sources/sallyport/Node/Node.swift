@@ -33,6 +33,7 @@ final class Node: Sendable {
     private let sessions: SessionKeeper
     private let disk: DiskWatch?
     private let renewal: CertificateRenewal
+    private let syncs: SyncKeeper
     /// Nil without RADIUS over TLS.
     let radsec: RadSecKeeper?
     let tunnel: TunnelKeeper
@@ -71,7 +72,7 @@ final class Node: Sendable {
                 pool: store.hashing, cost: store.cost, nobodysPassword: Secret(BufferedRandom.bytes(32)),
                 salt: BufferedRandom.bytes(Argon2id.saltLength)),
             deadlines: deadlines, random: { BufferedRandom() }, now: NodeClock.now, changed: { directoryLog.note($1, of: $0) },
-            moved: { directoryLog.note($1, of: $0) })
+            moved: { directoryLog.note($1, of: $0) }, ldapChanged: { directoryLog.note($1, of: $0) })
         var rules = LoginRules()
         rules.rejectRelease = RejectRelease()
         let issued = IssuedHere(records: records)
@@ -154,6 +155,7 @@ final class Node: Sendable {
             },
             dataDirectory: settings.dataDirectory)
         ports.replies = replies
+        ports.nodeName = NodeLocation.nodeName
         (ports.eapShown, ports.eapServerName) = ({ tunnel.own.shown }, { tunnel.own.name })
         ports.accountingAddresses = { [weak radius] in radius?.boundAccounting.map { "\($0)" } ?? [] }
         ports.askByTLS = { [weak radius] request in
@@ -173,6 +175,9 @@ final class Node: Sendable {
         ports.directoryStatus = { DirectoryCheck.status(passwords, now: NodeClock.now()) }
         operations = Operations(records: records, ports: ports)
         renewal.operations = operations
+        syncs = SyncKeeper(
+            operations: operations, actor: Actor("sync@\(NodeLocation.nodeName)"), jitter: Double.random(in: 0..<1),
+            logger: Logger(label: "sallyport.sync"))
         logins.checkNewPassword = NewPasswords(operations: operations).check
         control = try ControlService(
             operations: operations, dataDirectory: store.directory.path, node: NodeLocation.nodeName, release: Sallyport.release,
@@ -325,8 +330,8 @@ final class Node: Sendable {
 
     /// Marks are folded, handles expire and indexes are filled behind; every minute is often enough.
     private func scheduleHousekeeping() {
-        let (records, logger, trail, sessions, inForce, radsec, tunnel, traffic, renewal) = (
-            store.records, logger, trail, sessions, inForce, radsec, tunnel, traffic, renewal
+        let (records, logger, trail, sessions, inForce, radsec, tunnel, traffic, renewal, syncs) = (
+            store.records, logger, trail, sessions, inForce, radsec, tunnel, traffic, renewal, syncs
         )
         deadlines.schedule(at: NodeClock.now().uptime + .seconds(60)) { [weak self] moment in
             Task {
@@ -337,6 +342,7 @@ final class Node: Sendable {
                 }
                 await trail.everyMinute(at: moment)
                 await sessions.everyMinute(at: moment)
+                syncs.everyMinute()
                 do {
                     if try await renewal.renew() { try inForce.take(.clients) }
                 } catch {

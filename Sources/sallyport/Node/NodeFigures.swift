@@ -99,6 +99,9 @@ struct NodeFigures: Sendable {
         "sallyport_directory_requests_waiting": "Logins that wait for a directory.",
         "sallyport_directory_servers_up": "Servers of a directory that answer.",
         "sallyport_directory_names_lost": "Host names of a directory's servers that cannot be looked up at the moment.",
+        "sallyport_directory_synced_seconds": "When the users and groups of a directory were last synced, in seconds since 1970; 0: never.",
+        "sallyport_directory_sync_duration_seconds": "How long the last sync of a directory took.",
+        "sallyport_directory_sync_failures": "Syncs of a directory that failed since the last one that did not.",
         "sallyport_ca_ends_seconds": "When the authority ends, in seconds since 1970; 0 where there is none.",
         "sallyport_devices": "Devices of users whose certificate holds.",
         "sallyport_certificates_ending": "Certificates that hold and end within 30 days.",
@@ -125,7 +128,7 @@ struct NodeFigures: Sendable {
         hashQueue.record(hashing.load.waiting)
         hashShed.reach(hashing.shedCount)
         rejectsNotWritten.record(records.sparedRejects)
-        directories.refresh(passwords.figures)
+        if let syncs = try? records.syncRecords() { directories.refresh(passwords.figures, syncs: syncs) }
         if let open = try? records.openSessions() { openSessions.record(open) }
         refreshCertificates(at: NodeClock.now().wall)
         guard let trail = try? records.trailExtent() else { return }

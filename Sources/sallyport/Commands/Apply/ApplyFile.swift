@@ -52,17 +52,18 @@ struct ApplyFile {
     // MARK: Directories
 
     static let directoryKeys = [
-        "type", "servers", "secret", "timeout", "tries", "message-authenticator", "send-name", "take", "enabled",
+        "type", "servers", "secret", "timeout", "tries", "message-authenticator", "send-name", "take", "enabled", "ca", "base", "bind",
+        "bind-name", "account", "filter", "users", "domains", "map", "groups", "create-users", "sync",
     ]
 
     private func directory(_ entry: YAMLReader.Entry) throws -> Blueprint.Directory {
         let what = "Directory \(SafeText.line(entry.key))"
-        let coming = ["ca", "base", "bind", "sync", "users", "map", "groups", "bind-failures"]
+        let coming = ["bind-failures"]
         let keys = try reader.entries(entry.value, what, keys: Self.directoryKeys, coming: coming)
         func text(_ key: String) throws -> String? { try keys[key].map { try reader.text($0.value, key) } }
         func list(_ key: String) throws -> [String]? { try keys[key].map { try reader.list($0.value, key).map(\.text) } }
         guard let type = try text("type") else {
-            throw reader.refusal(entry.value, "\(what) does not say what it is.", "Write `type: radius`.")
+            throw reader.refusal(entry.value, "\(what) does not say what it is.", "Write `type: radius`, `ldap` or `active-directory`.")
         }
         var choices = DirectoryChoices()
         choices.type = type
@@ -77,6 +78,13 @@ struct ApplyFile {
         choices.messageAuthenticator = try text("message-authenticator")
         choices.sends = try text("send-name")
         choices.takes = try list("take") ?? []
+        if DirectoryKind(rawValue: type)?.isLDAP == true {
+            choices.ldap = try ldap(keys)
+            choices.syncEvery = try keys["sync"].flatMap { try syncEvery($0.value) }
+            if let account = keys["account"]?.value, account.mapping != nil { choices.secret = try accountPassword(account) }
+        } else if let key = Self.ldapKeys.first(where: { keys[$0] != nil }), let entry = keys[key] {
+            throw reader.refusal(entry.keyNode, "\(what): a directory of type \(SafeText.line(type)) has no `\(key)`.", "Take it out.")
+        }
         choices.isEnabled = try keys["enabled"].map { try reader.isOn($0.value, "enabled") }
         var directory = Blueprint.Directory(name: entry.key, place: reader.place(entry.keyNode), choices: choices)
         directory.places = places(keys)
@@ -153,7 +161,7 @@ struct ApplyFile {
     }
 
     /// Nil for *keep*.
-    private func clientSecret(_ node: Yams.Node, _ name: String = "secret") throws -> SecretText? {
+    func clientSecret(_ node: Yams.Node, _ name: String = "secret") throws -> SecretText? {
         guard node.mapping != nil else {
             throw reader.refusal(
                 node, "A secret never stands in the file.", "Write `\(name): { file: PATH }`, `{ env: NAME }` or `{ keep: true }`.")

@@ -33,6 +33,7 @@ extension Blueprint {
         var lines = [
             "  \(scalar(directory.name)):", "    type: \(scalar(choices.type ?? DirectoryKind.radius.rawValue))",
         ]
+        if let ldap = choices.ldap { return lines + ldapLines(directory, choices, ldap) }
         let own = choices.ownSecrets ?? []
         if own.isEmpty {
             lines.append("    servers: \(list(choices.servers ?? []))")
@@ -149,7 +150,7 @@ extension Blueprint {
         return lines.isEmpty ? [] : ["    reply:"] + lines
     }
 
-    private static func list(_ items: [String]) -> String { "[" + items.map(scalar).joined(separator: ", ") + "]" }
+    static func list(_ items: [String]) -> String { "[" + items.map(scalar).joined(separator: ", ") + "]" }
 
     /// Plain where no reader of YAML could take it for anything else.
     static func scalar(_ text: String) -> String {
