@@ -68,7 +68,9 @@ extension PolicyTable {
             case .no: return true
             case .unknown:
                 if rule.isReportOnly {
-                    if ruling.reported == nil, doubtfulReport.map({ $0.rule.strictness < rule.strictness }) ?? true { doubtfulReport = policy }
+                    if ruling.reported == nil, doubtfulReport.map({ $0.rule.strictness < rule.strictness }) ?? true {
+                        doubtfulReport = policy
+                    }
                 } else if doubtful.map({ $0.rule.strictness < rule.strictness }) ?? true {
                     doubtful = policy
                 }
@@ -86,9 +88,12 @@ extension PolicyTable {
         if let doubtful, ruling.strictness < doubtful.rule.strictness {
             ruling.requirement = doubtful.rule.requirement
             ruling.policy = doubtful
-            ruling.doubts = doubtful.rule.when.verdicts(client, groups: groups, manner, place).filter { $0.fit == .unknown }.map(\.condition)
+            ruling.doubts = doubtful.rule.when.verdicts(client, groups: groups, manner, place).filter { $0.fit == .unknown }.map(
+                \.condition)
         }
-        if let doubtfulReport, ruling.strictness < doubtfulReport.rule.strictness, ruling.reported == nil { ruling.reported = doubtfulReport }
+        if let doubtfulReport, ruling.strictness < doubtfulReport.rule.strictness, ruling.reported == nil {
+            ruling.reported = doubtfulReport
+        }
         ruling.country = place.country
         return ruling
     }

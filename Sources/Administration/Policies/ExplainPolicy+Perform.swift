@@ -11,28 +11,47 @@ extension ExplainPolicy {
         let client = try operations.client(client)
         let time = at?.timestamp ?? operations.now()
         let policies = try at.map { try records.policies(at: $0.timestamp) } ?? records.policySet().records
-        let names = try operations.policyRows().names
+        let names = try operations.names(operations.policyRows(), for: policies.map(\.policy))
         let groups = try records.groups(ofUser: user.id)
         let table = PolicyTable(policies.map(\.policy))
         let manner = LoginManner(
             method: try method.map { try PolicyChoices.method($0) },
             realm: realm.flatMap { LoginManner.realm(of: $0.contains("@") ? $0 : "@\($0)") })
         let ids = groups.map(\.id)
-        var ruling = table.ruling(for: client, groups: ids, manner: manner)
+        let (place, placeWarnings) = try place(
+            of: user, at: time, in: operations, asksAddress: policies.contains { $0.policy.rule.when.asksAddress })
+        var ruling = table.ruling(for: client, groups: ids, manner: manner, place: place)
         ruling.groupLimit = try records.sessionLimits().least(of: ids)
 
         var steps: [Step] = []
         var isDecided = false
-        for (record, entry) in zip(policies, table.trace(for: client, groups: ids, manner: manner)) {
+        let words = ConditionWords(client: client, user: user, groups: groups, manner: manner, place: place, station: from)
+        for (record, entry) in zip(policies, table.trace(for: client, groups: ids, manner: manner, place: place)) {
             let view = PolicyView(record, current: names)
-            var step = Step(policy: entry.policy.label, verdict: "no-match", mismatches: entry.mismatches.map(\.rawValue), text: "")
-            if !entry.mismatches.isEmpty {
-                let reasons = entry.mismatches.map { reason($0, view, client, user, groups, manner) }
-                step.text = "does not match: \(Words.list(reasons))."
+            let (misfits, doubts) = (entry.verdicts.filter { $0.fit == .no }, entry.verdicts.filter { $0.fit == .unknown })
+            var step = Step(
+                policy: entry.policy.label, verdict: "no-match", mismatches: misfits.map(\.condition.rawValue), text: "",
+                conditions: entry.verdicts.map {
+                    Condition(
+                        condition: $0.condition.rawValue, fits: $0.fit.rawValue, text: words.fact($0.condition, record.policy.rule.when))
+                })
+            if !misfits.isEmpty {
+                step.text = "does not match: \(Words.list(misfits.map { words.reason($0.condition, view, record.policy.rule.when) }))."
+            } else if !doubts.isEmpty {
+                let unknown = "it is not known whether it matches: \(Words.list(doubts.map { words.doubt($0.condition) }))"
+                if !isDecided, entry.policy == ruling.policy {
+                    step.verdict = "decides"
+                    step.text = "decides: \(unknown), and it asks for more than what would decide without it: \(view.what)."
+                } else {
+                    step.verdict = "unknown"
+                    step.text =
+                        "does not decide: \(unknown)"
+                        + (view.isReportOnly ? "." : ", so it could only if it asked for more than what decides.")
+                }
             } else if view.isReportOnly {
                 step.verdict = "reports"
                 step.text = "matches, and only reports. It would ask: \(view.what)."
-            } else if isDecided {
+            } else if isDecided || ruling.policy != entry.policy {
                 step.verdict = "later"
                 step.text = "would match, but \(ruling.policy?.name ?? "another") comes first."
             } else {
@@ -52,32 +71,104 @@ extension ExplainPolicy {
         var answer = Answer(
             user: user.name, client: client.name, at: Instant(time), steps: steps, policy: ruling.policy?.label,
             require: ruling.requirement.rawValue, directory: home.directory, directoryBy: home.origin.words, outcome: outcome.sentences,
-            warnings: [])
+            warnings: placeWarnings)
         if at != nil {
             answer.warnings.append("The policies are those of that time; groups, factors and the client's own rule are as they are now.")
         }
         return answer
     }
 
-    private func reason(
-        _ mismatch: PolicyRule.Mismatch, _ view: PolicyView, _ client: Client, _ user: UserRecord, _ groups: [GroupRecord],
-        _ manner: LoginManner
-    ) -> String {
-        switch mismatch {
-        case .client: return "it is for \(Words.list(view.clients, "or")), and this is \(client.name)"
+    private func place(
+        of user: UserRecord, at time: Timestamp, in operations: Operations, asksAddress: Bool
+    ) throws -> (LoginPlace, warnings: [String]) {
+        var place = LoginPlace(user: user.id, time: time, clock: user.timeZone.flatMap { ZoneClock.named($0) })
+        var warnings: [String] = []
+        if let from {
+            place.address = NetworkAddress(station: from)
+            if place.address == nil {
+                warnings.append("`\(Valid.shown(from))` is no address, so a login from there is one from nowhere.")
+            }
+        }
+        if let country {
+            guard let code = CountryCode(country) else {
+                throw Refusal(.invalid, "`\(Valid.shown(country))` is no country.", remedy: "Write its two letters: DE.", place: "country")
+            }
+            place.country = code
+        } else if let address = place.address, asksAddress {
+            place.country = operations.ports.countries().lookup.country(address)
+        }
+        return (place, warnings)
+    }
+}
+
+/// What is to be said of each condition for one login.
+struct ConditionWords {
+    var client: Client
+    var user: UserRecord
+    var groups: [GroupRecord]
+    var manner: LoginManner
+    var place: LoginPlace
+    /// As it was typed.
+    var station: String?
+
+    /// Why it does not fit.
+    func reason(_ condition: PolicyRule.Condition, _ view: PolicyView, _ when: PolicyRule.Conditions) -> String {
+        switch condition {
+        case .client: return "it is for \(Words.list(view.clients, "or")), and \(fact(condition, when))"
+        case .tag: return "it is for clients tagged \(Words.list(view.clientTags, "or")), and \(fact(condition, when))"
+        case .user: return "it is for \(Words.list(view.users, "or")), and \(fact(condition, when))"
+        case .group: return "it is for members of \(Words.list(view.groups, "or")), and \(fact(condition, when))"
+        case .method: return "it is for logins by \(Words.list(view.methods, "or")), and \(fact(condition, when))"
+        case .realm: return "it is for \(Words.list(view.realms.map { "NAME@\($0)" }, "or")), and \(fact(condition, when))"
+        case .network:
+            let networks = (view.networks.isEmpty ? [] : ["from \(Words.some(view.networks))"])
+            let others = (view.otherNetworks.isEmpty ? [] : ["from elsewhere than \(Words.some(view.otherNetworks))"])
+            return "it is for logins \(Words.list(networks + others)), and \(fact(condition, when))"
+        case .country:
+            let countries = (view.countries.isEmpty ? [] : ["from \(Words.some(view.countries))"])
+            let others = (view.otherCountries.isEmpty ? [] : ["from elsewhere than \(Words.some(view.otherCountries))"])
+            return "it is for logins \(Words.list(countries + others)), and \(fact(condition, when))"
+        case .hours: return "it is for \(Words.list(view.hours, "or")), and \(fact(condition, when))"
+        }
+    }
+
+    /// What is known of the login.
+    func fact(_ condition: PolicyRule.Condition, _ when: PolicyRule.Conditions) -> String {
+        switch condition {
+        case .client: return "this is \(client.name)"
         case .tag:
             let tags = client.settings.tags
-            return "it is for clients tagged \(Words.list(view.clientTags, "or")), and \(client.name) "
-                + (tags.isEmpty ? "has no tag" : "has \(Words.list(tags))")
-        case .group:
-            return "it is for members of \(Words.list(view.groups, "or")), and \(user.name) "
-                + (groups.isEmpty ? "is in no group" : "is in \(Words.list(groups.map(\.name)))")
-        case .method:
-            return "it is for logins by \(Words.list(view.methods, "or")), and "
-                + (manner.method.map { "this comes by \($0)" } ?? "nothing says how this comes (--method)")
-        case .realm:
-            return "it is for \(Words.list(view.realms.map { "NAME@\($0)" }, "or")), and "
-                + (manner.realm.map { "this name ends with @\($0)" } ?? "this name has no realm (--realm)")
+            return "\(client.name) " + (tags.isEmpty ? "has no tag" : "has \(Words.list(tags))")
+        case .user: return "this is \(user.name)"
+        case .group: return "\(user.name) " + (groups.isEmpty ? "is in no group" : "is in \(Words.list(groups.map(\.name)))")
+        case .method: return manner.method.map { "this comes by \($0)" } ?? "nothing says how this comes (--method)"
+        case .realm: return manner.realm.map { "this name ends with @\($0)" } ?? "this name has no realm (--realm)"
+        case .network: return place.address.map { "this comes from \($0)" } ?? doubt(condition)
+        case .country: return place.country.map { "this comes from \($0)" } ?? doubt(condition)
+        case .hours:
+            guard let time = place.time else { return doubt(condition) }
+            var clocks: [ZoneClock] = []
+            for window in when.hours {
+                if let clock = window.clock ?? place.clock, !clocks.contains(clock) { clocks.append(clock) }
+            }
+            guard !clocks.isEmpty else { return doubt(condition) }
+            let texts = clocks.map { clock in
+                let wall = clock.local(time)
+                return "\(PolicyHours.dayNames[wall.day.weekday]) \(wall.day) \(PolicyHours.timeText(wall.minute)) in \(clock.name)"
+            }
+            return "it is \(Words.list(texts))"
+        }
+    }
+
+    /// Why it is not known.
+    func doubt(_ condition: PolicyRule.Condition) -> String {
+        switch condition {
+        case .network: return station == nil ? "nothing says from where this comes (--from)" : "no address is known of the user's device"
+        case .country:
+            return place.address == nil
+                ? station == nil ? "nothing says from where this comes (--from)" : "no address is known of the user's device"
+                : "no country is known for \(place.address.map(\.description) ?? "it")"
+        default: return "no time zone is known of \(user.name) (`sallyport user set \(Words.argument(user.name)) --time-zone ZONE`)"
         }
     }
 }
