@@ -147,7 +147,7 @@ if !core {
             name: "EndToEndTests",
             dependencies: [
                 "sallyport", "RADIUS", "EAP", "OTP", "LoginEngine", "Administration", "Store", "Directories", "RADIUSDoor", "ControlDoor",
-                "TLS", "TestSupport", argumentParser, logging, "WebDoor", grdb,
+                "TLS", "Places", "TestSupport", argumentParser, logging, "WebDoor", grdb,
             ],
             exclude: ["DataDirectories", "Golden"], swiftSettings: settings),
     ]

@@ -15,7 +15,10 @@ struct PolicyCommand: AsyncParsableCommand {
               sallyport policy explain alice --client office
               sallyport policy move admins --first
             """,
-        subcommands: [Add.self, List.self, Show.self, Set.self, Move.self, Remove.self, Diff.self, Explain.self])
+        subcommands: [
+            Add.self, List.self, Show.self, Set.self, Move.self, Remove.self, Diff.self, Explain.self,
+            Test.self, Report.self,
+        ])
 }
 
 /// Every field of a policy, for `add` and `set`.
@@ -309,50 +312,6 @@ extension PolicyCommand {
             try output.show(try await node.perform(DiffPolicy(name: name, from: from, to: to))) { answer in
                 output.line("\(answer.name)@\(answer.from) → \(answer.name)@\(answer.to)")
                 output.lines(answer.differences.isEmpty ? ["  no difference"] : answer.differences.map { "  " + SafeText.line($0) })
-            }
-        }
-    }
-
-    struct Explain: NodeCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Say which policy decides about a user at a client, and why.",
-            discussion: """
-                Examples:
-                  sallyport policy explain alice --client office
-                  sallyport policy explain alice --client office --at 2026-11-01
-                  sallyport policy explain alice --client office --from 203.0.113.7
-                """)
-
-        @Argument(help: "Login name or alias.") var user: String
-        @Option(help: ArgumentHelp("The gateway that asks.", valueName: "client")) var client: String
-        @Option(help: ArgumentHelp("At this time instead of now.", valueName: "time")) var at: String?
-        @Option(help: ArgumentHelp("A login by this protocol, where a policy asks for it: eap-gtc.", valueName: "method")) var method:
-            String?
-        @Option(help: ArgumentHelp("A name that ends with @ and this, where a policy asks for it.", valueName: "realm")) var realm: String?
-        @Option(help: ArgumentHelp("From this address of the user's device, where a policy asks for it.", valueName: "address")) var from:
-            String?
-        @Option(help: ArgumentHelp("From this country, whatever the database says: DE.", valueName: "country")) var country: String?
-        @OptionGroup var options: GlobalOptions
-
-        func run(_ node: NodeConnection, _ output: Output) async throws {
-            let request = ExplainPolicy(
-                user: user, client: client, at: try PolicyCommand.time(at), method: method, realm: realm, from: from, country: country)
-            let answer = try await node.perform(request)
-            try output.show(answer, warnings: answer.warnings) { answer in
-                output.line(Span("\(answer.user) at \(answer.client)", .strong))
-                for (index, step) in answer.steps.enumerated() {
-                    let name = step.policy.split(separator: "@").first.map(String.init) ?? step.policy
-                    let text = SafeText.wrapped(
-                        SafeText.line("\(name) \(step.text)"), to: output.terminal.width.map { $0 - 5 }, indent: "     ")
-                    let tone: Tone = step.verdict == "decides" ? .good : step.verdict == "reports" ? .warn : .soft
-                    output.line("  \(index + 1). " + tone.paint(text, output.terminal.hasColor))
-                    let fitting = step.conditions.filter { $0.fits == "yes" }
-                    guard !fitting.isEmpty else { continue }
-                    let fits = "It fits by \(Words.list(fitting.map { "\($0.condition) (\($0.text))" }))."
-                    let lines = SafeText.wrapped(SafeText.line(fits), to: output.terminal.width.map { $0 - 5 }, indent: "     ")
-                    output.line("     " + Tone.soft.paint(lines, output.terminal.hasColor))
-                }
-                for sentence in answer.outcome { output.line(SafeText.wrapped(SafeText.line(sentence), to: output.terminal.width)) }
             }
         }
     }

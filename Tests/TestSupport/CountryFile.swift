@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes a small database in MaxMind's format (maxmind/MaxMind-DB, version 2.0): a binary tree over address bits, data, metadata.
 
-import LoginEngine
+internal import LoginEngine
 
-struct CountryFile {
+package struct CountryFile {
     /// Where each network is; the country may be said as where it is registered alone.
-    var networks: [(range: String, country: String)] = []
-    var registeredOnly = false
-    var built: UInt64 = 1_795_262_591
-    var isIPv4Alone = false
+    package var networks: [(range: String, country: String)] = []
+    package var registeredOnly = false
+    package var built: UInt64 = 1_795_262_591
+    package var isIPv4Alone = false
+
+    package init(networks: [(range: String, country: String)], built: UInt64 = 1_795_262_591, isIPv4Alone: Bool = false) {
+        (self.networks, self.built, self.isIPv4Alone) = (networks, built, isIPv4Alone)
+    }
 
     private enum Branch { case empty, node(Int), data(Int) }
 
-    func bytes() -> [UInt8] {
+    package func bytes() -> [UInt8] {
         var nodes: [[Branch]] = [[.empty, .empty]]
         var data: [UInt8] = []
         for (text, country) in networks {
