@@ -62,7 +62,7 @@ extension PolicyTable {
         // Of those that perhaps match: the strictest, and of equals the first.
         var doubtful: Policy?
         var doubtfulReport: Policy?
-        visit(client, groups: groups, user: place.user) { policy in
+        visit(client, groups: groups, place) { policy in
             let rule = policy.rule
             switch rule.when.fit(client, groups: groups, manner, place) {
             case .no: return true

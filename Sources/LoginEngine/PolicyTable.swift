@@ -5,6 +5,7 @@
 package struct PolicyTable: Sendable, Equatable {
     package let policies: [Policy]
     private let index: PolicyIndex
+    private let gates: PolicyGates
     /// Where any of them looks at groups, gives grace or asks for a password: only there logins look these up.
     private let namesGroups: ClientReach
     private let givesGrace: ClientReach
@@ -22,6 +23,7 @@ package struct PolicyTable: Sendable, Equatable {
     package init(_ policies: [Policy]) {
         self.policies = policies
         index = PolicyIndex(policies)
+        gates = PolicyGates(policies)
         namesGroups = ClientReach(policies.filter { !$0.rule.when.groups.isEmpty })
         givesGrace = ClientReach(policies.filter { $0.rule.unenrolled != .deny })
         asksPassword = ClientReach(policies.filter(Self.asksPassword))
@@ -51,9 +53,11 @@ package struct PolicyTable: Sendable, Equatable {
         return policy.rule.requirement == .password || policy.rule.requirement == .passwordAndFactor
     }
 
-    /// Calls for each policy that is not ruled out by who asks, in order, until one call returns false.
-    func visit(_ client: Client, groups: [Int64], user: Int64?, _ body: (Policy) -> Bool) {
-        index.visit(client, groups: groups, user: user) { body(policies[$0]) }
+    /// Calls for each policy that is not ruled out by who asks, from where and when, in order, until one call returns false.
+    func visit(_ client: Client, groups: [Int64], _ place: LoginPlace, _ body: (Policy) -> Bool) {
+        guard asksPlace else { return index.visit(client, groups: groups, user: place.user) { body(policies[$0]) } }
+        var probe = gates.probe(place)
+        index.visit(client, groups: groups, user: place.user) { !gates.mayFit($0, &probe) || body(policies[$0]) }
     }
 
     package static func == (left: PolicyTable, right: PolicyTable) -> Bool { left.policies == right.policies }

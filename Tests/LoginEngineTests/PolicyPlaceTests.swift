@@ -188,15 +188,26 @@ import Testing
                     rule.when.groups = some([1, 2, 3, 4, 5])
                     rule.when.clients = some([1, 2, 3])
                     rule.when.tags = some(["vpn", "wifi", "core"])
-                    rule.when.networks = some(ranges("10.0.0.0/8", "203.0.113.0/24"))
+                    rule.when.networks = some(ranges("10.0.0.0/8", "203.0.113.0/24", "::/0"))
+                    rule.when.otherNetworks = some(ranges("10.1.0.0/16", "192.0.2.0/24"))
+                    rule.when.countries = some(["DE", "AT", "FR"].compactMap { CountryCode($0) })
+                    rule.when.otherCountries = some(["DE", "CH"].compactMap { CountryCode($0) })
+                    rule.when.hours = some(
+                        ["thu UTC", "mon-fri 08:00-12:00 user", "daily 22:00-06:00 Asia/Tokyo"].compactMap { try? PolicyHours($0) })
                 }
             }
             let table = PolicyTable(policies)
             for _ in 0..<20 {
                 let client = LoginBench.client(id: Int64.random(in: 1...3, using: &dice)) { $0.tags = some(["vpn", "wifi"]) }
                 let groups = some([Int64(1), 2, 3, 4, 5])
-                let place = place(
-                    ["10.1.1.1", nil, "192.0.2.1"].randomElement(using: &dice) ?? nil, user: Int64.random(in: 1...5, using: &dice))
+                let place = LoginPlace(
+                    user: Int64.random(in: 1...5, using: &dice),
+                    address: ["10.1.1.1", "10.2.1.1", nil, "192.0.2.1", "2001:db8::1"].randomElement(using: &dice)?.flatMap {
+                        NetworkAddress($0)
+                    },
+                    country: ["DE", "CH", "PL", nil].randomElement(using: &dice)?.flatMap { CountryCode($0) },
+                    time: Bool.random(using: &dice) ? Timestamp(seconds: Int64.random(in: 0...2_000_000_000, using: &dice)) : nil,
+                    clock: Bool.random(using: &dice) ? ZoneClock.named("America/St_Johns") : nil)
                 let trace = table.trace(for: client, groups: groups, place: place)
                 let sure = trace.first { entry in !entry.policy.rule.isReportOnly && entry.verdicts.allSatisfy { $0.fit == .yes } }
                 let ruling = table.ruling(for: client, groups: groups, place: place)
