@@ -43,8 +43,6 @@ import Testing
         let wrong = try await run("rest")
         #expect(wrong.status == 1 && wrong.output.contains("expected policy rest, but policy office decides"), "\(wrong.everything)")
         #expect(wrong.output.contains("rest.yaml:2:5") && wrong.output.contains("1 wrong"), "\(wrong.everything)")
-        let list = try await Program.sallyport.run(["policy", "explain", "nobody", "--client", "hq"] + more)
-        #expect(list.status == 1, "\(list.everything)")
     }
 
     @Test func pruningAsksAndNamesWhatGoes() async throws {
