@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a report-only policy would have done, told from the trail.
 
-package import LoginEngine
+internal import LoginEngine
 internal import Store
 
 package struct ReportPolicy: AdminOperation {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cases that the policies in force have to decide as somebody wrote down.
 
-package import LoginEngine
+internal import LoginEngine
 internal import Store
 
 /// One login that may never happen, and what is expected of it.
