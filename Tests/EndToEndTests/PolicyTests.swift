@@ -200,7 +200,7 @@ import Testing
         let explained = try await run(["policy", "explain", "alice", "--client", "vpn"])
         #expect(
             explained.output
-                == "alice at vpn\n  1. staff matches, and decides: the password alone is enough.\nalice is let in with the password alone.\n"
+                == "alice at vpn\n  1. staff matches, and decides: the password alone is enough.\n     It fits by client-tag (vpn has vpn).\nalice is let in with the password alone.\n"
         )
         #expect(try await run(["policy", "show", "stuff"]).status == 1)
         #expect(try await run(["policy", "set", "staff", "--require", "nothing"]).status == 64)

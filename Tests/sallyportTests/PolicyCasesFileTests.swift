@@ -37,7 +37,7 @@ import Testing
 
     @Test(arguments: [
         ("cases: []", "The file holds no cases."), ("cases:\n  - { client: a }", "c.yaml:2:5: A case has to say what it expects."),
-        ("cases:\n  - { clint: a, expect: { policy: p } }", "A case has no key `clint`. Did you mean client?"),
+        ("cases:\n  - { clint: a, expect: { policy: p } }", "A case has no key `clint`. Did you mean `client`?"),
         ("cases:\n  - { at: now, expect: { policy: p } }", "`now` is no time."),
         ("cases:\n  - { at: 2h, expect: { policy: p } }", "`2h` is no time."),
         ("cases:\n  - { at: 2026-12-01 10:00 Mars/Olympus, expect: { policy: p } }", "is no time."),

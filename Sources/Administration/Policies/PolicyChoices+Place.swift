@@ -51,7 +51,7 @@ extension PolicyChoices {
             range.prefixLength = length + (address.isIPv4 ? 96 : 0)
             range.base = NetworkAddress(bits: address.bits & range.mask)
             return Refusal(
-                .invalid, "`\(Valid.shown(text))` has bits set behind its prefix.", remedy: "Did you mean \(range)?", place: field)
+                .invalid, "`\(Valid.shown(text))` has bits set behind its prefix.", remedy: "Did you mean `\(range)`?", place: field)
         }
         return Refusal(
             .invalid, "`\(Valid.shown(text))` is no network.", remedy: "Write it as 203.0.113.0/24, 2001:db8::/32, or one address.",
