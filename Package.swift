@@ -106,6 +106,9 @@ if !core {
     ]
     package.targets += [
         .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
+        .systemLibrary(name: "CMaxMindDB", pkgConfig: "libmaxminddb", providers: [.apt(["libmaxminddb-dev"])]),
+        // 2: where addresses are
+        .target(name: "Places", dependencies: ["LoginEngine", "CMaxMindDB"], swiftSettings: settings),
         // 3: every operation once
         .target(
             name: "Administration",
@@ -123,7 +126,7 @@ if !core {
             name: "sallyport",
             dependencies: [
                 "RADIUS", "EAP", "OTP", "LoginEngine", "Store", "Directories", "Factors", "Administration", "RADIUSDoor", "ControlDoor",
-                "WebDoor", "TLS", "CSockets", "CScheduling", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
+                "WebDoor", "Places", "TLS", "CSockets", "CScheduling", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
                 metrics,
                 coreMetrics, yams,
             ],
@@ -134,6 +137,7 @@ if !core {
                 "Administration", "Store", "LoginEngine", "Directories", "Factors", "OTP", "RADIUS", "TLS", "TestSupport", logging,
             ],
             swiftSettings: settings),
+        .testTarget(name: "PlacesTests", dependencies: ["Places", "LoginEngine", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "ControlDoorTests", dependencies: ["ControlDoor", "Administration", "Store", "LoginEngine", "TestSupport", logging],
             swiftSettings: settings),
@@ -148,7 +152,7 @@ if !core {
             name: "EndToEndTests",
             dependencies: [
                 "sallyport", "RADIUS", "EAP", "OTP", "LoginEngine", "Administration", "Store", "Directories", "RADIUSDoor", "ControlDoor",
-                "TLS", "TestSupport", argumentParser, logging, "WebDoor", grdb,
+                "TLS", "Places", "TestSupport", argumentParser, logging, "WebDoor", grdb,
             ],
             exclude: ["DataDirectories", "Golden"], swiftSettings: settings),
     ]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What people and gateways type: password fields, keywords, names and addresses. `scripts/fuzz FuzzPasswordField` builds and runs it.
+// What people and gateways type: password fields, keywords, names, addresses, and what policies are written in. `scripts/fuzz FuzzPasswordField` builds and runs it.
 
 import LoginEngine
 
@@ -32,6 +32,23 @@ func probe(_ input: [UInt8]) {
     probeKeyword(text)
     for stripping in NameStripping.allCases { probeName(text, stripping) }
     probeAddress(text)
+    probePolicyText(text)
+}
+
+/// What policies are written in, and what gateways say of where a device is.
+func probePolicyText(_ text: String) {
+    if let hours = try? PolicyHours(text) {
+        precondition((try? PolicyHours(hours.description)) == hours, "hours are read as they are written")
+        precondition((0..<1_440).contains(hours.from) && (1...1_440).contains(hours.to) && hours.from != hours.to)
+        for seconds in stride(from: Int64(1_790_000_000), to: 1_790_700_000, by: 3_607) {
+            _ = hours.isOpen(at: (hours.clock ?? .utc).local(Timestamp(seconds: seconds)))
+        }
+    }
+    if let day = CivilDay(text) { precondition(day.description == text, "a day is written as it was read") }
+    if let code = CountryCode(text) { precondition(CountryCode(code.description) == code && text.uppercased() == code.description) }
+    guard let address = NetworkAddress(station: text) else { return }
+    precondition(text.contains(".") || text.contains(":"), "what has no mark of an address is none")
+    precondition(NetworkAddress(station: address.description) == address)
 }
 
 func probeField(_ typed: [UInt8], _ separator: Character?, _ lengths: [Int]) {

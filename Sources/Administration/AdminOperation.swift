@@ -58,7 +58,7 @@ package enum Verbs {
         AddDirectoryServer.self, RemoveDirectoryServer.self, SyncDirectory.self, ShowSyncProgress.self,
         AddFactor.self, AddRecoveryCodes.self, ListFactors.self, ShowFactor.self, SetFactor.self, RemoveFactor.self,
         AddPolicy.self, ListPolicies.self, ShowPolicy.self, SetPolicy.self, RemovePolicy.self, MovePolicy.self, DiffPolicy.self,
-        ExplainPolicy.self, ApplyBlueprint.self, ExportBlueprint.self,
+        ExplainPolicy.self, TestPolicies.self, ReportPolicy.self, ApplyBlueprint.self, ExportBlueprint.self,
         ListEvents.self, ExportTrail.self, VerifyTrail.self, AnchorTrail.self, ShowTrailKey.self, TraceLogin.self,
         ListSessions.self, ShowSession.self, SumTraffic.self, DisconnectSessions.self, UpdateSessions.self, EndSession.self,
         ShowKey.self, RotateKey.self, ConfirmKeyCopy.self, BeginBackup.self, NoteBackup.self,

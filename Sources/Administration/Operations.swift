@@ -50,6 +50,8 @@ package final class Operations: Sendable {
         package var eapServerName: @Sendable () -> String? = { nil }
         /// What the traffic of a client shows; nil where no node runs, or the client is not served.
         package var habits: @Sendable (Int64) -> GatewayHabits? = { _ in nil }
+        /// The administrator's database of countries.
+        package var countries: @Sendable () -> Countries = { Countries() }
         /// Which servers of directories answer; nothing where no node runs.
         package var directoryStatus: @Sendable () -> [DirectoryStatus] = { [] }
         /// What lists a directory's users and groups; nil for one that cannot.
@@ -72,6 +74,21 @@ package final class Operations: Sendable {
             self.isServing = isServing
             self.examine = examine
             self.dataDirectory = dataDirectory
+        }
+    }
+
+    /// What finds countries, and why nothing does.
+    package struct Countries: Sendable {
+        package var lookup = CountryLookup.none
+        /// Why no country is known, without a full stop; nil: the database is there.
+        package var problem: String? = "no database is set (policy.country-database)"
+        /// When the database was made.
+        package var built: Timestamp?
+
+        package init() {}
+
+        package init(lookup: CountryLookup, problem: String?, built: Timestamp?) {
+            (self.lookup, self.problem, self.built) = (lookup, problem, built)
         }
     }
 

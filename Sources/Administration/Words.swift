@@ -12,6 +12,11 @@ package enum Words {
         items.count < 2 ? items.joined() : items.dropLast().joined(separator: ", ") + " \(last) " + items[items.count - 1]
     }
 
+    /// `a, b or c`, and of many the first and how many more.
+    package static func some(_ items: [String], most: Int = 4) -> String {
+        items.count <= most ? list(items, "or") : items.prefix(most - 1).joined(separator: ", ") + " or \(items.count - most + 1) more"
+    }
+
     /// As it has to be typed in a shell.
     package static func argument(_ text: String) -> String {
         let plain = text.utf8.allSatisfy {

@@ -136,8 +136,8 @@ package enum RejectReason: String, Sendable, CaseIterable {
 
 /// Fields that belong to one person. The chain holds only a salted commitment of them, so that they can be erased.
 package struct PersonalFields: Sendable, Equatable {
-    /// Name and value, in the order in which they are shown; names are stable: `name`, `station`, `certificate`, `email`,
-    /// `phone`, `device`, `actor`.
+    /// Name and value, in the order in which they are shown; names are stable: `name`, `station`, `country`, `certificate`,
+    /// `email`, `phone`, `device`, `actor`.
     package var fields: [Field]
 
     package struct Field: Sendable, Equatable {

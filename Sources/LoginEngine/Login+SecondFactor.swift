@@ -377,6 +377,9 @@ extension Login {
         if let policy = ruling.policy {
             details.append(Event.Detail("policy", policy.label))
             details.append(Event.Detail("requirement", ruling.requirement.rawValue))
+            if !ruling.doubts.isEmpty {
+                details.append(Event.Detail("not-known", ruling.doubts.map(\.rawValue).joined(separator: ", ")))
+            }
         }
         if let stranger { details.append(Event.Detail("pass-through", stranger.rule.realm.description)) }
         if let home = facts.home, facts.user != nil || stranger != nil { details.append(Event.Detail("directory", home.words)) }
@@ -390,6 +393,7 @@ extension Login {
         if !steps.isEmpty { details.append(Event.Detail("steps", steps.text)) }
         var person = [PersonalFields.Field("name", request.name)]
         if let station = request.callingStation { person.append(PersonalFields.Field("station", station)) }
+        if let country = ruling.country { person.append(PersonalFields.Field("country", country.description)) }
         if let certificateField { person.append(certificateField) }
         return Event(
             kind, at: now.wall, login: id, user: facts.user?.id, client: client.id, source: request.source, reason: reason?.rawValue,

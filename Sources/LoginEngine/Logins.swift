@@ -166,8 +166,12 @@ package final class Logins: LoginJudge, Sendable {
             let client = attempts[index].request.client
             var ruling =
                 policies.isEmpty
-                ? .own(of: client) : policies.ruling(for: client, groups: facts[position].groups, manner: manner(attempts[index].request))
-            if !replies.isEmpty { ruling.reply = replies.plan(for: client, policy: ruling.policy, groups: facts[position].groups) }
+                ? .own(of: client)
+                : policies.ruling(
+                    for: client, groups: facts[position].groups, manner: manner(attempts[index].request),
+                    place: policies.asksPlace
+                        ? rulebook.place(of: attempts[index].request, user: facts[position].user, at: moment.wall) : .unknown)
+            if !replies.isEmpty { ruling.reply = replies.plan(for: client, policy: ruling.giving, groups: facts[position].groups) }
             ruling.groupLimit = limits.least(of: facts[position].groups)
             // With the realm: `alice@a` and `alice@b` are two people, whatever the client strips.
             let key = facts[position].stranger == nil ? key : UserName.key(of: attempts[index].request.name) ?? key

@@ -8,15 +8,23 @@ package struct Ruling: Sendable, Equatable {
     package var policy: Policy?
     /// The report-only policy that would have decided.
     package var reported: Policy?
+    /// What is not known of this login, and the policy asks for: it decides because it asks for more than what would decide without it.
+    /// Empty: it matches.
+    package var doubts: [PolicyRule.Condition] = []
+    /// The policy whose attributes an accept carries: never one that perhaps does not match.
+    package var giving: Policy?
     /// What an accept carries; nil: nothing.
     package var reply: ReplyPlan?
     /// What the user's groups say of the sessions that may be open at once.
     package var groupLimit: SessionLimit?
+    /// Where the user is, where a policy asks for it.
+    package var country: CountryCode?
 
     package init(requirement: Requirement, policy: Policy? = nil, reported: Policy? = nil) {
         self.requirement = requirement
         self.policy = policy
         self.reported = reported
+        giving = policy
     }
 
     /// The rule of a client where no policy matches.
@@ -30,51 +38,125 @@ package struct Ruling: Sendable, Equatable {
 
     /// Whether a login that began under the one may end under the other.
     func asks(sameAs other: Ruling) -> Bool { requirement == other.requirement && policy == other.policy }
+
+    /// How much is asked, to be compared: what is required, then whether somebody without a factor is let in, then whether any will do.
+    fileprivate var strictness: (Int, Int, Int) {
+        policy?.rule.strictness ?? (requirement.strictness, 1, 0)
+    }
 }
 
 extension PolicyTable {
     /// The first that matches decides; report-only ones are passed over.
     ///
+    /// Where something that a policy asks for is not known, it fails closed: such a policy decides if it asks for more than what would
+    /// decide otherwise, and else counts as one that does not match. So what is unknown never makes a login easier, and what an accept
+    /// carries is that of the policy that does match.
+    ///
     /// - Parameters:
     ///   - groups: the user's, nested ones too; empty for a name that nobody has.
     ///   - manner: how the login came; unknown, no policy matches that asks for it.
-    package func ruling(for client: Client, groups: [Int64], manner: LoginManner = .unknown) -> Ruling {
+    package func ruling(
+        for client: Client, groups: [Int64], manner: LoginManner = .unknown, place: LoginPlace = .unknown
+    ) -> Ruling {
         var ruling = Ruling.own(of: client)
-        for policy in policies
-        where policy.rule.when.fits(client) && policy.rule.when.fits(groups: groups) && policy.rule.when.fits(manner) {
-            if policy.rule.isReportOnly {
-                if ruling.reported == nil { ruling.reported = policy }
-                continue
+        // Of those that perhaps match: the strictest, and of equals the first.
+        var doubtful: Policy?
+        var doubtfulReport: Policy?
+        visit(client, groups: groups, place) { policy in
+            let rule = policy.rule
+            switch rule.when.fit(client, groups: groups, manner, place) {
+            case .no: return true
+            case .unknown:
+                if rule.isReportOnly {
+                    if ruling.reported == nil, doubtfulReport.map({ $0.rule.strictness < rule.strictness }) ?? true {
+                        doubtfulReport = policy
+                    }
+                } else if doubtful.map({ $0.rule.strictness < rule.strictness }) ?? true {
+                    doubtful = policy
+                }
+                return true
+            case .yes:
+                if rule.isReportOnly {
+                    if ruling.reported == nil { ruling.reported = policy }
+                    return true
+                }
+                ruling.requirement = rule.requirement
+                (ruling.policy, ruling.giving) = (policy, policy)
+                return false
             }
-            ruling.requirement = policy.rule.requirement
-            ruling.policy = policy
-            return ruling
         }
+        if let doubtful, ruling.strictness < doubtful.rule.strictness {
+            ruling.requirement = doubtful.rule.requirement
+            ruling.policy = doubtful
+            ruling.doubts = doubtful.rule.when.verdicts(client, groups: groups, manner, place).filter { $0.fit == .unknown }.map(
+                \.condition)
+        }
+        if let doubtfulReport, ruling.strictness < doubtfulReport.rule.strictness, ruling.reported == nil {
+            ruling.reported = doubtfulReport
+        }
+        ruling.country = place.country
         return ruling
     }
 
-    /// Every policy in order with what keeps it from matching; those behind the deciding one are told too.
+    /// Every policy in order with what is to be said of each of its conditions; those behind the deciding one are told too.
     package func trace(
-        for client: Client, groups: [Int64], manner: LoginManner = .unknown
-    ) -> [(policy: Policy, mismatches: [PolicyRule.Mismatch])] {
-        policies.map { ($0, $0.rule.when.mismatches(client, groups: groups, manner)) }
+        for client: Client, groups: [Int64], manner: LoginManner = .unknown, place: LoginPlace = .unknown
+    ) -> [(policy: Policy, verdicts: [PolicyRule.Verdict])] {
+        policies.map { ($0, $0.rule.when.verdicts(client, groups: groups, manner, place)) }
     }
 
-    /// The policies that could decide in place of this one, were it known how the login came.
-    package func undecided(for client: Client, groups: [Int64], before decided: Policy?) -> [Policy] {
+    /// The policies that could decide in place of this one, were more known of how the login came, from where and when.
+    package func undecided(for client: Client, groups: [Int64], user: Int64?, before decided: Policy?) -> [Policy] {
         policies.prefix { $0 != decided }.filter {
-            $0.rule.when.asksManner && !$0.rule.isReportOnly && $0.rule.when.fits(client) && $0.rule.when.fits(groups: groups)
+            $0.rule.when.isOfSomeLogins && !$0.rule.isReportOnly && $0.rule.when.fits(client) && $0.rule.when.fits(groups: groups)
+                && $0.rule.when.fits(user: user)
+        }
+    }
+}
+
+extension Requirement {
+    /// More is asked of whoever logs in.
+    var strictness: Int {
+        switch self {
+        case .password: 0
+        case .factor: 1
+        case .certificate: 2
+        case .passwordAndFactor: 3
+        case .certificateAndFactor: 4
+        case .deny: 5
         }
     }
 }
 
 extension PolicyRule {
-    package enum Mismatch: String, Sendable, Equatable {
+    fileprivate var strictness: (Int, Int, Int) {
+        (requirement.strictness, unenrolled == .deny ? 1 : 0, factors == nil ? 0 : 1)
+    }
+
+    package enum Condition: String, Sendable, Equatable {
         case client
         case tag = "client-tag"
+        case user
         case group
         case method
         case realm
+        case network
+        case country
+        case hours
+    }
+
+    /// Whether a login is one that is meant.
+    package enum Fit: String, Sendable, Equatable {
+        case no, unknown, yes
+    }
+
+    package struct Verdict: Sendable, Equatable {
+        package var condition: Condition
+        package var fit: Fit
+
+        init(_ condition: Condition, _ fit: Fit) {
+            (self.condition, self.fit) = (condition, fit)
+        }
     }
 }
 
@@ -87,20 +169,78 @@ extension PolicyRule.Conditions {
         self.groups.isEmpty || self.groups.contains { groups.contains($0) }
     }
 
+    package func fits(user: Int64?) -> Bool {
+        users.isEmpty || user.map { users.contains($0) } ?? false
+    }
+
     package func fits(_ manner: LoginManner) -> Bool {
         guard asksManner else { return true }
         return (methods.isEmpty || methods.contains { manner.fits(method: $0) })
             && (realms.isEmpty || manner.realm.map { realms.contains($0) } ?? false)
     }
 
-    package func mismatches(_ client: Client, groups: [Int64], _ manner: LoginManner) -> [PolicyRule.Mismatch] {
-        var mismatches: [PolicyRule.Mismatch] = []
-        if !clients.isEmpty, !clients.contains(client.id) { mismatches.append(.client) }
-        if !tags.isEmpty, !tags.contains(where: { client.settings.tags.contains($0) }) { mismatches.append(.tag) }
-        if !fits(groups: groups) { mismatches.append(.group) }
-        if !methods.isEmpty, !methods.contains(where: { manner.fits(method: $0) }) { mismatches.append(.method) }
-        if !realms.isEmpty, !(manner.realm.map { realms.contains($0) } ?? false) { mismatches.append(.realm) }
-        return mismatches
+    /// What is not known leaves open whether it fits, unless something else rules it out.
+    func fit(_ client: Client, groups: [Int64], _ manner: LoginManner, _ place: LoginPlace) -> PolicyRule.Fit {
+        guard fits(client), fits(groups: groups), fits(user: place.user), fits(manner) else { return .no }
+        guard asksAddress || !hours.isEmpty else { return .yes }
+        let network = fit(place.address)
+        if network == .no { return .no }
+        let country = fit(place.country)
+        if country == .no { return .no }
+        let hours = fit(place.time, place.clock)
+        if hours == .no { return .no }
+        return network == .yes && country == .yes && hours == .yes ? .yes : .unknown
+    }
+
+    private func fit(_ address: NetworkAddress?) -> PolicyRule.Fit {
+        guard !networks.isEmpty || !otherNetworks.isEmpty else { return .yes }
+        guard let address else { return .unknown }
+        return (networks.isEmpty || Self.holds(address, networks)) && !Self.holds(address, otherNetworks) ? .yes : .no
+    }
+
+    /// `::/0` means every address of IPv6 and none of IPv4.
+    private static func holds(_ address: NetworkAddress, _ ranges: [AddressRange]) -> Bool {
+        ranges.contains { $0.contains(address) && ($0.prefixLength >= 96 || !address.isIPv4) }
+    }
+
+    private func fit(_ country: CountryCode?) -> PolicyRule.Fit {
+        guard asksCountry else { return .yes }
+        guard let country else { return .unknown }
+        return (countries.isEmpty || countries.contains(country)) && !otherCountries.contains(country) ? .yes : .no
+    }
+
+    private func fit(_ time: Timestamp?, _ clock: ZoneClock?) -> PolicyRule.Fit {
+        guard !hours.isEmpty else { return .yes }
+        guard let time else { return .unknown }
+        var fit = PolicyRule.Fit.no
+        for window in hours {
+            guard let clock = window.clock ?? clock else {
+                fit = .unknown
+                continue
+            }
+            if window.isOpen(at: clock.local(time)) { return .yes }
+        }
+        return fit
+    }
+
+    /// One for each condition that is set.
+    package func verdicts(
+        _ client: Client, groups: [Int64], _ manner: LoginManner, _ place: LoginPlace
+    ) -> [PolicyRule.Verdict] {
+        var verdicts: [PolicyRule.Verdict] = []
+        func add(_ condition: PolicyRule.Condition, _ isSet: Bool, _ fit: PolicyRule.Fit) {
+            if isSet { verdicts.append(PolicyRule.Verdict(condition, fit)) }
+        }
+        add(.client, !clients.isEmpty, clients.contains(client.id) ? .yes : .no)
+        add(.tag, !tags.isEmpty, tags.contains { client.settings.tags.contains($0) } ? .yes : .no)
+        add(.user, !users.isEmpty, fits(user: place.user) ? .yes : .no)
+        add(.group, !self.groups.isEmpty, fits(groups: groups) ? .yes : .no)
+        add(.method, !methods.isEmpty, methods.contains { manner.fits(method: $0) } ? .yes : .no)
+        add(.realm, !realms.isEmpty, manner.realm.map { realms.contains($0) } ?? false ? .yes : .no)
+        add(.network, !networks.isEmpty || !otherNetworks.isEmpty, fit(place.address))
+        add(.country, asksCountry, fit(place.country))
+        add(.hours, !hours.isEmpty, fit(place.time, place.clock))
+        return verdicts
     }
 }
 

@@ -27,11 +27,24 @@ package struct PolicyRule: Sendable, Equatable {
         package var methods: [String] = []
         /// Keys of what stands behind the `@` of the name that was typed.
         package var realms: [String] = []
+        /// Rows of users; a row that is gone is nobody's.
+        package var users: [Int64] = []
+        /// Where the user's device is, and where it is not.
+        package var networks: [AddressRange] = []
+        package var otherNetworks: [AddressRange] = []
+        package var countries: [CountryCode] = []
+        package var otherCountries: [CountryCode] = []
+        /// One of them has to be open.
+        package var hours: [PolicyHours] = []
 
         package init() {}
 
         /// Whether it matters how a login came.
         package var asksManner: Bool { !methods.isEmpty || !realms.isEmpty }
+        package var asksAddress: Bool { !networks.isEmpty || !otherNetworks.isEmpty || asksCountry }
+        package var asksCountry: Bool { !countries.isEmpty || !otherCountries.isEmpty }
+        /// Whether it holds for some logins of a user at a client and not for others.
+        package var isOfSomeLogins: Bool { asksManner || asksAddress || !hours.isEmpty }
     }
 
     /// What becomes of a user who owes a factor and has none.
@@ -70,49 +83,6 @@ package final class Policy: Sendable {
 extension Policy: Equatable {
     package static func == (left: Policy, right: Policy) -> Bool {
         left === right || left.id == right.id && left.revision == right.revision && left.rule == right.rule
-    }
-}
-
-/// All policies in their order: an immutable value that is replaced as a whole, so that one login is judged by one of them.
-package struct PolicyTable: Sendable, Equatable {
-    package let policies: [Policy]
-    /// Whether any of them looks at groups, or gives grace: only then logins look these up.
-    private let namesGroups: Bool
-    private let givesGrace: Bool
-    private let namesPasswords: Bool
-    /// Whether any of them asks how a login came.
-    package let asksManner: Bool
-
-    package static let empty = PolicyTable([])
-
-    package init(_ policies: [Policy]) {
-        self.policies = policies
-        namesGroups = policies.contains { !$0.rule.when.groups.isEmpty }
-        givesGrace = policies.contains { $0.rule.unenrolled != .deny }
-        namesPasswords = policies.contains(where: Self.asksPassword)
-        asksManner = policies.contains { $0.rule.when.asksManner }
-    }
-
-    package var isEmpty: Bool { policies.isEmpty }
-
-    package func looksUpGroups(for client: Client) -> Bool {
-        namesGroups && policies.contains { !$0.rule.when.groups.isEmpty && $0.rule.when.fits(client) }
-    }
-
-    package func looksUpGrace(for client: Client) -> Bool {
-        givesGrace && policies.contains { $0.rule.unenrolled != .deny && $0.rule.when.fits(client) }
-    }
-
-    /// Whether anybody's password may be checked at this client.
-    package func mayAskPassword(at client: Client) -> Bool {
-        // Where a certificate is asked for, what is typed all the same is read as a password.
-        if client.settings.requirement != .factor { return true }
-        return namesPasswords && policies.contains { Self.asksPassword($0) && $0.rule.when.fits(client) }
-    }
-
-    private static func asksPassword(_ policy: Policy) -> Bool {
-        guard !policy.rule.isReportOnly else { return false }
-        return policy.rule.requirement == .password || policy.rule.requirement == .passwordAndFactor
     }
 }
 

@@ -7,13 +7,26 @@ package struct Rulebook: Sendable {
     package var replies: ReplyTable
     package var limits: SessionLimits
     package var homes: HomeTable
+    package var countries: CountryLookup
 
     package init(
-        policies: PolicyTable = .empty, replies: ReplyTable = .empty, limits: SessionLimits = .none, homes: HomeTable = .empty
+        policies: PolicyTable = .empty, replies: ReplyTable = .empty, limits: SessionLimits = .none, homes: HomeTable = .empty,
+        countries: CountryLookup = .none
     ) {
         self.policies = policies
         self.replies = replies
         self.limits = limits
         self.homes = homes
+        self.countries = countries
+    }
+}
+
+extension Rulebook {
+    /// Only what policies ask for is looked up.
+    func place(of request: LoginRequest, user: User?, at time: Timestamp) -> LoginPlace {
+        let address = request.callingStation.flatMap { NetworkAddress(station: $0) }
+        return LoginPlace(
+            user: user?.id, address: address, country: policies.asksCountry ? address.flatMap { countries.country($0) } : nil, time: time,
+            clock: policies.asksUsersClock ? user?.timeZone.flatMap { ZoneClock.named($0) } : nil)
     }
 }

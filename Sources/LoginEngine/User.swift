@@ -27,6 +27,8 @@ package struct User: Sendable, Equatable {
     package var directory: Int64?
     /// How many sessions may be open at once; nil: what groups and policies say.
     package var mostSessions: Int?
+    /// Such as `Europe/Berlin`; nil where none is kept.
+    package var timeZone: String?
 
     package init(id: Int64, name: String, status: UserStatus, passwordHash: Secret?) {
         self.id = id

@@ -122,6 +122,7 @@ extension Records: LoginRecords {
             fact.user?.directory = home.directory
         }
         if !first.isNull(24) { fact.user?.mostSessions = Int(try first.integer(24)) }
+        fact.user?.timeZone = try first.textIfAny(25)
         if !first.isNull(19) || !first.isNull(20) {
             let ntHash = try first.blobIfAny(19)
             let text = try first.blobIfAny(20)

@@ -8,11 +8,14 @@ extension Records {
     package struct PolicyReach: Sendable, Equatable {
         /// Members of any of these groups; nil: everybody.
         package var groups: [Int64]?
+        /// Any of these users; nil: everybody.
+        package var users: [Int64]?
         /// For each kind of gateway: groups that an earlier policy decides about. Who is in none of one of these lists is concerned.
         package var earlier: [[Int64]]
 
-        package init(groups: [Int64]?, earlier: [[Int64]]) {
+        package init(groups: [Int64]?, users: [Int64]? = nil, earlier: [[Int64]]) {
             self.groups = groups
+            self.users = users
             self.earlier = earlier
         }
     }
@@ -25,6 +28,7 @@ extension Records {
         guard !reach.earlier.isEmpty else { return (0, 0) }
         var conditions = ["u.status = 'active'"]
         if let groups = reach.groups { conditions.append("u.id IN (\(Self.members(of: try nested(groups))))") }
+        if let users = reach.users { conditions.append("u.id IN (\(users.map(String.init).joined(separator: ", ")))") }
         if !reach.earlier.contains([]) {
             var outside: [String] = []
             for groups in reach.earlier { outside.append("u.id NOT IN (\(Self.members(of: try nested(groups))))") }
@@ -40,6 +44,18 @@ extension Records {
 
     private static func members(of groups: [Int64]) -> String {
         "SELECT m.\"user\" FROM membership m WHERE m.\"group\" IN (\(groups.map(String.init).joined(separator: ", ")))"
+    }
+
+    /// Login names of the users that are there.
+    package func userNames(ofRows rows: Set<Int64>) throws(StoreError) -> [Int64: String] {
+        guard !rows.isEmpty else { return [:] }
+        let list = rows.sorted().map(String.init).joined(separator: ", ")
+        return try read([Statement(SQL(composed: "SELECT u.id, u.name FROM \"user\" u WHERE u.id IN (\(list))"))]) {
+            results throws(DatabaseError) in
+            var names: [Int64: String] = [:]
+            for row in results[0] { names[try row.integer(0)] = try row.text(1) }
+            return names
+        }
     }
 
     /// These groups and all within them.

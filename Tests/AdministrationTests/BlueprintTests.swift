@@ -156,8 +156,11 @@ extension Blueprint {
         #expect(try await office.perform(ListPolicies()).policies.map(\.name) == ["rest", "pilot", "branch"])
         #expect(
             answer.warnings == [
+                Operations.closedSentence,
                 "Policies that are not in the file stay, behind those of the file.",
                 "Policy rest: It decides about 3 active users, and refuses them all.",
+                "Policy pilot is never reached: rest decides before. `sallyport policy move pilot --before rest` changes that.",
+                "Policy branch is never reached: rest decides before. `sallyport policy move branch --before rest` changes that.",
             ])
         let pruned = try await office.perform(ApplyBlueprint(blueprint: less, prunes: true))
         #expect(summary(pruned) == ["remove client branch", "remove policy pilot", "remove policy branch"])
@@ -183,7 +186,10 @@ extension Blueprint {
         try await office.perform(ApplyBlueprint(blueprint: blueprint))
         // As many as before are no news.
         blueprint.policies = [policy("rest"), policy("behind", "deny")]
-        #expect(try await office.perform(ApplyBlueprint(blueprint: blueprint)).warnings == [])
+        #expect(
+            try await office.perform(ApplyBlueprint(blueprint: blueprint)).warnings == [
+                "Policy behind is never reached: rest decides before. `sallyport policy move behind --before rest` changes that."
+            ])
     }
 
     @Test func whatAPolicyNamesIsNotPruned() async throws {

@@ -23,6 +23,28 @@ import Testing
         #expect(shown.output.split(separator: "\n").count { $0.hasPrefix("Profile") } == 1, "\(shown.everything)")
     }
 
+    @Test func casesOfPoliciesEndTheCommandAsTheyAreDecided() async throws {
+        let folder = try TemporaryFolder()
+        let more = ["--data-dir", folder.path]
+        for arguments in [
+            ["client", "add", "hq", "--address", "192.0.2.7", "--generate-secret"],
+            ["policy", "add", "office", "--network", "203.0.113.0/24", "--require", "password"],
+            ["policy", "add", "rest", "--require", "deny"],
+        ] {
+            let done = try await Program.sallyport.run(arguments + more)
+            #expect(done.status == 0, "\(done.everything)")
+        }
+        func run(_ policy: String) async throws -> Finished {
+            let text = "cases:\n  - { name: inside, client: hq, from: 203.0.113.9, expect: { policy: \(policy) } }\n"
+            return try await Program.sallyport.run(["policy", "test", "-f", try folder.file("\(policy).yaml", text)] + more)
+        }
+        let right = try await run("office")
+        #expect(right.status == 0 && right.output.contains("1 case, all right.") && right.output.contains("by rest"), "\(right.everything)")
+        let wrong = try await run("rest")
+        #expect(wrong.status == 1 && wrong.output.contains("expected policy rest, but policy office decides"), "\(wrong.everything)")
+        #expect(wrong.output.contains("rest.yaml:2:5") && wrong.output.contains("1 wrong"), "\(wrong.everything)")
+    }
+
     @Test func pruningAsksAndNamesWhatGoes() async throws {
         let folder = try TemporaryFolder()
         let file = try folder.file("sallyport.apply.yaml", "version: 1\npolicies:\n  - name: rest\n    require: deny\n")

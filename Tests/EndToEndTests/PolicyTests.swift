@@ -2,10 +2,13 @@
 // Policies on a whole node: in force when the command returns, also under load; on an older database nothing changes.
 
 import Administration
+import Foundation
 import LoginEngine
+import Places
 import RADIUS
 import RADIUSDoor
 import Store
+import TestSupport
 import Testing
 
 @testable import sallyport
@@ -52,6 +55,62 @@ import Testing
             #expect(accepted.details.contains { $0.name == "policy" && $0.value == "easy@1" })
             #expect(try await node.story(try #require(accepted.login)).contains("where policy easy@1 asks for the password alone"))
         }
+    }
+
+    /// The file is one that an administrator replaces while the node runs.
+    @Test func aLoginIsJudgedByNetworkCountryHoursAndUser() async throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/countries.mmdb"
+        func write(_ networks: [(String, String)]) throws {
+            try Data(CountryFile(networks: networks.map { (range: $0.0, country: $0.1) }).bytes()).write(to: URL(fileURLWithPath: path))
+        }
+        try write([("198.51.100.0/24", "DE"), ("2001:db8::/32", "DE"), ("192.0.2.0/24", "FR")])
+        let node = try await TestNode.start(flags: ["policy.country-database": path])
+        do {
+            try await node.addClient()
+            try await node.addUser("alice")
+            try await node.addUser("bob")
+            try await add(node, "inside", "password") { $0.networks = ["203.0.113.0/24", "2001:db8:1::/48"] }
+            try await add(node, "abroad", "deny") { $0.otherCountries = ["DE"] }
+            try await add(node, "bob", "password") { $0.users = ["bob"] }
+            try await add(node, "always", "password+factor") { $0.hours = ["daily 00:00-24:00 user"] }
+            try await add(node, "never", "deny")
+            let gateway = try GatewayClient(node)
+            func ask(_ name: String, from station: String?) async throws -> Code? {
+                try await gateway.login(name, TestNode.password) { writer in
+                    if let station { writer.addText(.callingStationID, station) }
+                }?.code
+            }
+            #expect(try await ask("alice", from: "203.0.113.9") == .accessAccept)
+            #expect(try await ask("alice", from: "[2001:db8:1::9]:4500") == .accessAccept)
+            #expect(try await ask("bob", from: "198.51.100.1") == .accessAccept)
+            // No time zone is kept, so nobody knows whether the hours have come.
+            #expect(try await ask("alice", from: "198.51.100.1") == .accessReject)
+            #expect(try await node.lastReason(of: "alice") == "denied-by-policy")
+            var set = SetUser(user: "alice")
+            set.timeZone = "Europe/Berlin"
+            try await node.perform(set)
+            #expect(try await ask("alice", from: "198.51.100.1") == .accessChallenge)
+            #expect(try await ask("alice", from: "2001:db8::1") == .accessChallenge)
+            for station in ["192.0.2.1", "10.0.0.1", "00-10-A4-23-19-C0", nil] {
+                #expect(try await ask("bob", from: station) == .accessReject, "\(station ?? "nowhere")")
+            }
+            let rejected = try #require(try await node.logins("login-rejected", count: 5).first)
+            let story = try await node.story(try #require(rejected.login))
+            #expect(story.contains("It is not known whether policy abroad@1 matches (country)"), "\(story)")
+
+            try write([("192.0.2.0/24", "DE")])
+            node.node.countries?.reload(isAsked: false)
+            #expect(try await ask("bob", from: "192.0.2.1") == .accessAccept)
+            #expect(try await ask("bob", from: "198.51.100.1") == .accessReject)
+            #expect(try await node.perform(ExplainPolicy(user: "bob", client: "vpn", from: "192.0.2.1")).policy == "bob@1")
+            let findings = try await node.perform(ExamineNode(seconds: 0)).findings
+            #expect(!findings.contains { $0.kind == .countriesUnknown || $0.kind == .everybodyLockedOut })
+        } catch {
+            await node.stop()
+            throw error
+        }
+        await node.stop()
     }
 
     @Test func aChangeIsInForceWhenTheCommandReturnsAlsoUnderLoad() async throws {
@@ -141,7 +200,7 @@ import Testing
         let explained = try await run(["policy", "explain", "alice", "--client", "vpn"])
         #expect(
             explained.output
-                == "alice at vpn\n  1. staff matches, and decides: the password alone is enough.\nalice is let in with the password alone.\n"
+                == "alice at vpn\n  1. staff matches, and decides: the password alone is enough.\n     It fits by client-tag (vpn has vpn).\nalice is let in with the password alone.\n"
         )
         #expect(try await run(["policy", "show", "stuff"]).status == 1)
         #expect(try await run(["policy", "set", "staff", "--require", "nothing"]).status == 64)

@@ -130,14 +130,17 @@ import Testing
         for (method, fits) in [
             ("eap-ttls", true), ("eap-ttls/eap-gtc", true), ("eap-tls", false), ("eap-ttlsx", false), ("chap", true), ("pap", false),
         ] { #expect(when.fits(LoginManner(method: method)) == fits, "\(method)") }
-        #expect(!when.fits(.unknown) && when.mismatches(client, groups: [], .unknown) == [.method])
+        func misfits(_ manner: LoginManner) -> [PolicyRule.Condition] {
+            when.verdicts(client, groups: [], manner, .unknown).filter { $0.fit == .no }.map(\.condition)
+        }
+        #expect(!when.fits(.unknown) && misfits(.unknown) == [.method])
         when.methods = ["eap"]
         for (method, fits) in [("eap-gtc", true), ("peap/eap-mschapv2", true), ("pap", false), ("ms-chap-v2", false)] {
             #expect(when.fits(LoginManner(method: method)) == fits, "\(method)")
         }
         when.realms = ["otp"]
         #expect(when.fits(LoginManner(method: "eap-gtc", realm: "otp")) && !when.fits(LoginManner(method: "eap-gtc", realm: "corp")))
-        #expect(when.mismatches(client, groups: [], LoginManner(method: "eap-gtc")) == [.realm])
+        #expect(misfits(LoginManner(method: "eap-gtc")) == [.realm])
     }
 
     /// RFC 4739: two rounds of one tunnel are two logins, which differ in method or name alone.

@@ -30,6 +30,35 @@ import Testing
         }
     }
 
+    @Test func conditionsOfOneLoginAreReadAndWrittenAlike() throws {
+        let text = """
+            version: 1
+            policies:
+              - name: day
+                when:
+                  user: alice
+                  network: [203.0.113.0/24, "2001:db8::/32"]
+                  not-network: 203.0.113.9
+                  country: [DE, "NO"]
+                  not-country: CH
+                  hours:
+                    - { days: mon-fri, from: "07:00", to: "20:00", zone: Europe/Berlin, holidays: [2026-12-25, 2026-12-26] }
+                    - { days: [sat, holiday] }
+                    - sat 09:00-12:00 user
+                require: password
+
+            """
+        let choices = try #require(try read(text).policies?.first?.choices)
+        #expect(choices.users == ["alice"] && choices.networks == ["203.0.113.0/24", "2001:db8::/32"])
+        #expect(choices.otherNetworks == ["203.0.113.9"] && choices.countries == ["DE", "NO"] && choices.otherCountries == ["CH"])
+        #expect(
+            choices.hours == [
+                "mon-fri 07:00-20:00 Europe/Berlin holidays=2026-12-25,2026-12-26", "sat,holiday", "sat 09:00-12:00 user",
+            ])
+        let blueprint = try read(text)
+        #expect(try read(blueprint.yaml).policies?.first?.choices == choices)
+    }
+
     @Test func replyAttributesAndSessionsAreReadAndWrittenAlike() throws {
         let text = """
             version: 1
@@ -224,7 +253,11 @@ import Testing
             "version: 1\npolicies:\n  - { name: p, require: deny, when: { grup: x } }",
             "a.yaml:3:39: when has no key `grup`. Did you mean `group`?"
         ),
-        ("version: 1\npolicies:\n  - { name: p, require: deny, when: { hours: x } }", "when: `hours` is not in this version yet."),
+        ("version: 1\npolicies:\n  - { name: p, require: deny, when: { station: x } }", "when: `station` is not in this version yet."),
+        (
+            "version: 1\npolicies:\n  - { name: p, require: deny, when: { hours: { days: mon, from: \"07:00\" } } }",
+            "Hours have `from` and `to`"
+        ),
         (
             "version: 1\npolicies:\n  - { name: p, require: deny, unenrolled: { do: grace, for: 14 } }",
             "for must be a whole number and `d`, such as 14d"

@@ -56,7 +56,8 @@ import Testing
     }
 
     @Test(arguments: pages) func everySettingsBlockIsTaken(page: String) throws {
-        for block in Page(try Self.text(page)).blocks where block.language == "yaml" && block.lines.first != Self.applyFile {
+        for block in Page(try Self.text(page)).blocks
+        where block.language == "yaml" && block.lines.first != Self.applyFile && block.lines.first != "cases:" {
             #expect(throws: Never.self, "\(page): \(block.lines.first ?? "")") {
                 _ = try Settings.read(yaml: block.lines.joined(separator: "\n"), fileName: page)
             }
@@ -74,9 +75,17 @@ import Testing
         }
     }
 
+    @Test(arguments: pages) func everyFileOfCasesIsTaken(page: String) throws {
+        for block in Page(try Self.text(page)).blocks where block.language == "yaml" && block.lines.first == "cases:" {
+            #expect(throws: Never.self, "\(page)") {
+                _ = try PolicyCasesFile(fileName: page).read(Array(block.lines.joined(separator: "\n").utf8))
+            }
+        }
+    }
+
     @Test func everyKeyOfAnApplyFileIsOnItsPage() throws {
         let text = try Self.text("docs/run/apply.md")
-        for key in ApplyFile.directoryKeys + ApplyFile.ldapKeys + ApplyFile.clientKeys + ApplyFile.policyKeys + ApplyFile.conditionKeys + [
+        for key in ApplyFile.directoryKeys + ApplyFile.ldapKeys + ApplyFile.clientKeys + ApplyFile.policyKeys + ApplyFile.conditionKeys + ApplyFile.hoursKeys + [
             "members", "groups", "until", "for",
         ] {
             #expect(text.contains("`\(key)`") || text.contains("\(key): "), "docs/run/apply.md lacks \(key)")

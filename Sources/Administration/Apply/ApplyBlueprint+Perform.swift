@@ -40,7 +40,7 @@ struct BlueprintPlan {
     var differences: [ApplyBlueprint.Difference] = []
     var warnings: [String] = []
     /// Clients and groups as they will be, new ones under a number of their own below zero.
-    var rows = PolicyRows(clients: [], groups: [])
+    var rows: PolicyRows
     /// Of groups; those of clients and policies change with these.
     var changesReplies: Bool {
         !(rollout.groupReplies.isEmpty && rollout.groupHomes.isEmpty && rollout.groupSessions.isEmpty && rollout.newGroups.isEmpty
@@ -62,7 +62,7 @@ struct BlueprintPlan {
         self.operations = operations
         self.actor = actor
         rollout = Rollout(revision: revision)
-        rows.replies = operations.ports.replies
+        rows = PolicyRows(clients: [], groups: [], replies: operations.ports.replies, user: operations.policyUser)
     }
 
     mutating func make() throws {
@@ -114,7 +114,10 @@ struct BlueprintPlan {
         }
     }
 
-    private static let keys = ["client": "when", "client-tag": "when", "group": "when", "home": "directory"]
+    private static let keys = [
+        "client": "when", "client-tag": "when", "group": "when", "user": "when", "method": "when", "realm": "when",
+        "network": "when", "not-network": "when", "country": "when", "not-country": "when", "hours": "when", "home": "directory",
+    ]
 }
 
 // MARK: Clients
@@ -264,17 +267,23 @@ extension BlueprintPlan {
         }
         let policies = set.applying(drafts)
         try refuseMissing(in: policies)
-        compare(set, policies)
+        let names = try operations.names(rows, for: set.records.map(\.policy) + policies)
+        compare(set, policies, names)
         guard policies != set.records.map(\.policy) else { return }
         let counted = Set(set.records.filter { $0.policy.rule.mostSessions != nil }.map(\.policy.id))
         if policies.contains(where: { $0.rule.mostSessions != nil && !counted.contains($0.id) }) { setsSessions = true }
-        try warnOfLockout(set.records.map(\.policy), policies)
+        try warnOfLockout(set.records.map(\.policy), policies, names)
+        let known = try operations.shadow(set.records.map(\.policy), rows).sentences
+        warnings += try operations.shadow(policies, rows).sentences.filter { !known.contains($0) }
+        if rollout.newClients.isEmpty, try operations.isClosed(policies), try !operations.isClosed(set.records.map(\.policy)) {
+            warnings.insert(Operations.closedSentence, at: 0)
+        }
         rollout.policies = Rollout.Policies(set: set, policies: policies, names: rows.names)
         rollout.events += operations.policyEvents(from: set, to: policies, rows, by: actor, move: nil) + orderEvents(set, policies)
     }
 
     /// Names those by which more users than before could not log in: of the clients, groups and members that there are now.
-    private mutating func warnOfLockout(_ before: [Policy], _ policies: [Policy]) throws {
+    private mutating func warnOfLockout(_ before: [Policy], _ policies: [Policy], _ names: PolicyNames) throws {
         for (position, policy) in policies.enumerated() where !policy.rule.isReportOnly {
             let impact = try operations.impact(of: position, in: policies)
             guard impact.lockedOut > 0 else { continue }
@@ -283,13 +292,12 @@ extension BlueprintPlan {
             {
                 continue
             }
-            let view = PolicyView(PolicyRecord(policy: policy, at: operations.now(), names: rows.names), current: rows.names)
+            let view = PolicyView(PolicyRecord(policy: policy, at: operations.now(), names: names), current: names)
             warnings += impact.sentences(view).map { "Policy \(policy.name): \($0)" }
         }
     }
 
-    private mutating func compare(_ set: PolicySet, _ policies: [Policy]) {
-        let names = rows.names
+    private mutating func compare(_ set: PolicySet, _ policies: [Policy], _ names: PolicyNames) {
         let moves = moves(set, policies)
         for policy in policies {
             let view = PolicyView(PolicyRecord(policy: policy, at: operations.now(), names: names), current: names)

@@ -45,9 +45,10 @@ extension ExportBlueprint {
             exported.append(entry)
         }
         blueprint.groups = exported
-        let rows = try operations.policyRows()
-        blueprint.policies = try records.policySet().records.map {
-            Blueprint.Policy(name: $0.policy.name, place: "", choices: PolicyChoices(of: PolicyView($0, current: rows.names)))
+        let policies = try records.policySet().records
+        let named = try operations.names(operations.policyRows(), for: policies.map(\.policy))
+        blueprint.policies = policies.map {
+            Blueprint.Policy(name: $0.policy.name, place: "", choices: PolicyChoices(of: PolicyView($0, current: named)))
         }
         return Answer(blueprint: blueprint, warnings: warnings)
     }
@@ -118,6 +119,10 @@ extension PolicyChoices {
         groups = view.groups
         methods = view.methods
         realms = view.realms
+        users = view.users
+        (networks, otherNetworks) = (view.networks, view.otherNetworks)
+        (countries, otherCountries) = (view.countries, view.otherCountries)
+        hours = view.hours
         require = view.require
         factors = view.factors ?? []
         unenrolled = view.unenrolled.action

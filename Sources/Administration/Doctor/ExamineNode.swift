@@ -69,6 +69,7 @@ package struct ExamineNode: AdminOperation {
                     clients: try records.clients(), groups: try records.groups(), policies: try records.policySet().records.map(\.policy),
                     operations.ports.replies)
         }
+        examine("policies") { () throws(StoreError) in try PolicyCheck.findings(operations) }
         examine("sessions") { () throws(StoreError) in try SessionLimitCheck.findings(records) }
         examine("gateways") { () throws(StoreError) in
             let port = operations.ports.accountingAddresses().first?.split(separator: ":").last.map(String.init)

@@ -122,6 +122,13 @@ extension Finding {
         case passwordAlone = "password-alone"
         case namesPassedThrough = "names-passed-through"
         case nobodyLetIn = "nobody-let-in"
+        // Policies
+        case policiesRight = "policies-right"
+        case everybodyLockedOut = "everybody-locked-out"
+        case policyUnreachable = "policy-unreachable"
+        case countriesUnknown = "countries-unknown"
+        case countriesOld = "countries-old"
+        case stationMissing = "station-missing"
         case rangeLarge = "range-large"
         case reasonTold = "reason-told"
         case replyUnfit = "reply-unfit"
@@ -162,7 +169,7 @@ extension Finding {
         package var severity: Severity {
             switch self {
             case .nodeRuns, .settingsRight, .clockRight, .filesRight, .diskRight, .databaseRight, .keyRight, .backupRight, .clientsRight,
-                .usersRight, .certificateRight, .clientAuthorityRight, .authorityRight, .directoriesRight, .gatewaysRight:
+                .usersRight, .certificateRight, .clientAuthorityRight, .authorityRight, .directoriesRight, .gatewaysRight, .policiesRight:
                 .ok
             case .nodeStopped, .coreDumps, .clockUnchecked, .databaseUnchecked, .databaseElsewhere, .keyBesideData, .keyChanging,
                 .keyWaiting, .clientsNone,
@@ -177,13 +184,13 @@ extension Finding {
                 .certificateEnding, .clientAuthorityEnding, .authorityEnding, .certificatesEnding, .revocationsOld, .directorySecretWeak,
                 .sessionsUncounted, .directoryForgeable, .gatewayGivesUpEarly, .gatewayUnsigned, .directoryNameLost,
                 .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset, .directoryCertificateEnding, .directorySyncFailed,
-                .directorySyncOld:
+                .directorySyncOld, .policyUnreachable, .countriesOld, .stationMissing:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,
                 .secretDamaged, .secretKnown, .replyUnfit, .certificateEnded, .certificateNotInForce, .clientAuthorityMissing,
                 .clientAuthorityEnded, .authorityEnded, .authorityDamaged, .revocationsEnded, .directoryDown,
-                .directoryUnsigned, .directoryClosed, .directoryPlain, .directoryAccountRefused:
+                .directoryUnsigned, .directoryClosed, .directoryPlain, .directoryAccountRefused, .everybodyLockedOut, .countriesUnknown:
                 .problem
             }
         }

@@ -11,28 +11,47 @@ extension ExplainPolicy {
         let client = try operations.client(client)
         let time = at?.timestamp ?? operations.now()
         let policies = try at.map { try records.policies(at: $0.timestamp) } ?? records.policySet().records
-        let names = try operations.policyRows().names
+        let names = try operations.names(operations.policyRows(), for: policies.map(\.policy))
         let groups = try records.groups(ofUser: user.id)
         let table = PolicyTable(policies.map(\.policy))
         let manner = LoginManner(
             method: try method.map { try PolicyChoices.method($0) },
             realm: realm.flatMap { LoginManner.realm(of: $0.contains("@") ? $0 : "@\($0)") })
         let ids = groups.map(\.id)
-        var ruling = table.ruling(for: client, groups: ids, manner: manner)
+        let (place, placeWarnings) = try place(
+            of: user, at: time, in: operations, asksAddress: policies.contains { $0.policy.rule.when.asksAddress })
+        var ruling = table.ruling(for: client, groups: ids, manner: manner, place: place)
         ruling.groupLimit = try records.sessionLimits().least(of: ids)
 
         var steps: [Step] = []
         var isDecided = false
-        for (record, entry) in zip(policies, table.trace(for: client, groups: ids, manner: manner)) {
+        let words = ConditionWords(client: client, user: user.name, groups: groups.map(\.name), manner: manner, place: place, station: from)
+        for (record, entry) in zip(policies, table.trace(for: client, groups: ids, manner: manner, place: place)) {
             let view = PolicyView(record, current: names)
-            var step = Step(policy: entry.policy.label, verdict: "no-match", mismatches: entry.mismatches.map(\.rawValue), text: "")
-            if !entry.mismatches.isEmpty {
-                let reasons = entry.mismatches.map { reason($0, view, client, user, groups, manner) }
-                step.text = "does not match: \(Words.list(reasons))."
+            let (misfits, doubts) = (entry.verdicts.filter { $0.fit == .no }, entry.verdicts.filter { $0.fit == .unknown })
+            var step = Step(
+                policy: entry.policy.label, verdict: "no-match", mismatches: misfits.map(\.condition.rawValue), text: "",
+                conditions: entry.verdicts.map {
+                    Condition(
+                        condition: $0.condition.rawValue, fits: $0.fit.rawValue, text: words.fact($0.condition, record.policy.rule.when))
+                })
+            if !misfits.isEmpty {
+                step.text = "does not match: \(Words.list(misfits.map { words.reason($0.condition, view, record.policy.rule.when) }))."
+            } else if !doubts.isEmpty {
+                let unknown = "it is not known whether it matches: \(Words.list(doubts.map { words.doubt($0.condition) }))"
+                if !isDecided, entry.policy == ruling.policy {
+                    step.verdict = "decides"
+                    step.text = "decides: \(unknown), and it asks for more than what would decide without it: \(view.what)."
+                } else {
+                    step.verdict = "unknown"
+                    step.text =
+                        "does not decide: \(unknown)"
+                        + (view.isReportOnly ? "." : ", so it could only if it asked for more than what decides.")
+                }
             } else if view.isReportOnly {
                 step.verdict = "reports"
                 step.text = "matches, and only reports. It would ask: \(view.what)."
-            } else if isDecided {
+            } else if isDecided || ruling.policy != entry.policy {
                 step.verdict = "later"
                 step.text = "would match, but \(ruling.policy?.name ?? "another") comes first."
             } else {
@@ -52,33 +71,33 @@ extension ExplainPolicy {
         var answer = Answer(
             user: user.name, client: client.name, at: Instant(time), steps: steps, policy: ruling.policy?.label,
             require: ruling.requirement.rawValue, directory: home.directory, directoryBy: home.origin.words, outcome: outcome.sentences,
-            warnings: [])
+            warnings: placeWarnings)
         if at != nil {
             answer.warnings.append("The policies are those of that time; groups, factors and the client's own rule are as they are now.")
         }
         return answer
     }
 
-    private func reason(
-        _ mismatch: PolicyRule.Mismatch, _ view: PolicyView, _ client: Client, _ user: UserRecord, _ groups: [GroupRecord],
-        _ manner: LoginManner
-    ) -> String {
-        switch mismatch {
-        case .client: return "it is for \(Words.list(view.clients, "or")), and this is \(client.name)"
-        case .tag:
-            let tags = client.settings.tags
-            return "it is for clients tagged \(Words.list(view.clientTags, "or")), and \(client.name) "
-                + (tags.isEmpty ? "has no tag" : "has \(Words.list(tags))")
-        case .group:
-            return "it is for members of \(Words.list(view.groups, "or")), and \(user.name) "
-                + (groups.isEmpty ? "is in no group" : "is in \(Words.list(groups.map(\.name)))")
-        case .method:
-            return "it is for logins by \(Words.list(view.methods, "or")), and "
-                + (manner.method.map { "this comes by \($0)" } ?? "nothing says how this comes (--method)")
-        case .realm:
-            return "it is for \(Words.list(view.realms.map { "NAME@\($0)" }, "or")), and "
-                + (manner.realm.map { "this name ends with @\($0)" } ?? "this name has no realm (--realm)")
+    private func place(
+        of user: UserRecord, at time: Timestamp, in operations: Operations, asksAddress: Bool
+    ) throws -> (LoginPlace, warnings: [String]) {
+        var place = LoginPlace(user: user.id, time: time, clock: user.timeZone.flatMap { ZoneClock.named($0) })
+        var warnings: [String] = []
+        if let from {
+            place.address = NetworkAddress(station: from)
+            if place.address == nil {
+                warnings.append("`\(Valid.shown(from))` is no address, so a login from there is one from nowhere.")
+            }
         }
+        if let country {
+            guard let code = CountryCode(country) else {
+                throw Refusal(.invalid, "`\(Valid.shown(country))` is no country.", remedy: "Write its two letters: DE.", place: "country")
+            }
+            place.country = code
+        } else if let address = place.address, asksAddress {
+            place.country = operations.ports.countries().lookup.country(address)
+        }
+        return (place, warnings)
     }
 }
 

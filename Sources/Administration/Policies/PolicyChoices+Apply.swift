@@ -10,6 +10,8 @@ struct PolicyRows {
     var groups: [(id: Int64, name: String)]
     /// What a policy may send along.
     var replies = ReplyDictionary()
+    /// By login name or alias.
+    var user: (String) throws(Refusal) -> Int64
 
     var names: PolicyNames {
         PolicyNames(
@@ -22,7 +24,25 @@ extension Operations {
     func policyRows() throws -> PolicyRows {
         PolicyRows(
             clients: try records.clients().map { ($0.id, $0.name, $0.settings.tags) },
-            groups: try records.groups().map { ($0.id, $0.name) }, replies: ports.replies)
+            groups: try records.groups().map { ($0.id, $0.name) }, replies: ports.replies, user: policyUser)
+    }
+
+    /// Looks a user up for a condition.
+    func policyUser(_ name: String) throws(Refusal) -> Int64 {
+        do {
+            return try user(name).id
+        } catch let refusal as Refusal {
+            throw refusal.at("user")
+        } catch {
+            throw Refusal(.failed, "Users cannot be looked up: \(error)", place: "user")
+        }
+    }
+
+    /// With the names of the users whom these policies name; for people to look at, not for the trail.
+    func names(_ rows: PolicyRows, for policies: [Policy]) throws -> PolicyNames {
+        var names = rows.names
+        names.users = try records.userNames(ofRows: Set(policies.flatMap(\.rule.when.users)))
+        return names
     }
 }
 
@@ -37,6 +57,7 @@ extension PolicyChoices {
         if let groups { new.when.groups = try Self.groups(groups, rows) }
         if let methods { new.when.methods = try Self.words(methods, "method", Self.method) }
         if let realms { new.when.realms = try Self.words(realms, "realm", Self.realm) }
+        try applyPlace(to: &new.when, rows)
         if let require { new.requirement = try Self.requirement(require) }
         if let factors { new.factors = try Self.factors(factors) }
         if let unenrolled = try wantedGrace() { new.unenrolled = unenrolled }
@@ -72,7 +93,7 @@ extension PolicyChoices {
     }
 
     /// Each once, as it is compared.
-    private static func words(
+    static func words(
         _ texts: [String], _ field: String, _ read: (String) throws(Refusal) -> String
     ) throws(Refusal) -> [String] {
         var words: [String] = []
@@ -173,7 +194,7 @@ extension PolicyChoices {
         }
     }
 
-    private static func limited(_ values: [String], _ field: String) throws(Refusal) -> [String] {
+    static func limited(_ values: [String], _ field: String) throws(Refusal) -> [String] {
         var found: [String] = []
         for value in values.map(Valid.trimmed) where !found.contains(value) { found.append(value) }
         guard found.count <= mostValues else {

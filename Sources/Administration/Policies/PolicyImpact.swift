@@ -38,6 +38,8 @@ struct PolicyImpact {
 }
 
 extension Operations {
+    static let unknownWords = "Where it is not known, the policy decides only if it asks for more than what would decide without it."
+
     /// Counts by one statement, whatever the number of users.
     func impact(of position: Int, in policies: [Policy]) throws -> PolicyImpact {
         let rule = policies[position].rule
@@ -47,15 +49,17 @@ extension Operations {
             var groups: Set<Int64> = []
             var isReached = true
             for before in policies[..<position] where !before.rule.isReportOnly && before.rule.when.fits(client) {
-                // What decides about some logins of theirs leaves the others.
-                if before.rule.when.asksManner { continue }
+                // What decides about some logins of theirs, or about some of them, leaves the others.
+                if before.rule.when.isOfSomeLogins || !before.rule.when.users.isEmpty { continue }
                 if before.rule.when.groups.isEmpty { isReached = false }
                 groups.formUnion(before.rule.when.groups)
             }
             let list = groups.sorted()
             if isReached, !earlier.contains(list) { earlier.append(list) }
         }
-        let reach = Records.PolicyReach(groups: rule.when.groups.isEmpty ? nil : rule.when.groups, earlier: earlier)
+        let reach = Records.PolicyReach(
+            groups: rule.when.groups.isEmpty ? nil : rule.when.groups, users: rule.when.users.isEmpty ? nil : rule.when.users,
+            earlier: earlier)
         // Behind a certificate no code can be asked for.
         let kinds = rule.requirement == .certificateAndFactor ? [.push] : rule.factors
         let counts = try records.countUsers(in: reach, without: kinds)
@@ -66,13 +70,21 @@ extension Operations {
         let policy = policies[position]
         let rule = policy.rule
         var warnings: [String] = []
-        if let before = policies[..<position].first(where: { $0.rule.covers(rule) }) {
-            warnings.append(
-                "It is never reached: policy \(before.name) decides before. `sallyport policy move \(policy.name) --before \(before.name)` changes that."
-            )
+        if let shadow = try? shadow(policies, rows) {
+            if let sentence = shadow.sentence(position) { warnings.append(sentence) }
+            var without = policies
+            without.remove(at: position)
+            let before = PolicyShadow(policies: without, rows: rows, users: shadow.users)
+            for behind in policies.indices where behind > position {
+                guard shadow.isTouched(behind, by: position), !shadow.before(behind).isEmpty, before.before(behind - 1).isEmpty else {
+                    continue
+                }
+                warnings.append("Policy \(policies[behind].name) behind it is never reached any more.")
+            }
         }
-        if !rule.isReportOnly, let behind = policies[(position + 1)...].first(where: { rule.covers($0.rule) }) {
-            warnings.append("Policy \(behind.name) behind it is never reached any more.")
+        if !rule.isReportOnly, let isClosed = try? isClosed(policies), isClosed { warnings.append(Self.closedSentence) }
+        if rule.when.asksCountry, !rule.isReportOnly, let problem = ports.countries().problem {
+            warnings.append("Nobody's country is known: \(problem). \(Self.unknownWords)")
         }
         for tag in rule.when.tags where !rows.clients.contains(where: { $0.tags.contains(tag) }) {
             let near = NearNames.nearest(to: tag, among: Set(rows.clients.flatMap(\.tags)))
@@ -96,7 +108,7 @@ extension Operations {
                         + "set \(silent[0]) --automatic-push on`.")
             }
         }
-        if rule.requirement == .factor, !rule.when.groups.isEmpty {
+        if rule.requirement == .factor, !rule.when.groups.isEmpty || !rule.when.users.isEmpty {
             warnings.append(
                 "How a field is read should not depend on who logs in: a stranger can tell by the time of the answer who is in the group. Name the client instead."
             )

@@ -5,7 +5,7 @@ internal import LoginEngine
 internal import Store
 
 extension Operations {
-    static let mostPolicies = 200
+    static let mostPolicies = 1_000
 
     /// The list is read, changed and written; whoever was faster makes us look again.
     func changePolicies<Answer>(
@@ -212,10 +212,10 @@ extension Operations {
         let policy = planned[position]
         let old = set.records.first { $0.policy.id == policy.id }
         let isSame = old?.policy == policy
-        let view = PolicyView(
-            PolicyRecord(policy: policy, at: isSame ? old?.at ?? now() : now(), names: rows.names), current: rows.names)
+        let names = try names(rows, for: [policy] + (old.map { [$0.policy] } ?? []))
+        let view = PolicyView(PolicyRecord(policy: policy, at: isSame ? old?.at ?? now() : now(), names: rows.names), current: names)
         let impact = try impact(of: position, in: planned)
-        let changes = old.map { view.differences(since: PolicyView($0, current: rows.names)) } ?? []
+        let changes = old.map { view.differences(since: PolicyView($0, current: names)) } ?? []
         let deed = isDryRun ? "Would \(verb)" : verb == "add" ? "Added" : "Changed"
         var message = "\(deed) policy \(view.name)" + (changes.isEmpty ? ". \(view.meaning)" : ": \(changes.joined(separator: "; ")).")
         if isSame { message = "Nothing to change: policy \(view.name) is like that already." }
@@ -233,14 +233,15 @@ extension RemovePolicy {
         try await operations.changePolicies(by: actor) { set, rows in
             let old = try operations.policy(name, in: set)
             let drafts = set.drafts.filter { $0.id != old.policy.id }
-            let view = PolicyView(old, current: rows.names)
+            let view = PolicyView(old, current: try operations.names(rows, for: [old.policy]))
+            let closes = try operations.isClosed(set.applying(drafts)) ? [Operations.closedSentence] : []
             let next = "Whom it decided about (\(view.who)) is now judged by the policies behind it, or by the client's own rule."
             return PolicyChange(
                 drafts: drafts,
                 answer: { _ in
                     Done(
                         "Removed policy \(old.policy.name). Its revisions are kept: `sallyport policy show \(old.policy.name) --at TIME`.",
-                        warnings: view.isReportOnly ? [] : [next])
+                        warnings: view.isReportOnly ? [] : closes + [next])
                 })
         }
     }

@@ -15,6 +15,16 @@ package struct PolicyView: Codable, Sendable, Equatable {
     package var methods: [String]
     /// What has to stand behind the `@` of the name; empty: anything, or nothing.
     package var realms: [String]
+    package var users: [String]
+    /// Where the user's device has to be; empty: anywhere.
+    package var networks: [String]
+    /// Where it must not be.
+    package var otherNetworks: [String]
+    /// Two letters each.
+    package var countries: [String]
+    package var otherCountries: [String]
+    /// `mon-fri 07:00-20:00 Europe/Berlin`; one of them has to be open.
+    package var hours: [String]
     /// `deny`, `password`, `factor` or `password+factor`.
     package var require: String
     /// Nil: whatever the user has.
@@ -61,6 +71,12 @@ package struct PolicyChoices: Codable, Sendable, Equatable {
     package var groups: [String]?
     package var methods: [String]?
     package var realms: [String]?
+    package var users: [String]?
+    package var networks: [String]?
+    package var otherNetworks: [String]?
+    package var countries: [String]?
+    package var otherCountries: [String]?
+    package var hours: [String]?
     package var require: String?
     /// Empty: whatever the user has.
     package var factors: [String]?
@@ -215,13 +231,22 @@ package struct ExplainPolicy: AdminOperation {
     /// How the login comes; nil: by a way that no policy asks for.
     package var method: String?
     package var realm: String?
+    /// What the gateway says of the user's device, as in Calling-Station-Id; nil: nothing.
+    package var from: String?
+    /// In place of what the database says of that address.
+    package var country: String?
 
-    package init(user: String, client: String, at: Instant? = nil, method: String? = nil, realm: String? = nil) {
+    package init(
+        user: String, client: String, at: Instant? = nil, method: String? = nil, realm: String? = nil, from: String? = nil,
+        country: String? = nil
+    ) {
         self.user = user
         self.client = client
         self.at = at
         self.method = method
         self.realm = realm
+        self.from = from
+        self.country = country
     }
 
     package struct Answer: Codable, Sendable, Equatable {
@@ -243,10 +268,20 @@ package struct ExplainPolicy: AdminOperation {
 
     package struct Step: Codable, Sendable, Equatable {
         package var policy: String
-        /// `decides`, `reports`, `later` or `no-match`.
+        /// `decides`, `reports`, `later`, `no-match`, or `unknown` where it is not known whether it matches and it does not decide.
         package var verdict: String
-        /// Which conditions do not fit: `client`, `client-tag`, `group`, `method`, `realm`.
+        /// Which conditions do not fit, by the `condition` of the next.
         package var mismatches: [String]
+        package var text: String
+        /// Every condition of the policy, and why it fits or does not.
+        package var conditions: [Condition]
+    }
+
+    package struct Condition: Codable, Sendable, Equatable {
+        /// `client`, `client-tag`, `user`, `group`, `method`, `realm`, `network`, `country` or `hours`.
+        package var condition: String
+        /// `yes`, `no` or `unknown`.
+        package var fits: String
         package var text: String
     }
 }

@@ -19,6 +19,12 @@ extension PolicyView {
         groups = rule.when.groups.map { named($0, current.groups, record.names.groups) }
         methods = rule.when.methods
         realms = rule.when.realms
+        users = rule.when.users.map { current.users[$0] ?? "user \($0)" }
+        networks = rule.when.networks.map(\.description)
+        otherNetworks = rule.when.otherNetworks.map(\.description)
+        countries = rule.when.countries.map(\.description)
+        otherCountries = rule.when.otherCountries.map(\.description)
+        hours = rule.when.hours.map(\.description)
         require = rule.requirement.rawValue
         factors = rule.factors?.map(\.rawValue)
         switch rule.unenrolled {
@@ -33,11 +39,29 @@ extension PolicyView {
 
     /// `members of staff at clients tagged vpn`
     package var who: String {
-        var parts = [groups.isEmpty ? "everybody" : "members of \(Words.list(groups, "or"))"]
+        var parts = [groups.isEmpty ? users.isEmpty ? "everybody" : Words.list(users, "or") : "members of \(Words.list(groups, "or"))"]
+        if !groups.isEmpty, !users.isEmpty { parts.append("if \(Words.list(users, "or"))") }
         if !clients.isEmpty { parts.append("at \(Words.list(clients, "or"))") }
         if !clientTags.isEmpty { parts.append("at clients tagged \(Words.list(clientTags, "or"))") }
         if !methods.isEmpty || !realms.isEmpty { parts.append(Self.mannerWords(methods, realms)) }
+        parts += placeParts
         return parts.joined(separator: " ")
+    }
+
+    /// `from 10.0.0.0/8`, `in DE or AT`, `at mon-fri 07:00-20:00 Europe/Berlin`
+    private var placeParts: [String] {
+        var parts: [String] = []
+        if !networks.isEmpty { parts.append("from \(Words.some(networks))") }
+        if !otherNetworks.isEmpty { parts.append("from elsewhere than \(Words.some(otherNetworks))") }
+        if !countries.isEmpty { parts.append("in \(Words.some(countries))") }
+        if !otherCountries.isEmpty { parts.append("not in \(Words.some(otherCountries))") }
+        if !hours.isEmpty { parts.append("at \(Words.list(hours, "or"))") }
+        return parts
+    }
+
+    /// What holds for some logins of a user at a client alone: `by eap-gtc from 10.0.0.0/8`
+    var someLogins: String {
+        ((methods.isEmpty && realms.isEmpty ? [] : [Self.mannerWords(methods, realms)]) + placeParts).joined(separator: " ")
     }
 
     /// `by eap-gtc as NAME@otp`
@@ -89,6 +113,12 @@ extension PolicyView {
         compare("group", list(old.groups), list(groups))
         compare("method", list(old.methods), list(methods))
         compare("realm", list(old.realms), list(realms))
+        compare("user", list(old.users), list(users))
+        compare("network", list(old.networks), list(networks))
+        compare("not-network", list(old.otherNetworks, "none"), list(otherNetworks, "none"))
+        compare("country", list(old.countries), list(countries))
+        compare("not-country", list(old.otherCountries, "none"), list(otherCountries, "none"))
+        compare("hours", list(old.hours), list(hours))
         compare("require", old.require, require)
         compare("factors", list(old.factors ?? []), list(factors ?? []))
         compare("unenrolled", old.unenrolledText, unenrolledText)
@@ -96,16 +126,5 @@ extension PolicyView {
         compare("sessions", old.sessions.map { "\($0)" } ?? "any", sessions.map { "\($0)" } ?? "any")
         compare("report-only", old.isReportOnly ? "on" : "off", isReportOnly ? "on" : "off")
         return changes
-    }
-}
-
-extension PolicyRule {
-    /// Whether every login that `other` fits is decided by this one before.
-    func covers(_ other: PolicyRule) -> Bool {
-        func holds<Value: Hashable>(_ mine: [Value], _ theirs: [Value]) -> Bool {
-            mine.isEmpty || !theirs.isEmpty && Set(theirs).isSubset(of: mine)
-        }
-        return !isReportOnly && holds(when.clients, other.when.clients) && holds(when.tags, other.when.tags)
-            && holds(when.groups, other.when.groups) && holds(when.methods, other.when.methods) && holds(when.realms, other.when.realms)
     }
 }

@@ -8,15 +8,15 @@ extension ListPolicies {
     package func perform(in operations: Operations, by actor: Actor) async throws -> PolicyList {
         let records = try at.map { try operations.records.policies(at: $0.timestamp) } ?? operations.records.policySet().records
         let rows = try operations.policyRows()
+        let names = try operations.names(rows, for: records.map(\.policy))
         let clients = try operations.records.clients().sorted { $0.name < $1.name }
         let otherwise = clients.map { PolicyList.Otherwise(client: $0.name, require: $0.settings.requirement.rawValue) }
-        var list = PolicyList(policies: records.map { PolicyView($0, current: rows.names) }, otherwise: at == nil ? otherwise : [])
+        var list = PolicyList(policies: records.map { PolicyView($0, current: names) }, otherwise: at == nil ? otherwise : [])
         if at == nil {
             let policies = records.map(\.policy)
-            for position in policies.indices {
-                if let before = policies[..<position].first(where: { $0.rule.covers(policies[position].rule) }) {
-                    list.warnings.append("Policy \(policies[position].name) is never reached: \(before.name) decides before.")
-                }
+            list.warnings = try operations.shadow(policies, rows).sentences
+            if try operations.isClosed(policies) {
+                list.warnings.insert("Nobody can log in anywhere: every client is denied, by a policy or by its own rule.", at: 0)
             }
         }
         return list
@@ -48,7 +48,7 @@ extension ShowPolicy {
             )
         }
         let record = inForce[position]
-        let view = PolicyView(record, current: rows.names)
+        let view = PolicyView(record, current: try operations.names(rows, for: [record.policy]))
         var answer = Answer(
             policy: view, position: position + 1, meaning: view.meaning,
             revisions: revisions.reversed().filter { $0.policy.id == record.policy.id }.map {
@@ -93,7 +93,7 @@ extension DiffPolicy {
             }
             old = before
         }
-        let names = try operations.policyRows().names
+        let names = try operations.names(operations.policyRows(), for: [old.policy, new.policy])
         return Answer(
             name: wanted, from: old.policy.revision, to: new.policy.revision,
             differences: PolicyView(new, current: names).differences(since: PolicyView(old, current: names)))

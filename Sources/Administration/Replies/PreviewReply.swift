@@ -44,17 +44,16 @@ package struct PreviewReply: AdminOperation {
         let user = try operations.user(user)
         let policies = try records.policySet().table
         let groups = try records.groups(ofUser: user.id).map(\.id)
-        let ruling = policies.ruling(for: client, groups: groups)
-        let plan = try operations.replyTable().plan(for: client, policy: ruling.policy, groups: groups)
+        let ruling = policies.ruling(for: client, groups: groups, place: LoginPlace(user: user.id))
+        let plan = try operations.replyTable().plan(for: client, policy: ruling.giving, groups: groups)
         let lines = plan?.lines(user: user.name) ?? []
         var answer = Answer(
             client: client.name, profile: client.settings.profile, user: user.name, policy: ruling.policy?.label,
             require: ruling.requirement.rawValue, attributes: lines.map(Attribute.init),
             bytes: lines.reduce(0) { $0 + $1.bytes.count }, warnings: [])
-        for open in policies.undecided(for: client, groups: groups, before: ruling.policy) {
-            answer.warnings.append(
-                "Policy \(open.name) comes first for logins \(PolicyView.mannerWords(open.rule.when.methods, open.rule.when.realms)): these get what it says."
-            )
+        for open in policies.undecided(for: client, groups: groups, user: user.id, before: ruling.giving) {
+            let view = PolicyView(PolicyRecord(policy: open, at: operations.now(), names: PolicyNames()), current: PolicyNames())
+            answer.warnings.append("Policy \(open.name) comes first for logins \(view.someLogins): these get what it says.")
         }
         if ruling.requirement == .deny { answer.warnings.append("\(user.name) is let in by nothing here, so none of this goes out.") }
         if user.status != .active { answer.warnings.append("\(user.name) is \(user.status.rawValue), and is refused.") }

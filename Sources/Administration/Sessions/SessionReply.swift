@@ -85,15 +85,15 @@ struct SessionReplies {
         guard let user = try operations.records.user(id: id) else { return .over("its user was removed") }
         guard user.status == .active else { return .over("\(user.name) is \(user.status.rawValue)") }
         let groups = try operations.records.groups(ofUser: user.id).map(\.id)
-        let ruling = policies.ruling(for: client, groups: groups)
+        let ruling = policies.ruling(for: client, groups: groups, place: LoginPlace(user: user.id))
         // What another policy would send is no answer to a session that it may have let in.
-        if let open = policies.undecided(for: client, groups: groups, before: ruling.policy).first {
-            return .unfit("policy \(open.name) asks how a login came, and a session does not tell")
+        if let open = policies.undecided(for: client, groups: groups, user: user.id, before: ruling.giving).first {
+            return .unfit("policy \(open.name) asks how a login came, from where or when, and a session does not tell")
         }
         guard ruling.requirement != .deny else {
             return .over("\(ruling.policy.map { "policy \($0.name)" } ?? client.name) lets \(user.name) in no more")
         }
         let elapsed = max(session.figures.seconds, (now - session.started).microseconds / 1_000_000, 0)
-        return SessionReply(replies.plan(for: client, policy: ruling.policy, groups: groups), user: user.name, elapsed: elapsed)
+        return SessionReply(replies.plan(for: client, policy: ruling.giving, groups: groups), user: user.name, elapsed: elapsed)
     }
 }

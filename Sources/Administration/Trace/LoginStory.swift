@@ -65,6 +65,11 @@ extension LoginStory {
                 if event.user == nil, event["pass-through"] == nil, step.word == "password-wrong" { continue }
                 story.add(StepSentences.sentence(step.word), at: step.at, clock)
             }
+            if let unknown = event["not-known"], position == 0 || event.kind != .loginChallenged {
+                story.add(
+                    "It is not known whether policy \(event["policy"] ?? "?") matches (\(unknown)); it decides because it asks for more than what "
+                        + "would decide without it.", at: event.at, clock)
+            }
             if let reported = event["report-only"] {
                 let parts = reported.split(separator: " ", maxSplits: 1).map(String.init)
                 story.add("Policy \(parts[0]) only reports; it would have said: \(parts.last ?? "").", at: event.at, clock)
@@ -91,7 +96,8 @@ extension LoginStory {
     private static func arrival(_ event: Event, user: String?) -> String {
         let who = user.map { "\($0) asks" } ?? "Somebody whose name was erased asks"
         let source = event.source.map { " (\($0))" } ?? ""
-        let station = event.subject["station"].map { ", from \($0)" } ?? ""
+        let country = event.subject["country"].map { " (\($0))" } ?? ""
+        let station = event.subject["station"].map { ", from \($0)\(country)" } ?? ""
         let requirement = event["policy"].map { ", where policy \($0) \(Self.demand(event["requirement"]))" } ?? ""
         let scheme = event["protocol"].map { " by \($0)" } ?? ""
         return "\(who) to log in at \(event["client"] ?? "an unknown client")\(source)\(scheme)\(requirement)\(station)."

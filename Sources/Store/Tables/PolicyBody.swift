@@ -16,6 +16,13 @@ struct PolicyBody: Codable {
     var groups: [Named]?
     var methods: [String]?
     var realms: [String]?
+    /// Rows alone: a name is a person's, and would be kept here for good.
+    var users: [Int64]?
+    var networks: [String]?
+    var otherNetworks: [String]?
+    var countries: [String]?
+    var otherCountries: [String]?
+    var hours: [String]?
     var require: String
     var factors: [String]?
     /// Microseconds since 1970.
@@ -35,6 +42,13 @@ struct PolicyBody: Codable {
         groups = named(rule.when.groups, names.groups)
         methods = rule.when.methods.isEmpty ? nil : rule.when.methods
         realms = rule.when.realms.isEmpty ? nil : rule.when.realms
+        func texts(_ values: [some CustomStringConvertible]) -> [String]? { values.isEmpty ? nil : values.map(\.description) }
+        users = rule.when.users.isEmpty ? nil : rule.when.users
+        networks = texts(rule.when.networks)
+        otherNetworks = texts(rule.when.otherNetworks)
+        countries = texts(rule.when.countries)
+        otherCountries = texts(rule.when.otherCountries)
+        hours = texts(rule.when.hours)
         require = rule.requirement.rawValue
         factors = rule.factors?.map(\.rawValue)
         switch rule.unenrolled {
@@ -67,6 +81,19 @@ struct PolicyBody: Codable {
         rule.when.groups = (groups ?? []).map(\.id)
         rule.when.methods = methods ?? []
         rule.when.realms = realms ?? []
+        rule.when.users = users ?? []
+        // A condition that is half read would be another one.
+        func read<Value>(_ texts: [String]?, _ make: (String) -> Value?) -> [Value]? {
+            let values = (texts ?? []).compactMap(make)
+            return values.count == texts?.count ?? 0 ? values : nil
+        }
+        guard let networks = read(networks, { AddressRange($0) }), let otherNetworks = read(otherNetworks, { AddressRange($0) }),
+            let countries = read(countries, { CountryCode($0) }), let otherCountries = read(otherCountries, { CountryCode($0) }),
+            let hours = read(hours, { try? PolicyHours($0) })
+        else { return nil }
+        (rule.when.networks, rule.when.otherNetworks) = (networks, otherNetworks)
+        (rule.when.countries, rule.when.otherCountries) = (countries, otherCountries)
+        rule.when.hours = hours
         if let factors {
             let kinds = factors.compactMap { FactorKind(rawValue: $0) }
             guard kinds.count == factors.count else { return nil }

@@ -20,10 +20,13 @@ package struct PolicyRecord: Sendable, Equatable {
 package struct PolicyNames: Sendable, Equatable {
     package var clients: [Int64: String]
     package var groups: [Int64: String]
+    /// Of users as they are now; never kept with a policy.
+    package var users: [Int64: String]
 
-    package init(clients: [Int64: String] = [:], groups: [Int64: String] = [:]) {
+    package init(clients: [Int64: String] = [:], groups: [Int64: String] = [:], users: [Int64: String] = [:]) {
         self.clients = clients
         self.groups = groups
+        self.users = users
     }
 }
 

@@ -6,6 +6,7 @@ import ControlDoor
 import Factors
 import Logging
 import LoginEngine
+import Places
 import Store
 
 struct OfflineOperations: Sendable {
@@ -26,6 +27,10 @@ struct OfflineOperations: Sendable {
                 radiusAddresses: { settings.radiusListen.map { "\($0)" } }, dataDirectory: settings.dataDirectory)
             ports.accountingAddresses = { settings.radiusAccounting.map { "\($0)" } }
             ports.replies = try DictionaryFolder.read(in: settings.dataDirectory)
+            if let path = settings.countryDatabase {
+                let countries = Countries(path: path)
+                ports.countries = { Operations.Countries(countries) }
+            }
             let tunnel = TunnelFiles(dataDirectory: settings.dataDirectory, name: settings.eapServerName)
             (ports.eapShown, ports.eapServerName) = ({ tunnel.shown }, { tunnel.name })
             let operations = Operations(records: store.records, ports: ports)
@@ -38,5 +43,11 @@ struct OfflineOperations: Sendable {
 
     func close() {
         store.close()
+    }
+}
+
+extension Operations.Countries {
+    init(_ countries: Countries) {
+        self.init(lookup: countries.lookup, problem: countries.problem, built: countries.built)
     }
 }

@@ -15,7 +15,10 @@ struct PolicyCommand: AsyncParsableCommand {
               sallyport policy explain alice --client office
               sallyport policy move admins --first
             """,
-        subcommands: [Add.self, List.self, Show.self, Set.self, Move.self, Remove.self, Diff.self, Explain.self])
+        subcommands: [
+            Add.self, List.self, Show.self, Set.self, Move.self, Remove.self, Diff.self, Explain.self,
+            Test.self, Report.self,
+        ])
 }
 
 /// Every field of a policy, for `add` and `set`.
@@ -37,6 +40,7 @@ struct PolicyFlags: ParsableArguments {
         name: .customLong("realm"),
         help: ArgumentHelp("Only for names that end with @ and this; can be repeated.", valueName: "realm"))
     var realms: [String] = []
+    @OptionGroup var place: PolicyPlaceConditions
     @Option(
         name: .customLong("require"),
         help: ArgumentHelp("deny, password, factor, password+factor, certificate or certificate+factor.", valueName: "what"))
@@ -68,6 +72,7 @@ struct PolicyFlags: ParsableArguments {
         choices.groups = groups.isEmpty ? nil : groups
         choices.methods = methods.isEmpty ? nil : methods
         choices.realms = realms.isEmpty ? nil : realms
+        place.fill(&choices)
         choices.require = require
         choices.factors = factors.map { $0 == "any" ? [] : $0.split(separator: ",").map { String($0) } }
         choices.unenrolled = unenrolled
@@ -195,7 +200,7 @@ extension PolicyCommand {
         static let configuration = CommandConfiguration(
             abstract: "Change a policy; says whom the change would lock out.",
             discussion: """
-                --client, --client-tag, --group, --method and --realm replace what was there.
+                A condition that is given replaces what was there: name all of its values again.
 
                 Examples:
                   sallyport policy set staff --require password+factor --dry-run
@@ -210,6 +215,10 @@ extension PolicyCommand {
         @Flag(help: "For everybody again.") var anyGroup = false
         @Flag(help: "By whatever protocol again.") var anyMethod = false
         @Flag(help: "Whatever the name ends with.") var anyRealm = false
+        @Flag(help: "For every user again.") var anyUser = false
+        @Flag(help: "From anywhere again; takes --not-network away too.") var anyNetwork = false
+        @Flag(help: "In every country again; takes --not-country away too.") var anyCountry = false
+        @Flag(help: "At any time again.") var anyHours = false
         @Flag(help: "Take all reply attributes away.") var noReply = false
         @OptionGroup(title: "Policy options") var flags: PolicyFlags
         @OptionGroup var options: GlobalOptions
@@ -217,7 +226,9 @@ extension PolicyCommand {
         func validate() throws {
             let both = [
                 (anyClient, flags.clients, "client"), (anyClientTag, flags.clientTags, "client-tag"), (anyGroup, flags.groups, "group"),
-                (anyMethod, flags.methods, "method"), (anyRealm, flags.realms, "realm"),
+                (anyMethod, flags.methods, "method"), (anyRealm, flags.realms, "realm"), (anyUser, flags.place.users, "user"),
+                (anyNetwork, flags.place.networks, "network"), (anyCountry, flags.place.countries, "country"),
+                (anyHours, flags.place.hours, "hours"),
             ]
             if noReply, !flags.reply.reply.isEmpty { throw ValidationError("Use one of --reply and --no-reply.") }
             for (any, named, flag) in both where any && !named.isEmpty { throw ValidationError("Use one of --\(flag) and --any-\(flag).") }
@@ -230,6 +241,10 @@ extension PolicyCommand {
             if anyGroup { choices.groups = [] }
             if anyMethod { choices.methods = [] }
             if anyRealm { choices.realms = [] }
+            if anyUser { choices.users = [] }
+            if anyNetwork { (choices.networks, choices.otherNetworks) = ([], choices.otherNetworks ?? []) }
+            if anyCountry { (choices.countries, choices.otherCountries) = ([], choices.otherCountries ?? []) }
+            if anyHours { choices.hours = [] }
             if noReply { choices.reply = [] }
             let request = SetPolicy(policy: policy, name: name, choices: choices, isDryRun: flags.dryRun)
             try PolicyCommand.show(try await node.perform(request), output)
@@ -300,40 +315,6 @@ extension PolicyCommand {
             }
         }
     }
-
-    struct Explain: NodeCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Say which policy decides about a user at a client, and why.",
-            discussion: """
-                Examples:
-                  sallyport policy explain alice --client office
-                  sallyport policy explain alice --client office --at 2026-11-01
-                """)
-
-        @Argument(help: "Login name or alias.") var user: String
-        @Option(help: ArgumentHelp("The gateway that asks.", valueName: "client")) var client: String
-        @Option(help: ArgumentHelp("At this time instead of now.", valueName: "time")) var at: String?
-        @Option(help: ArgumentHelp("A login by this protocol, where a policy asks for it: eap-gtc.", valueName: "method")) var method:
-            String?
-        @Option(help: ArgumentHelp("A name that ends with @ and this, where a policy asks for it.", valueName: "realm")) var realm: String?
-        @OptionGroup var options: GlobalOptions
-
-        func run(_ node: NodeConnection, _ output: Output) async throws {
-            let request = ExplainPolicy(user: user, client: client, at: try PolicyCommand.time(at), method: method, realm: realm)
-            let answer = try await node.perform(request)
-            try output.show(answer, warnings: answer.warnings) { answer in
-                output.line(Span("\(answer.user) at \(answer.client)", .strong))
-                for (index, step) in answer.steps.enumerated() {
-                    let name = step.policy.split(separator: "@").first.map(String.init) ?? step.policy
-                    let text = SafeText.wrapped(
-                        SafeText.line("\(name) \(step.text)"), to: output.terminal.width.map { $0 - 5 }, indent: "     ")
-                    let tone: Tone = step.verdict == "decides" ? .good : step.verdict == "reports" ? .warn : .soft
-                    output.line("  \(index + 1). " + tone.paint(text, output.terminal.hasColor))
-                }
-                for sentence in answer.outcome { output.line(SafeText.wrapped(SafeText.line(sentence), to: output.terminal.width)) }
-            }
-        }
-    }
 }
 
 extension PolicyCommand {
@@ -365,6 +346,12 @@ extension PolicyCommand {
         sheet.add("Client tags", any(policy.clientTags))
         if !policy.methods.isEmpty { sheet.add("Methods", any(policy.methods)) }
         if !policy.realms.isEmpty { sheet.add("Realms", any(policy.realms)) }
+        if !policy.users.isEmpty { sheet.add("Users", any(policy.users)) }
+        if !policy.networks.isEmpty { sheet.add("Networks", any(policy.networks)) }
+        if !policy.otherNetworks.isEmpty { sheet.add("Not networks", any(policy.otherNetworks)) }
+        if !policy.countries.isEmpty { sheet.add("Countries", any(policy.countries)) }
+        if !policy.otherCountries.isEmpty { sheet.add("Not countries", any(policy.otherCountries)) }
+        if !policy.hours.isEmpty { sheet.add("Hours", any(policy.hours)) }
         sheet.add("Requires", Span(policy.require))
         if policy.require.hasSuffix("factor") {
             sheet.add("Factors", any(policy.factors ?? []))

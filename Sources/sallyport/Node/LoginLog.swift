@@ -13,6 +13,10 @@ struct LoginLog: Sendable {
     private let challenged = Counter(label: "sallyport_logins_total", dimensions: [("result", "challenged"), ("reason", "")])
     private let rejected: [String: Counter]
     private let policies = PolicyCounters()
+    private let doubts = Dictionary(
+        uniqueKeysWithValues: [PolicyRule.Condition.network, .country, .hours].map {
+            ($0.rawValue, Counter(label: "sallyport_policy_doubts_total", dimensions: [("condition", $0.rawValue)]))
+        })
     private let protocols = Dictionary(
         uniqueKeysWithValues: (ProofSchemes.all.hashed.map { ($0.title, $0.rawValue) }
             + EAPMethodName.allCases.map { ($0.title, "eap-\($0.rawValue)") })
@@ -36,7 +40,12 @@ struct LoginLog: Sendable {
 
     /// - Parameter isWritten: false for a reject that only counts, since too many equal ones came this minute.
     func callAsFunction(_ event: Event, isWritten: Bool) {
-        if let policy = event["policy"] { policies.count(policy, event.kind) }
+        if let policy = event["policy"] {
+            policies.count(policy, event.kind)
+            if event.kind != .loginChallenged, let unknown = event["not-known"] {
+                for condition in unknown.split(separator: ", ") { doubts[String(condition)]?.increment() }
+            }
+        }
         // It stands behind the client, and nothing stands there of a login that showed its password.
         if event.details.count > 1, event.details[1].name == "protocol",
             // What is spoken inside of a tunnel stands behind the tunnel.

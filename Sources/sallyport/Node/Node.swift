@@ -8,6 +8,7 @@ import Factors
 import Foundation
 import Logging
 import LoginEngine
+import Places
 import RADIUS
 import RADIUSDoor
 import ServiceLifecycle
@@ -37,6 +38,8 @@ final class Node: Sendable {
     /// Nil without RADIUS over TLS.
     let radsec: RadSecKeeper?
     let tunnel: TunnelKeeper
+    /// Nil where no database is set.
+    let countries: Countries?
 
     /// Opens the store and binds nothing yet.
     ///
@@ -107,7 +110,10 @@ final class Node: Sendable {
             if let writer { database.note(writer.statistics.lastError) }
         }
         let replies = try DictionaryFolder.read(in: settings.dataDirectory)
-        let policies = PolicyKeeper(records: records, logins: logins, replies: replies)
+        let countries = settings.countryDatabase.map { Countries(path: $0) }
+        self.countries = countries
+        if let problem = countries?.problem { logger.error("no country is known: \(problem)") }
+        let policies = PolicyKeeper(records: records, logins: logins, replies: replies, countries: countries?.lookup ?? .none)
         try policies.reload()
         try Self.reload(passwords, from: records, replies)
         let inForce = ChangesInForce { [weak radius, weak tunnel] part in
@@ -156,6 +162,7 @@ final class Node: Sendable {
             dataDirectory: settings.dataDirectory)
         ports.replies = replies
         ports.nodeName = NodeLocation.nodeName
+        if let countries { ports.countries = { Operations.Countries(countries) } }
         (ports.eapShown, ports.eapServerName) = ({ tunnel.own.shown }, { tunnel.own.name })
         ports.accountingAddresses = { [weak radius] in radius?.boundAccounting.map { "\($0)" } ?? [] }
         ports.askByTLS = { [weak radius] request in
@@ -310,7 +317,10 @@ final class Node: Sendable {
 
     /// At SIGHUP.
     func reloadCertificates() {
-        if radsec == nil, tunnel.inForce == nil { logger.notice("SIGHUP reads certificates again, and this node has none") }
+        if let why = countries?.reload(isAsked: true) { logger.error("the database of countries is not in force: \(why)") }
+        if radsec == nil, tunnel.inForce == nil, countries == nil {
+            logger.notice("SIGHUP reads certificates again, and this node has none")
+        }
         let now = NodeClock.now().wall
         radsec?.reload(isAsked: true, at: now)
         tunnel.reload(isAsked: true, at: now)
@@ -330,8 +340,8 @@ final class Node: Sendable {
 
     /// Marks are folded, handles expire and indexes are filled behind; every minute is often enough.
     private func scheduleHousekeeping() {
-        let (records, logger, trail, sessions, inForce, radsec, tunnel, traffic, renewal, syncs) = (
-            store.records, logger, trail, sessions, inForce, radsec, tunnel, traffic, renewal, syncs
+        let (records, logger, trail, sessions, inForce, radsec, tunnel, traffic, renewal, syncs, countries) = (
+            store.records, logger, trail, sessions, inForce, radsec, tunnel, traffic, renewal, syncs, countries
         )
         deadlines.schedule(at: NodeClock.now().uptime + .seconds(60)) { [weak self] moment in
             Task {
@@ -351,6 +361,7 @@ final class Node: Sendable {
                 if let why = inForce.tryAgain() { logger.error("changes are written and not in force", metadata: ["error": "\(why)"]) }
                 radsec?.reload(isAsked: false, at: moment.wall)
                 tunnel.reload(isAsked: false, at: moment.wall)
+                if let why = countries?.reload(isAsked: false) { logger.error("the database of countries is not in force: \(why)") }
                 traffic.turn(at: moment)
                 self?.scheduleHousekeeping()
             }
@@ -363,8 +374,10 @@ final class PolicyKeeper: Sendable {
     private let records: Records
     private let logins: Mutex<Logins>
     private let replies: ReplyDictionary
+    private let countries: CountryLookup
 
-    init(records: Records, logins: Logins, replies: ReplyDictionary) {
+    init(records: Records, logins: Logins, replies: ReplyDictionary, countries: CountryLookup) {
+        self.countries = countries
         self.records = records
         self.logins = Mutex(logins)
         self.replies = replies
@@ -375,7 +388,7 @@ final class PolicyKeeper: Sendable {
         try logins.withLock { logins in
             logins.rulebook = Rulebook(
                 policies: try records.policySet().table, replies: try records.replyTable(replies), limits: try records.sessionLimits(),
-                homes: try records.homeTable())
+                homes: try records.homeTable(), countries: countries)
         }
     }
 }

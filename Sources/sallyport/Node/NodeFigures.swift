@@ -57,6 +57,7 @@ struct NodeFigures: Sendable {
     static let help = [
         "sallyport_logins_total": "Logins by result and reason.",
         "sallyport_policy_decisions_total": "Logins decided by a policy, by its name and result.",
+        "sallyport_policy_doubts_total": "Logins decided by a policy of which it is not known whether it matches, by what is not known.",
         "sallyport_logins_by_protocol_total": "Logins by EAP, or that showed no password, by protocol and result.",
         "sallyport_logins_waiting": "Logins that wait for a password check or a phone.",
         "sallyport_eap_conversations": "Conversations of EAP that are under way.",

@@ -108,6 +108,12 @@ extension SettingKey {
             The name that the node shows to devices by EAP, in the certificate that it has [made](certificates.md#eap); devices are told it in \
             their profiles. `auto`: the name of this host, without its domain.
             """)
+    static let countryDatabase = SettingKey(
+        name: "policy.country-database", kind: .text, standard: ["none"],
+        meaning: """
+            A database file in MaxMind's format (`.mmdb`) by which policies find [countries](../policies/conditions.md#country). It is read again \
+            within a minute when it changes, and at SIGHUP. `none`: no country is known.
+            """)
     static let webHealth = SettingKey(
         name: "web.health", kind: .addresses, standard: ["0.0.0.0:8080"],
         meaning: "`/livez` and `/readyz` over plain HTTP, without detail. Empty: no listener.")
@@ -154,7 +160,7 @@ extension SettingKey {
     static let all = [
         dataDirectory, database, masterKeySource, radiusListen, radiusAccounting, radsecListen, radsecCertificate, radsecKey,
         radsecClientCA, radsecRevoked, radsecVersion, eapClientCA, eapClientCRL, eapClientCRLGrace, eapClientNames, eapServerName,
-        webHealth, webMetrics, sessionsKeep, sessionsLostAfter, auditAnchorFile, auditKeep,
+        countryDatabase, webHealth, webMetrics, sessionsKeep, sessionsLostAfter, auditAnchorFile, auditKeep,
         auditLargestSize, logLevel, logFormat,
     ]
 }

@@ -37,6 +37,8 @@ struct Settings: Sendable, Equatable {
     var deviceTrust: DeviceTrustFiles
     /// Nil: this host's.
     var eapServerName: String?
+    /// Absolute; nil: none.
+    var countryDatabase: String?
     var webHealth: [ListenAddress]
     var webMetrics: [ListenAddress]
     /// Nil: for ever.
@@ -129,6 +131,7 @@ extension Settings {
                 grace: try Self.grace(reader.requiredString(forKey: ConfigKey(SettingKey.eapClientCRLGrace.name))),
                 names: try Self.certificateNames(reader.requiredString(forKey: ConfigKey(SettingKey.eapClientNames.name))))
             eapServerName = try Self.serverName(reader.requiredString(forKey: ConfigKey(SettingKey.eapServerName.name)))
+            countryDatabase = try Self.file(reader, .countryDatabase)
             webHealth = try Self.addresses(reader, .webHealth)
             webMetrics = try Self.addresses(reader, .webMetrics)
             auditAnchorFile = try Self.anchorFile(reader.requiredString(forKey: ConfigKey(SettingKey.auditAnchorFile.name)))

@@ -73,6 +73,11 @@ struct SettingsFlags: ParsableArguments {
         help: ArgumentHelp("The name in the certificate that EAP shows; or auto.", valueName: "host"))
     var eapServerName: String?
 
+    @Option(
+        name: .customLong("policy-country-database"),
+        help: ArgumentHelp("Countries of addresses, MaxMind's format; or none.", valueName: "file"))
+    var countryDatabase: String?
+
     @Option(name: .customLong("web-health"), help: ArgumentHelp("/livez and /readyz; empty for none.", valueName: "addresses"))
     var webHealth: String?
 
@@ -116,7 +121,7 @@ struct SettingsFlags: ParsableArguments {
             (.radsecKey, radsecKey), (.radsecClientCA, radsecClientCA), (.radsecRevoked, radsecRevoked),
             (.radsecVersion, radsecVersion), (.eapClientCA, eapClientCA), (.eapClientCRL, eapClientCRL),
             (.eapClientCRLGrace, eapClientCRLGrace), (.eapClientNames, eapClientNames), (.eapServerName, eapServerName),
-            (.webHealth, webHealth), (.webMetrics, webMetrics),
+            (.countryDatabase, countryDatabase), (.webHealth, webHealth), (.webMetrics, webMetrics),
             (.sessionsKeep, sessionsKeep),
             (.sessionsLostAfter, sessionsLostAfter), (.auditAnchorFile, auditAnchorFile), (.auditKeep, auditKeep),
             (.auditLargestSize, auditLargestSize), (.logLevel, logLevel), (.logFormat, logFormat),

@@ -222,7 +222,10 @@ struct ApplyFile {
     // MARK: Policies
 
     static let policyKeys = ["name", "when", "require", "factors", "unenrolled", "remember", "report-only", "reply", "sessions"]
-    static let conditionKeys = ["client", "client-tag", "group", "method", "realm"]
+    static let conditionKeys = [
+        "client", "client-tag", "group", "method", "realm", "user", "network", "not-network", "country", "not-country", "hours",
+    ]
+    static let hoursKeys = ["days", "from", "to", "zone", "holidays"]
 
     private func policies(_ node: Yams.Node) throws -> [Blueprint.Policy] {
         if node.null != nil { return [] }
@@ -245,15 +248,21 @@ struct ApplyFile {
         choices.groups = []
         choices.methods = []
         choices.realms = []
+        (choices.users, choices.networks, choices.otherNetworks) = ([], [], [])
+        (choices.countries, choices.otherCountries, choices.hours) = ([], [], [])
         if let when = keys["when"] {
             let conditions = try reader.entries(
-                when.value, "when", keys: Self.conditionKeys, coming: ["hours", "network", "country", "station", "place"])
+                when.value, "when", keys: Self.conditionKeys, coming: ["station", "place"])
             func list(_ key: String) throws -> [String] { try conditions[key].map { try reader.list($0.value, key).map(\.text) } ?? [] }
             choices.clients = try list("client")
             choices.clientTags = try list("client-tag")
             choices.groups = try list("group")
             choices.methods = try list("method")
             choices.realms = try list("realm")
+            choices.users = try list("user")
+            (choices.networks, choices.otherNetworks) = (try list("network"), try list("not-network"))
+            (choices.countries, choices.otherCountries) = (try list("country"), try list("not-country"))
+            choices.hours = try conditions["hours"].map { try hours($0.value) } ?? []
         }
         choices.factors = try keys["factors"].map { try reader.list($0.value, "factors").map(\.text) } ?? []
         choices.unenrolled = "deny"
@@ -266,6 +275,27 @@ struct ApplyFile {
         var policy = Blueprint.Policy(name: name, place: place, choices: choices)
         policy.places = places(keys)
         return policy
+    }
+
+    /// One window or a list of them, each as text or as keys.
+    private func hours(_ node: Yams.Node) throws -> [String] {
+        try (node.sequence.map { Array($0) } ?? [node]).map { entry in
+            guard entry.mapping != nil else { return try reader.text(entry, "hours") }
+            let keys = try reader.entries(entry, "hours", keys: Self.hoursKeys)
+            func text(_ key: String) throws -> String? {
+                try keys[key].map { try reader.list($0.value, key).map(\.text).joined(separator: ",") }
+            }
+            let times = (try text("from"), try text("to"))
+            guard (times.0 == nil) == (times.1 == nil) else {
+                throw reader.refusal(entry, "Hours have `from` and `to`, or neither.", "Write `from: \"07:00\", to: \"20:00\"`.")
+            }
+            var words: [String] = []
+            if let days = try text("days") { words.append(days) }
+            if let from = times.0, let to = times.1 { words.append("\(from)-\(to)") }
+            if let zone = try text("zone") { words.append(zone) }
+            if let holidays = try text("holidays") { words.append("holidays=\(holidays)") }
+            return words.joined(separator: " ")
+        }
     }
 
     private func unenrolled(_ node: Yams.Node, _ choices: inout PolicyChoices) throws {

@@ -124,7 +124,8 @@ extension Blueprint {
         var conditions: [String] = []
         for (key, values) in [
             ("client", choices.clients), ("client-tag", choices.clientTags), ("group", choices.groups), ("method", choices.methods),
-            ("realm", choices.realms),
+            ("realm", choices.realms), ("user", choices.users), ("network", choices.networks), ("not-network", choices.otherNetworks),
+            ("country", choices.countries), ("not-country", choices.otherCountries), ("hours", choices.hours),
         ] {
             guard let values, !values.isEmpty else { continue }
             conditions.append("\(key): \(values.count == 1 ? scalar(values[0]) : list(values))")

@@ -14,7 +14,8 @@ struct BenchCommand: AsyncParsableCommand {
               sallyport bench radius --server 127.0.0.1:1812 --secret-file /tmp/bench/bench.secret --users 1000 --mode code --seconds 10
             """,
         subcommands: [
-            BenchRADIUS.self, BenchPersist.self, BenchHold.self, BenchStorage.self, BenchPrepare.self, BenchRespond.self,
+            BenchRADIUS.self, BenchPersist.self, BenchHold.self, BenchStorage.self, BenchPolicies.self, BenchPrepare.self,
+            BenchRespond.self,
             BenchFreeRADIUSUsers.self,
         ], defaultSubcommand: nil)
 }
