@@ -62,6 +62,8 @@ let package = Package(
             name: "Store", dependencies: ["LoginEngine", "CPostgres", grdb, crypto, logging], exclude: ["Migrations"],
             swiftSettings: settings),
         .target(name: "Directories", dependencies: ["LoginEngine", "RADIUS", "CArgon2", crypto, logging], swiftSettings: settings),
+        .systemLibrary(name: "CCURL", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .target(name: "Channels", dependencies: ["LoginEngine", "CCURL"], swiftSettings: settings),
         .target(name: "Factors", dependencies: ["LoginEngine", "OTP", crypto, logging], swiftSettings: settings),
         // 4: the doors that need nothing of Administration
         .target(name: "CSockets"),
@@ -80,6 +82,7 @@ let package = Package(
             name: "StoreTests", dependencies: ["Store", "LoginEngine", "TestSupport", crypto], exclude: ["Golden"], swiftSettings: settings),
         .testTarget(
             name: "DirectoriesTests", dependencies: ["Directories", "LoginEngine", "RADIUS", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "ChannelsTests", dependencies: ["Channels", "LoginEngine", "TLS", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "FactorsTests", dependencies: ["Factors", "LoginEngine", "OTP", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "RADIUSDoorTests",
@@ -104,21 +107,23 @@ if !core {
         // 3: every operation once
         .target(
             name: "Administration",
-            dependencies: ["LoginEngine", "Store", "OTP", "RADIUS", "TLS", "Directories", "Factors", crypto, logging, swiftCSV],
+            dependencies: [
+                "LoginEngine", "Store", "OTP", "RADIUS", "TLS", "Directories", "Channels", "Factors", crypto, logging, swiftCSV,
+            ],
             swiftSettings: settings),
         // 4: doors
         .target(
             name: "ControlDoor", dependencies: ["LoginEngine", "Administration", nio, nioPosix, lifecycle, logging],
             swiftSettings: settings),
         .target(
-            name: "WebDoor", dependencies: ["LoginEngine", hummingbird, nio, nioPosix, lifecycle, logging, metrics],
+            name: "WebDoor", dependencies: ["LoginEngine", "TLS", hummingbird, nio, nioPosix, lifecycle, logging, metrics],
             swiftSettings: settings),
         // 5: settings, wiring, commands
         .executableTarget(
             name: "sallyport",
             dependencies: [
-                "RADIUS", "EAP", "OTP", "LoginEngine", "Store", "Directories", "Factors", "Administration", "RADIUSDoor", "ControlDoor",
-                "WebDoor", "TLS", "CSockets", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
+                "RADIUS", "EAP", "OTP", "LoginEngine", "Store", "Directories", "Channels", "Factors", "Administration", "RADIUSDoor",
+                "ControlDoor", "WebDoor", "TLS", "CSockets", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
                 metrics,
                 coreMetrics, yams,
             ],
@@ -134,7 +139,8 @@ if !core {
             swiftSettings: settings),
         .testTarget(
             name: "WebDoorTests",
-            dependencies: ["WebDoor", .product(name: "HummingbirdTesting", package: "hummingbird"), logging], swiftSettings: settings),
+            dependencies: ["WebDoor", "LoginEngine", .product(name: "HummingbirdTesting", package: "hummingbird"), logging],
+            swiftSettings: settings),
         .testTarget(
             name: "sallyportTests",
             dependencies: ["sallyport", "Administration", "Store", "LoginEngine", yams, argumentParser, logging, metrics, coreMetrics],
@@ -142,8 +148,8 @@ if !core {
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "sallyport", "RADIUS", "EAP", "OTP", "LoginEngine", "Administration", "Store", "Directories", "RADIUSDoor", "ControlDoor",
-                "TLS", "TestSupport", argumentParser, logging, "WebDoor", grdb,
+                "sallyport", "RADIUS", "EAP", "OTP", "LoginEngine", "Administration", "Store", "Directories", "Channels", "RADIUSDoor",
+                "ControlDoor", "TLS", "TestSupport", argumentParser, logging, "WebDoor", grdb,
             ],
             exclude: ["DataDirectories", "Golden"], swiftSettings: settings),
     ]
