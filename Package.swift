@@ -151,7 +151,7 @@ if !core {
                 "sallyport", "RADIUS", "EAP", "OTP", "LoginEngine", "Administration", "Store", "Directories", "Channels", "RADIUSDoor",
                 "ControlDoor", "TLS", "TestSupport", argumentParser, logging, "WebDoor", grdb,
             ],
-            exclude: ["DataDirectories", "Golden"], swiftSettings: settings),
+            exclude: ["DataDirectories", "Golden", "Servers"], swiftSettings: settings),
     ]
 }
 

@@ -21,6 +21,8 @@ package final class Operations: Sendable {
         case certificates
         /// What is counted and not yet written may name somebody who is being erased: it is written now, to be erased with the rest.
         case erasure
+        /// There is something to be sent, or another way to send it.
+        case mail
     }
 
     package struct Ports: Sendable {
@@ -51,6 +53,10 @@ package final class Operations: Sendable {
         package var habits: @Sendable (Int64) -> GatewayHabits? = { _ in nil }
         /// Which servers of directories answer; nothing where no node runs.
         package var directoryStatus: @Sendable () -> [DirectoryStatus] = { [] }
+        /// What links to the node's pages begin with, `https://vpn.example.org`; nil: it has none.
+        package var publicURL: @Sendable () -> String? = { nil }
+        /// What this host calls itself to mail servers.
+        package var nodeName = "localhost"
 
         package init(
             hashPassword: @escaping @Sendable (Secret) async throws -> Secret, now: @escaping @Sendable () -> Timestamp,

@@ -77,6 +77,10 @@ package struct ExamineNode: AdminOperation {
         examine("directories") { () throws(StoreError) in
             DirectorySettingsCheck.findings(try records.directories(), uses: try operations.directoryUses())
         }
+        examine("channels") { () throws(StoreError) in
+            MailCheck.findings(
+                try records.channels(), try records.outboxFigures(), hasPages: operations.ports.publicURL() != nil, now: operations.now())
+        }
         examine("certificates") { () throws(StoreError) in
             let now = operations.now()
             let end = now + .minutes(Int64(CertificateCheck.certificateDays) * 24 * 60)

@@ -147,6 +147,14 @@ extension Finding {
         case directoryAlone = "directory-alone"
         case directoryClosed = "directory-closed"
         case directoryNameLost = "directory-name-lost"
+        // Mail
+        case channelsRight = "channels-right"
+        case channelClosed = "channel-closed"
+        case channelOpen = "channel-open"
+        case mailStuck = "mail-stuck"
+        case mailFailed = "mail-failed"
+        case pageMissing = "page-missing"
+        case pageUntrusted = "page-untrusted"
         // Users
         case usersRight = "users-right"
         case usersNone = "users-none"
@@ -157,27 +165,27 @@ extension Finding {
         package var severity: Severity {
             switch self {
             case .nodeRuns, .settingsRight, .clockRight, .filesRight, .diskRight, .databaseRight, .keyRight, .backupRight, .clientsRight,
-                .usersRight, .certificateRight, .clientAuthorityRight, .authorityRight, .directoriesRight, .gatewaysRight:
+                .usersRight, .certificateRight, .clientAuthorityRight, .authorityRight, .directoriesRight, .gatewaysRight, .channelsRight:
                 .ok
             case .nodeStopped, .coreDumps, .clockUnchecked, .databaseUnchecked, .databaseElsewhere, .keyBesideData, .keyChanging,
                 .keyWaiting, .clientsNone,
                 .authenticatorUnproven, .factorAlone, .certificateAlone, .revocationsNone, .passwordAlone, .nobodyLetIn, .rangeLarge,
                 .reasonTold, .usersNone, .backupNone,
                 .directoryAlone, .gatewayWaitsLonger, .gatewayRenewsRetries, .gatewaySigns, .gatewayNamesNoDevice,
-                .gatewaySendsNoAccounting:
+                .gatewaySendsNoAccounting, .mailFailed, .pageMissing:
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
                 .pushUnasked, .namesPassedThrough, .eapMD5, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey,
                 .certificateEnding, .clientAuthorityEnding, .authorityEnding, .certificatesEnding, .revocationsOld, .directorySecretWeak,
                 .sessionsUncounted, .directoryForgeable, .gatewayGivesUpEarly, .gatewayUnsigned, .directoryNameLost,
-                .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset:
+                .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset, .channelOpen, .mailStuck, .pageUntrusted:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,
                 .secretDamaged, .secretKnown, .replyUnfit, .certificateEnded, .certificateNotInForce, .clientAuthorityMissing,
                 .clientAuthorityEnded, .authorityEnded, .authorityDamaged, .revocationsEnded, .directoryDown,
-                .directoryUnsigned, .directoryClosed:
+                .directoryUnsigned, .directoryClosed, .channelClosed:
                 .problem
             }
         }

@@ -28,6 +28,8 @@ struct OfflineOperations: Sendable {
             ports.replies = try DictionaryFolder.read(in: settings.dataDirectory)
             let tunnel = TunnelFiles(dataDirectory: settings.dataDirectory, name: settings.eapServerName)
             (ports.eapShown, ports.eapServerName) = ({ tunnel.shown }, { tunnel.name })
+            ports.publicURL = { settings.pages.url }
+            ports.nodeName = NodeLocation.nodeName
             let operations = Operations(records: store.records, ports: ports)
             return OfflineOperations(operations: operations, actor: Peer.own(node: NodeLocation.nodeName), store: store)
         } catch {

@@ -36,6 +36,9 @@ final class Node: Sendable {
     /// Nil without RADIUS over TLS.
     let radsec: RadSecKeeper?
     let tunnel: TunnelKeeper
+    /// Nil without pages for users.
+    let pages: PageKeeper?
+    private let outbox: OutboxKeeper
 
     /// Opens the store and binds nothing yet.
     ///
@@ -122,6 +125,12 @@ final class Node: Sendable {
             }
         }
         pins.inForce = inForce
+        let pages = PageKeeper(files: settings.pages, logger: Logger(label: "sallyport.web"))
+        self.pages = pages
+        try pages?.load(at: started.wall)
+        let outbox = OutboxKeeper(
+            records: records, deadlines: deadlines, hostName: NodeLocation.nodeName, logger: Logger(label: "sallyport.mail"))
+        self.outbox = outbox
         let renewal = CertificateRenewal(tunnel: tunnel, records: records)
         self.renewal = renewal
         var ports = Operations.Ports(
@@ -140,17 +149,18 @@ final class Node: Sendable {
                         try inForce.take(.rules)
                     case .failures(let user): logins?.forgetFailures(ofUser: user)
                     case .erasure: logins?.flushTallies()
+                    case .mail: outbox.wake()
                     }
                 } catch {
                     logger.error("a change is not in force", metadata: ["error": "\(error)"])
                     throw error
                 }
             }, isServing: true,
-            examine: { [weak radius, radsec, tunnel] in
+            examine: { [weak radius, radsec, tunnel, pages] in
                 let now = NodeClock.now()
                 return NodeCheck.findings(radius, since: started, now: now) + RadSecCheck.findings(radsec, now: now.wall)
                     + TunnelCheck.findings(tunnel, offersTLS: Self.offersTLS(records), now: now.wall)
-                    + DirectoryCheck.findings(passwords, now: now)
+                    + DirectoryCheck.findings(passwords, now: now) + PageCheck.findings(pages, now: now.wall)
             },
             dataDirectory: settings.dataDirectory)
         ports.replies = replies
@@ -171,6 +181,8 @@ final class Node: Sendable {
         }
         ports.habits = { traffic.habits(ofClient: $0, at: NodeClock.now()) }
         ports.directoryStatus = { DirectoryCheck.status(passwords, now: NodeClock.now()) }
+        ports.publicURL = { settings.pages.url }
+        ports.nodeName = NodeLocation.nodeName
         operations = Operations(records: records, ports: ports)
         renewal.operations = operations
         logins.checkNewPassword = NewPasswords(operations: operations).check
@@ -183,6 +195,12 @@ final class Node: Sendable {
             tunnelWork: { [weak radius] in radius?.tunnelWork ?? (0, 0) })
         web = WebService(
             health: settings.webHealth, metrics: settings.webMetrics,
+            pages: pages.map { pages in
+                WebService.Pages(
+                    listen: settings.pages.listen,
+                    sources: PageSources(operations, origin: settings.pages.url ?? "", logger: Logger(label: "sallyport.web")),
+                    certificates: { pages.context })
+            },
             sources: WebSources(
                 readiness: { Self.problems(of: records, inForce) },
                 renderMetrics: {
@@ -254,6 +272,7 @@ final class Node: Sendable {
         try radius.start()
         try await control.start()
         scheduleHousekeeping()
+        outbox.wake()
         goOnWithKeyRotation()
         watchDisk(at: NodeClock.now())
     }
@@ -305,14 +324,16 @@ final class Node: Sendable {
 
     /// At SIGHUP.
     func reloadCertificates() {
-        if radsec == nil, tunnel.inForce == nil { logger.notice("SIGHUP reads certificates again, and this node has none") }
+        if radsec == nil, tunnel.inForce == nil, pages == nil { logger.notice("SIGHUP reads certificates again, and this node has none") }
         let now = NodeClock.now().wall
         radsec?.reload(isAsked: true, at: now)
         tunnel.reload(isAsked: true, at: now)
+        pages?.reload(isAsked: true, at: now)
     }
 
     /// Writes what is still counted, ends the writer, gives the lock back.
     func close() async {
+        await outbox.stop()
         logins.flushTallies()
         let now = NodeClock.now().wall
         try? await store.records.append(Event(.nodeStopped, at: now))
@@ -328,6 +349,7 @@ final class Node: Sendable {
         let (records, logger, trail, sessions, inForce, radsec, tunnel, traffic, renewal) = (
             store.records, logger, trail, sessions, inForce, radsec, tunnel, traffic, renewal
         )
+        let (pages, outbox) = (pages, outbox)
         deadlines.schedule(at: NodeClock.now().uptime + .seconds(60)) { [weak self] moment in
             Task {
                 do {
@@ -345,6 +367,8 @@ final class Node: Sendable {
                 if let why = inForce.tryAgain() { logger.error("changes are written and not in force", metadata: ["error": "\(why)"]) }
                 radsec?.reload(isAsked: false, at: moment.wall)
                 tunnel.reload(isAsked: false, at: moment.wall)
+                pages?.reload(isAsked: false, at: moment.wall)
+                outbox.wake()
                 traffic.turn(at: moment)
                 self?.scheduleHousekeeping()
             }
