@@ -20,19 +20,21 @@ final class Office: Sendable {
     static let start = Timestamp(seconds: 1_795_262_591)
     static let actor = Actor("cli:anna@vpn1")
 
-    /// - Parameter random: the same dice for every operation where none is given.
-    init(random: @escaping @Sendable () -> any RandomNumberGenerator = { Dice() }) throws {
+    /// - Parameters:
+    ///   - random: the same dice for every operation where none is given.
+    ///   - publicURL: what links begin with.
+    init(random: @escaping @Sendable () -> any RandomNumberGenerator = { Dice() }, publicURL: String? = nil) throws {
         let path = NSTemporaryDirectory() + "sallyport-admin-\(UUID().uuidString)"
         directory = try DataDirectory.open(path)
         records = try Records.open(in: directory, key: .file(directory.keyPath), at: Self.start)
         let (clock, changes) = (clock, changes)
-        operations = Operations(
-            records: records,
-            ports: Operations.Ports(
-                // The real hash takes 25 ms and is tested where it lives.
-                hashPassword: { password in Secret(utf8: "$argon2id$test$\(password.count)") },
-                now: { clock.current }, random: random,
-                changed: { change in changes.value.withLock { $0.append(change) } }))
+        var ports = Operations.Ports(
+            // The real hash takes 25 ms and is tested where it lives.
+            hashPassword: { password in Secret(utf8: "$argon2id$test$\(password.count)") },
+            now: { clock.current }, random: random,
+            changed: { change in changes.value.withLock { $0.append(change) } })
+        ports.publicURL = { publicURL }
+        operations = Operations(records: records, ports: ports)
     }
 
     deinit {

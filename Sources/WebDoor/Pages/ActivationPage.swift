@@ -82,8 +82,9 @@ enum ActivationPage {
             <h1>Set your password</h1>
             <p class="soft">You need it to log in to the VPN.</p>
             \(told)<form method="post" action="\(path)/\(token)">
-            <label for="user">Your login name</label>
-            <input id="user" name="username" type="text" value="\(user)" autocomplete="username" readonly>
+            <p class="field">Your login name</p>
+            <p class="login">\(user)</p>
+            <input name="username" type="text" value="\(user)" autocomplete="username" hidden>
             <label for="password">New password</label>
             <input id="password" name="password" type="password" autocomplete="new-password" required minlength="8" autofocus aria-describedby="\(described)"\(invalid)>
             <p class="soft hint" id="rule">At least 8 characters. A few words are easy to remember and hard to guess.</p>

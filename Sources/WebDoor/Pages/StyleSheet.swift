@@ -32,13 +32,12 @@ enum StyleSheet {
         p { margin: 0 0 16px; }
         p:last-child { margin-bottom: 0; }
         .soft { color: var(--ink-soft); font-size: 15px; line-height: 22px; }
-        label { display: block; margin: 0 0 4px; font-weight: 600; }
-        input {
+        label, .field { display: block; margin: 0 0 4px; font-weight: 600; }
+        input:not([hidden]) {
           display: block; width: 100%; min-height: 48px; margin: 0 0 16px; padding: 8px 12px; border: 1px solid var(--field);
           border-radius: 8px; background: var(--raised); color: var(--ink); font: inherit;
         }
-        input[readonly] { border-color: var(--line); background: var(--ground); }
-        .hint { margin: -12px 0 16px; }
+        .hint { margin: -8px 0 16px; }
         button {
           display: block; width: 100%; min-height: 48px; margin: 8px 0 0; padding: 8px 20px; border: 0; border-radius: 8px;
           background: var(--accent); color: var(--accent-ink); font: inherit; font-weight: 600; cursor: pointer;
@@ -49,7 +48,7 @@ enum StyleSheet {
         }
         .wrong strong, .wrong-word { color: var(--bad); }
         .good-word { color: var(--good); }
-        .login { overflow-wrap: anywhere; }
+        .login { margin: 0 0 16px; padding: 11px 12px; border-radius: 8px; background: var(--ground); overflow-wrap: anywhere; }
         @media (min-width: 640px) {
           main { padding-top: 12vh; }
           .card { padding: 32px; box-shadow: 0 1px 2px rgb(0 0 0 / 6%), 0 8px 24px rgb(0 0 0 / 6%); }

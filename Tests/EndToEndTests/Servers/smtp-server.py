@@ -42,7 +42,6 @@ class Handler:
         self.count += 1
         name = "%s/mail-%d.eml" % (folder, self.count)
         with open(name + ".new", "wb") as file:
-            login = getattr(session, "login_data", None)
             secured = "yes" if session.ssl else "no"
             file.write(b"X-From: %s\r\nX-To: %s\r\nX-Login: %s\r\nX-TLS: %s\r\n" % (
                 envelope.mail_from.encode(), ",".join(envelope.rcpt_tos).encode(),
@@ -71,10 +70,6 @@ if mode == "silent":
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
 else:
-    class OwnController(Controller):
-        def _trigger_server(self):  # its own check would be taken for a client
-            pass
-
     probe = socket.create_server(("127.0.0.1", 0))
     port = probe.getsockname()[1]
     probe.close()
@@ -85,7 +80,7 @@ else:
         options.update(ssl_context=context)
     elif context:
         options.update(tls_context=context, require_starttls=True)
-    controller = OwnController(Handler(), **options)
+    controller = Controller(Handler(), **options)
     controller.start()
 
 with open(folder + "/port.new", "w") as file:
