@@ -125,7 +125,8 @@ import Testing
         #expect(answer.link == nil && answer.recipient == "alice@corp.example")
         #expect(office.changes.current.contains(.mail))
         #expect(try await office.perform(ListOnboarding()).users.map(\.state) == [.mailWaiting])
-        let bytes = try Data(contentsOf: URL(fileURLWithPath: office.path + "/sallyport.sqlite"))
+        let bytes =
+            try Data(contentsOf: URL(fileURLWithPath: office.path + "/sallyport.sqlite"))
             + ((try? Data(contentsOf: URL(fileURLWithPath: office.path + "/sallyport.sqlite-wal"))) ?? Data())
         #expect(bytes.range(of: Data("alice@corp.example".utf8)) != nil)
         #expect(bytes.range(of: Data("/activate/".utf8)) == nil)
@@ -229,7 +230,8 @@ import Testing
                     $0.password = SecretText("the password")
                 }))
         let stored = try #require(try office.records.channels().first)
-        #expect(stored.settings.secret == Secret(utf8: "the password") && stored.settings.security == .starttls && stored.settings.port == 587)
+        #expect(
+            stored.settings.secret == Secret(utf8: "the password") && stored.settings.security == .starttls && stored.settings.port == 587)
         let view = try await office.perform(ShowChannel(name: "mail"))
         #expect(view.user == "vpn" && view.warnings.isEmpty && !"\(view)".contains("the password"))
         var change = ChannelChoices()

@@ -125,7 +125,9 @@ import Testing
         return (conversation, conversation.verdict(problem: problem))
     }
 
-    private static let start = ["* Connected to mail (127.0.0.1) port 25 (#0)", "< 220 mail ESMTP", "> EHLO vpn", "< 250-mail", "< 250 AUTH"]
+    private static let start = [
+        "* Connected to mail (127.0.0.1) port 25 (#0)", "< 220 mail ESMTP", "> EHLO vpn", "< 250-mail", "< 250 AUTH",
+    ]
 
     @Test func refusalOfARecipientIsForGood() {
         let (said, verdict) = conversation(
@@ -160,7 +162,8 @@ import Testing
     }
 
     @Test func hostileWordsAreCutAndShownHarmless() {
-        let (said, verdict) = conversation(Self.start + ["> RCPT TO:<x@y.z>", "< 550 \u{1B}[2J\r\n" + String(repeating: "x", count: 5_000)])
+        let (said, verdict) = conversation(
+            Self.start + ["> RCPT TO:<x@y.z>", "< 550 \u{1B}[2J\r\n" + String(repeating: "x", count: 5_000)])
         #expect(said.entries.allSatisfy { $0.words.utf8.count <= SMTPConversation.longestWords })
         guard case .refused(let why) = verdict else { return #expect(Bool(false)) }
         #expect(why.utf8.allSatisfy { (0x20...0x7E).contains($0) })

@@ -91,7 +91,8 @@ import WebDoor
             for _ in 0..<3 {
                 let page = try await browser.get(link)
                 #expect(page.status == 200 && page.body.contains("value=\"alice\"") && !page.body.contains("<script"))
-                #expect(page.head.contains("content-security-policy: default-src 'none'") && page.head.contains("referrer-policy: no-referrer"))
+                #expect(
+                    page.head.contains("content-security-policy: default-src 'none'") && page.head.contains("referrer-policy: no-referrer"))
             }
             #expect(try await state(node, of: "alice") == .linkOpened)
             #expect(try await browser.post(link, password: "correct horse", again: "other horse").status == 422)

@@ -110,13 +110,17 @@ struct PageClient: Sendable {
         #expect(finished.status == 0, "\(finished.errors)")
         let parts = finished.output.components(separatedBy: "\r\n\r\n")
         return Answer(
-            status: finished.output.split(separator: " ", maxSplits: 2).dropFirst().first.flatMap { Int($0) } ?? 0, head: parts[0].lowercased(),
+            status: finished.output.split(separator: " ", maxSplits: 2).dropFirst().first.flatMap { Int($0) } ?? 0,
+            head: parts[0].lowercased(),
             body: parts.dropFirst().joined(separator: "\r\n\r\n"))
     }
 
     func post(_ link: String, password: String, again: String? = nil, _ more: [String] = []) async throws -> Answer {
         try await get(
             link,
-            ["--data-urlencode", "username=x", "--data-urlencode", "password=\(password)", "--data-urlencode", "again=\(again ?? password)"] + more)
+            [
+                "--data-urlencode", "username=x", "--data-urlencode", "password=\(password)", "--data-urlencode",
+                "again=\(again ?? password)",
+            ] + more)
     }
 }

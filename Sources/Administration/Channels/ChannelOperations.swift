@@ -62,7 +62,8 @@ extension RemoveChannel {
         return Done(
             "Removed channel \(channel.name).",
             warnings: waiting == 0
-                ? [] : ["\(Words.count(waiting, "mail")) that waited for it \(waiting == 1 ? "is" : "are") gone: invite these users again."])
+                ? [] : ["\(Words.count(waiting, "mail")) that waited for it \(waiting == 1 ? "is" : "are") gone: invite these users again."]
+        )
     }
 }
 
@@ -129,7 +130,8 @@ extension ListMails {
         }
         let figures = try operations.records.outboxFigures()
         return MailList(
-            mails: try operations.records.mails(wanted, limit: limit).map { MailView($0) }, waiting: figures.waiting, failed: figures.failed)
+            mails: try operations.records.mails(wanted, limit: limit).map { MailView($0) }, waiting: figures.waiting, failed: figures.failed
+        )
     }
 }
 

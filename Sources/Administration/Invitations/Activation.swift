@@ -73,7 +73,9 @@ extension Operations {
 
     /// What is wrong with it, without what only an administrator understands.
     private static func words(_ refusal: Refusal) -> String {
-        if refusal.kind == .conflict { return "The end of this password could be taken for a code. Choose one that does not end in digits." }
+        if refusal.kind == .conflict {
+            return "The end of this password could be taken for a code. Choose one that does not end in digits."
+        }
         let message = refusal.message == "The password is empty." ? "Type a password." : refusal.message
         let remedy = refusal.remedy.flatMap { $0.hasPrefix("Choose") ? " \($0)" : nil } ?? ""
         return message + (refusal.message == "The password is empty." ? "" : remedy)

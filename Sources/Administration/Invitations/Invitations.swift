@@ -115,7 +115,8 @@ extension InviteUser {
         try await operations.records.invite(new, event: event)
         guard let mail = new.mail, let channel else {
             return Answer(
-                message: "Invited \(user.name): hand this link over; it opens once.", link: token.secretLink(base), expires: Instant(expires),
+                message: "Invited \(user.name): hand this link over; it opens once.", link: token.secretLink(base),
+                expires: Instant(expires),
                 recipient: nil, warnings: why.map { [$0] } ?? [])
         }
         try await operations.ports.changed(.mail)

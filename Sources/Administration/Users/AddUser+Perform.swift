@@ -80,7 +80,9 @@ extension Operations {
         let table = try records.homeTable()
         let around = table.isEmpty ? [] : try groupsAround(groups.map(\.id))
         let home = table.ruling(own: user.home, groups: around, client: nil)
-        if let directory = home.directory, request.password != nil || request.awaitsInvitation == true { throw Self.passwordElsewhere(directory) }
+        if let directory = home.directory, request.password != nil || request.awaitsInvitation == true {
+            throw Self.passwordElsewhere(directory)
+        }
         var subject = [PersonalFields.Field("name", name)]
         if let email { subject.append(PersonalFields.Field("email", email)) }
         if let phone { subject.append(PersonalFields.Field("phone", phone)) }

@@ -44,7 +44,8 @@ extension ShowUser {
         if view.mustChangePassword == true { warnings.append("The password opens nothing until it is changed.") }
         if !view.hasPassword, view.directory == nil {
             warnings.append(
-                "No password: `sallyport user invite \(name)` lets \(view.name) choose one, `sallyport user set \(name) --password-stdin` sets it.")
+                "No password: `sallyport user invite \(name)` lets \(view.name) choose one, `sallyport user set \(name) --password-stdin` sets it."
+            )
         }
         if !view.factors.contains(where: { $0.state == FactorState.active.rawValue && $0.kind != FactorKind.recovery.rawValue }) {
             warnings.append("No second factor: `sallyport factor add \(name) totp` enrols one.")

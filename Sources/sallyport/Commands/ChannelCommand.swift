@@ -27,7 +27,8 @@ struct ChannelFlags: ParsableArguments {
         help: ArgumentHelp("starttls (as a rule; port 587), tls (port 465), or none, for a server on this host.", valueName: "how"))
     var tls: String?
     @Option(
-        help: ArgumentHelp("PEM file of who may have signed the server's certificate, in place of the system's; or none.", valueName: "file"),
+        help: ArgumentHelp(
+            "PEM file of who may have signed the server's certificate, in place of the system's; or none.", valueName: "file"),
         completion: .file())
     var ca: String?
     @Option(help: ArgumentHelp("Whose mail it is: vpn@corp.example.", valueName: "address")) var from: String?

@@ -12,7 +12,8 @@ enum PageCheck {
         if let problem = inForce.problem {
             findings.append(
                 Finding(
-                    .certificateNotInForce, "web.public", "The certificate of the pages for users as it is now is not in force: \(problem).",
+                    .certificateNotInForce, "web.public",
+                    "The certificate of the pages for users as it is now is not in force: \(problem).",
                     remedy: "Mend it; it is read again within a minute, or at SIGHUP."))
         }
         if inForce.expires <= now {
