@@ -47,7 +47,7 @@ import Testing
         let id = try await fixture.change { try await $0.addChannel(settings, event: Event(.channelAdded, at: start)) }
         #expect(try fixture.records.channels() == [Channel(id: id, settings: settings)])
         let stored = try fixture.query("SELECT secret FROM channel")[0].blob(0)
-        #expect(!stored.contains(sub: Array("the-mail".utf8)), "it is sealed")
+        #expect(!stored.contains(Array("the-mail".utf8)), "it is sealed")
         var changed = ChannelSettings(name: "other", server: try #require(MailServer("[2001:db8::25]")), sender: "a@b.example")
         changed.secret = Secret([])
         let wanted = changed
@@ -67,7 +67,7 @@ import Testing
         let invitation = Self.invitation(1, user, Self.mail(1, channel: channel, user: user))
         try await fixture.change { try await $0.invite(invitation, event: Event(.userInvited, at: start)) }
         let sealed = try fixture.query("SELECT content FROM outbox")[0].blob(0)
-        #expect(!sealed.contains(sub: Array("body-with".utf8)), "it is sealed")
+        #expect(!sealed.contains(Array("body-with".utf8)), "it is sealed")
         #expect(try fixture.records.isMailDue(at: start) && fixture.records.nextMailDue() == start)
 
         let first = try #require(try await fixture.change { try await $0.claimMail(at: start, lease: Self.minute) })

@@ -35,8 +35,9 @@ import Testing
         let application = Application(router: PageRoutes(sources).router(), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         var fields = HTTPFields()
         for (name, value) in headers { fields[try #require(HTTPFields.Element.Name(name))] = value }
+        let sent = fields
         return try await application.test(.router) { client in
-            try await client.execute(uri: path, method: method, headers: fields, body: body.map { ByteBuffer(string: $0) }) { response in
+            try await client.execute(uri: path, method: method, headers: sent, body: body.map { ByteBuffer(string: $0) }) { response in
                 (response.status.code, response.headers, String(buffer: response.body))
             }
         }
@@ -127,21 +128,30 @@ import Testing
     @Test func bucketsFillAgainByTheSecond() {
         var budget = RequestBudget(burst: 3, perMinute: 60)
         let start = Timestamp(seconds: 100)
-        #expect((0..<4).map { _ in budget.admits(source, at: start) } == [true, true, true, false])
-        #expect(!budget.admits(source, at: start + .milliseconds(900)))
-        #expect(budget.admits(source, at: start + .seconds(2)))
+        var admitted: [Bool] = []
+        for _ in 0..<4 { admitted.append(budget.admits(source, at: start)) }
+        #expect(admitted == [true, true, true, false])
+        let isTooEarly = budget.admits(source, at: start + .milliseconds(900))
+        #expect(!isTooEarly)
+        let isFilledAgain = budget.admits(source, at: start + .seconds(2))
+        #expect(isFilledAgain)
         // A clock that stands still or goes back gives nothing away.
         _ = budget.admits(source, at: start + .seconds(2))
-        #expect(!budget.admits(source, at: start - .seconds(60)))
-        #expect(budget.admits(NetworkAddress(v4: 1), at: start))
+        let isGivenAway = budget.admits(source, at: start - .seconds(60))
+        #expect(!isGivenAway)
+        let isAnotherSource = budget.admits(NetworkAddress(v4: 1), at: start)
+        #expect(isAnotherSource)
     }
 
     @Test func oneHouseOfIPv6CountsOnce() {
         var budget = RequestBudget(burst: 1, perMinute: 1)
         let network = UInt128(0x2001_0db8_0000_0001) << 64
-        #expect(budget.admits(NetworkAddress(bits: network | 1), at: Timestamp(seconds: 1)))
-        #expect(!budget.admits(NetworkAddress(bits: network | 2), at: Timestamp(seconds: 1)))
-        #expect(budget.admits(NetworkAddress(bits: network + (UInt128(1) << 64)), at: Timestamp(seconds: 1)))
+        let isFirst = budget.admits(NetworkAddress(bits: network | 1), at: Timestamp(seconds: 1))
+        #expect(isFirst)
+        let isSameHouse = budget.admits(NetworkAddress(bits: network | 2), at: Timestamp(seconds: 1))
+        #expect(!isSameHouse)
+        let isAnotherHouse = budget.admits(NetworkAddress(bits: network + (UInt128(1) << 64)), at: Timestamp(seconds: 1))
+        #expect(isAnotherHouse)
     }
 
     @Test func memoryIsBounded() {
