@@ -11,14 +11,14 @@ run: ## build, and start a demo node with a user to log in as; ARGS="--radius-li
 	@scripts/build-release
 	@exec .build/release/sallyport serve --demo --data-dir "$(DEMO)" $(ARGS)
 
-test: export SALLYPORT_REQUIRE ?= radclient,eapol_test,oathtool,postgres,radsecproxy,slapd
+test: export SALLYPORT_REQUIRE ?= radclient,eapol_test,oathtool,postgres,radsecproxy,slapd,aiosmtpd,curl
 test: ## build with warnings as errors, run every test; foreign clients included; ARGS="--filter Lockout" runs some
 	@scripts/install-packages run test
 	@scripts/test $(ARGS)
 
 test-all: test sanitize ## test, then the core layers under the sanitizers
 
-interop: export SALLYPORT_REQUIRE ?= radclient,eapol_test,oathtool,radsecproxy,slapd
+interop: export SALLYPORT_REQUIRE ?= radclient,eapol_test,oathtool,radsecproxy,slapd,aiosmtpd,curl
 interop: ## only the tests with foreign clients (suites named …Interop…)
 	@scripts/install-packages run test
 	@scripts/test --filter Interop $(ARGS)

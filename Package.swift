@@ -66,6 +66,8 @@ let package = Package(
         .target(
             name: "Directories", dependencies: ["LoginEngine", "RADIUS", "CArgon2", "CLDAP", "CScheduling", crypto, logging],
             swiftSettings: settings),
+        .systemLibrary(name: "CCURL", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .target(name: "Channels", dependencies: ["LoginEngine", "CCURL"], swiftSettings: settings),
         .target(name: "Factors", dependencies: ["LoginEngine", "OTP", crypto, logging], swiftSettings: settings),
         // 4: the doors that need nothing of Administration
         .target(name: "CSockets"),
@@ -85,6 +87,7 @@ let package = Package(
             name: "StoreTests", dependencies: ["Store", "LoginEngine", "TestSupport", crypto], exclude: ["Golden"], swiftSettings: settings),
         .testTarget(
             name: "DirectoriesTests", dependencies: ["Directories", "LoginEngine", "RADIUS", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "ChannelsTests", dependencies: ["Channels", "LoginEngine", "TLS", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "FactorsTests", dependencies: ["Factors", "LoginEngine", "OTP", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "RADIUSDoorTests",
@@ -112,21 +115,23 @@ if !core {
         // 3: every operation once
         .target(
             name: "Administration",
-            dependencies: ["LoginEngine", "Store", "OTP", "RADIUS", "TLS", "Directories", "Factors", crypto, logging, swiftCSV],
+            dependencies: [
+                "LoginEngine", "Store", "OTP", "RADIUS", "TLS", "Directories", "Channels", "Factors", crypto, logging, swiftCSV,
+            ],
             swiftSettings: settings),
         // 4: doors
         .target(
             name: "ControlDoor", dependencies: ["LoginEngine", "Administration", nio, nioPosix, lifecycle, logging],
             swiftSettings: settings),
         .target(
-            name: "WebDoor", dependencies: ["LoginEngine", hummingbird, nio, nioPosix, lifecycle, logging, metrics],
+            name: "WebDoor", dependencies: ["LoginEngine", "TLS", hummingbird, nio, nioPosix, lifecycle, logging, metrics],
             swiftSettings: settings),
         // 5: settings, wiring, commands
         .executableTarget(
             name: "sallyport",
             dependencies: [
-                "RADIUS", "EAP", "OTP", "LoginEngine", "Store", "Directories", "Factors", "Administration", "RADIUSDoor", "ControlDoor",
-                "WebDoor", "Places", "TLS", "CSockets", "CScheduling", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
+                "RADIUS", "EAP", "OTP", "LoginEngine", "Store", "Directories", "Channels", "Factors", "Administration", "RADIUSDoor",
+                "ControlDoor", "WebDoor", "Places", "TLS", "CSockets", "CScheduling", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
                 metrics,
                 coreMetrics, yams,
             ],
@@ -143,7 +148,8 @@ if !core {
             swiftSettings: settings),
         .testTarget(
             name: "WebDoorTests",
-            dependencies: ["WebDoor", .product(name: "HummingbirdTesting", package: "hummingbird"), logging], swiftSettings: settings),
+            dependencies: ["WebDoor", "LoginEngine", .product(name: "HummingbirdTesting", package: "hummingbird"), logging],
+            swiftSettings: settings),
         .testTarget(
             name: "sallyportTests",
             dependencies: ["sallyport", "Administration", "Store", "LoginEngine", yams, argumentParser, logging, metrics, coreMetrics],
@@ -151,10 +157,10 @@ if !core {
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "sallyport", "RADIUS", "EAP", "OTP", "LoginEngine", "Administration", "Store", "Directories", "RADIUSDoor", "ControlDoor",
-                "TLS", "Places", "TestSupport", argumentParser, logging, "WebDoor", grdb,
+                "sallyport", "RADIUS", "EAP", "OTP", "LoginEngine", "Administration", "Store", "Directories", "Channels", "RADIUSDoor",
+                "ControlDoor", "TLS", "Places", "TestSupport", argumentParser, logging, "WebDoor", grdb,
             ],
-            exclude: ["DataDirectories", "Golden"], swiftSettings: settings),
+            exclude: ["DataDirectories", "Golden", "Servers"], swiftSettings: settings),
     ]
 }
 

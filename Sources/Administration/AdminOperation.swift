@@ -49,13 +49,15 @@ package struct Done: Codable, Sendable, Equatable {
 package enum Verbs {
     package static let all: [any AdminOperation.Type] = [
         AddUser.self, ListUsers.self, ShowUser.self, ExplainName.self, SetUser.self, RemoveUser.self, EraseUser.self, UnlockUser.self,
-        ImportUsers.self, ShowPasswordKeeping.self, KeepPasswords.self, DropPasswords.self,
+        InviteUser.self, ListOnboarding.self, ImportUsers.self, ShowPasswordKeeping.self, KeepPasswords.self, DropPasswords.self,
         AddGroup.self, ListGroups.self, ShowGroup.self, SetGroup.self, RemoveGroup.self,
         AddClient.self, ListClients.self, ShowClient.self, SetClient.self, RemoveClient.self, UnpinClient.self,
         PreviewReply.self,
         RevealClientSecret.self, NodeStatus.self,
         AddDirectory.self, ListDirectories.self, ShowDirectory.self, SetDirectory.self, RemoveDirectory.self, TestDirectory.self,
         AddDirectoryServer.self, RemoveDirectoryServer.self, SyncDirectory.self, ShowSyncProgress.self,
+        AddChannel.self, ListChannels.self, ShowChannel.self, SetChannel.self, RemoveChannel.self, TestChannel.self,
+        ListMails.self, RetryMail.self, DropMail.self,
         AddFactor.self, AddRecoveryCodes.self, ListFactors.self, ShowFactor.self, SetFactor.self, RemoveFactor.self,
         AddPolicy.self, ListPolicies.self, ShowPolicy.self, SetPolicy.self, RemovePolicy.self, MovePolicy.self, DiffPolicy.self,
         ExplainPolicy.self, TestPolicies.self, ReportPolicy.self, ApplyBlueprint.self, ExportBlueprint.self,

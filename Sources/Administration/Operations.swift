@@ -22,6 +22,8 @@ package final class Operations: Sendable {
         case certificates
         /// What is counted and not yet written may name somebody who is being erased: it is written now, to be erased with the rest.
         case erasure
+        /// There is something to be sent, or another way to send it.
+        case mail
     }
 
     package struct Ports: Sendable {
@@ -56,8 +58,10 @@ package final class Operations: Sendable {
         package var directoryStatus: @Sendable () -> [DirectoryStatus] = { [] }
         /// What lists a directory's users and groups; nil for one that cannot.
         package var directoryPages: @Sendable (Directory) -> (any DirectoryPages)? = { LDAPPages($0) }
-        /// Who does it, where only one may.
-        package var nodeName = "node"
+        /// What this host calls itself: to mail servers, and to other nodes where only one may do something.
+        package var nodeName = "localhost"
+        /// What links to the node's pages begin with, `https://vpn.example.org`; nil: it has none.
+        package var publicURL: @Sendable () -> String? = { nil }
 
         package init(
             hashPassword: @escaping @Sendable (Secret) async throws -> Secret, now: @escaping @Sendable () -> Timestamp,

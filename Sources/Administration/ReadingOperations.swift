@@ -15,6 +15,11 @@ extension NodeStatus { package var needsData: Bool { true } }
 extension ListDirectories { package var needsData: Bool { true } }
 extension ShowDirectory { package var needsData: Bool { true } }
 extension TestDirectory { package var needsData: Bool { true } }
+extension ListChannels { package var needsData: Bool { true } }
+extension ShowChannel { package var needsData: Bool { true } }
+extension TestChannel { package var needsData: Bool { true } }
+extension ListMails { package var needsData: Bool { true } }
+extension ListOnboarding { package var needsData: Bool { true } }
 extension ListFactors { package var needsData: Bool { true } }
 extension ShowFactor { package var needsData: Bool { true } }
 extension ListPolicies { package var needsData: Bool { true } }

@@ -93,6 +93,15 @@ enum Valid {
         return text
     }
 
+    static func channelName(_ text: String) throws(Refusal) -> String {
+        guard (1...64).contains(text.utf8.count), isWord(text) else {
+            throw Refusal(
+                .invalid, text.isEmpty ? "The channel's name is empty." : "`\(shown(text))` cannot be a channel's name.",
+                remedy: "Use 1 to 64 lower case letters, digits, `-`, `_` and `.`, such as mail.", place: "name")
+        }
+        return text
+    }
+
     static func policyName(_ text: String) throws(Refusal) -> String {
         guard (1...64).contains(text.utf8.count), isWord(text) else {
             throw Refusal(

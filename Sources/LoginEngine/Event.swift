@@ -71,6 +71,21 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     /// A certificate for a device of a user.
     case deviceAdded = 124
     case deviceRevoked = 125
+    case channelAdded = 140
+    case channelChanged = 141
+    case channelRemoved = 142
+    /// Somebody was given a one-time link to set a first password.
+    case userInvited = 143
+    /// The link was opened for the first time.
+    case invitationOpened = 144
+    /// The password was set by it.
+    case userActivated = 145
+    /// A mail server has taken a mail.
+    case mailSent = 146
+    /// Nobody tries any more to send it.
+    case mailFailed = 147
+    /// By an administrator, before it was sent.
+    case mailDropped = 148
 }
 
 /// Why a login was rejected. The text is stored and shown by `trace`, metrics and logs: never reuse one for something else.

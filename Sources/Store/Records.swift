@@ -147,14 +147,16 @@ package final class Records: Sendable {
     }
 
     /// Writes one unit through the writer, with its events.
-    /// - Parameter refusals: what each guard's refusal means.
+    /// - Parameters:
+    ///   - refusals: what each guard's refusal means.
+    ///   - concernsLogins: false where no login is judged by what is written.
     @discardableResult
     func change(
-        _ unit: Unit, refusals: [StoreError] = [], trail: @escaping @Sendable ([Rows]) -> [Event]
+        _ unit: Unit, refusals: [StoreError] = [], concernsLogins: Bool = true, trail: @escaping @Sendable ([Rows]) -> [Event]
     ) async throws(StoreError) -> [Rows] {
         let outcome = await withCheckedContinuation { continuation in
             writer.submit(
-                GroupCommit.Submission(unit, isChange: true, trail: .made(trail)) { continuation.resume(returning: $0) })
+                GroupCommit.Submission(unit, isChange: concernsLogins, trail: .made(trail)) { continuation.resume(returning: $0) })
         }
         switch outcome {
         case .failed(.overloaded): throw StoreError(.overloaded, "too much waits to be written", remedy: "Try again.")

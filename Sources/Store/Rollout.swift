@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many changes of directories, clients, groups and policies that become true together, with their events, or not at all.
+// Many changes of channels, directories, clients, groups and policies that become true together, with their events, or not at all.
 
 package import LoginEngine
 
@@ -8,6 +8,9 @@ package import LoginEngine
 package struct Rollout: Sendable {
     /// The revision of everything that the plan was made by.
     package var revision: Int64
+    package var newChannels: [(settings: ChannelSettings, event: Event)] = []
+    package var changedChannels: [(id: Int64, settings: ChannelSettings, event: Event)] = []
+    package var removedChannels: [(id: Int64, event: Event)] = []
     package var newDirectories: [(settings: DirectorySettings, event: Event)] = []
     package var changedDirectories: [(id: Int64, settings: DirectorySettings, event: Event)] = []
     package var removedDirectories: [(id: Int64, event: Event)] = []
@@ -68,19 +71,24 @@ extension Records {
         let directoriesFrom = guards.count
         guards += rollout.newDirectories.map { Unit.Guard(Statement(.insertDirectory, Self.values(of: $0.settings))) }
         guards += rollout.removedDirectories.map { Unit.Guard(Statement(.userOfDirectory, [.integer($0.id)]), rows: 0) }
+        let channelsFrom = guards.count
+        guards += rollout.newChannels.map { Unit.Guard(Statement(.insertChannel, Self.values(of: $0.settings, secret: []))) }
         let sealing = self.sealing
         let unit = Unit(guarded: guards) { rows in
             let numbers = NewRows(rows, rollout, clientsFrom: clientsFrom, groupsFrom: groupsFrom, directoriesFrom: directoriesFrom)
-            return rollout.statements(numbers, sealing: sealing, at: at)
+            return rollout.channelStatements(rows, from: channelsFrom, sealing: sealing, at: at)
+                + rollout.statements(numbers, sealing: sealing, at: at)
                 + rollout.directoryStatements(rows, from: directoriesFrom, sealing: sealing)
         }
         let changed = StoreError(.notAllowed, "somebody else changed something at this moment", remedy: "Try again.")
         let refusals =
             [changed] + rollout.newClients.map { Self.clientTaken($0.settings.name) } + rollout.newGroups.map { Self.groupTaken($0.name) }
             + rollout.newDirectories.map { Self.directoryTaken($0.settings.name) } + rollout.removedDirectories.map { _ in changed }
+            + rollout.newChannels.map { Self.channelTaken($0.settings.name) }
         try await change(unit, refusals: refusals) { rows in
             let numbers = NewRows(rows, rollout, clientsFrom: clientsFrom, groupsFrom: groupsFrom, directoriesFrom: directoriesFrom)
-            var events = rollout.newDirectories.map(\.event) + rollout.changedDirectories.map(\.event)
+            var events = rollout.newChannels.map(\.event) + rollout.changedChannels.map(\.event) + rollout.removedChannels.map(\.event)
+            events += rollout.newDirectories.map(\.event) + rollout.changedDirectories.map(\.event)
             for (index, new) in rollout.newClients.enumerated() {
                 events.append(new.event.about(client: numbers.clients[-Int64(index) - 1]))
             }
@@ -175,6 +183,19 @@ extension Rollout {
                 for: policies.policies.map(numbers.policy), names: numbers.names(policies.names), at: at)
         }
         return statements + [Statement(.raiseRevision)]
+    }
+
+    fileprivate func channelStatements(_ rows: [Rows], from: Int, sealing: Sealing, at: Timestamp) -> [Statement] {
+        var statements = removedChannels.map { Statement(.deleteChannel, [.integer($0.id)]) }
+        for (id, settings, _) in changedChannels {
+            statements.append(Statement(.updateChannel, Records.values(of: settings, id, sealing) + [.integer(id)]))
+            statements.append(Statement(.hurryMails, [.integer(id), .integer(at.microseconds)]))
+        }
+        for (index, new) in newChannels.enumerated() {
+            guard let id = try? rows[from + index].first?.integer(0) else { continue }
+            statements.append(Records.setSecret(of: new.settings, id, sealing))
+        }
+        return statements
     }
 
     fileprivate func directoryStatements(_ rows: [Rows], from: Int, sealing: Sealing) -> [Statement] {

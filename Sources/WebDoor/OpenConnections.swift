@@ -6,10 +6,17 @@ import Synchronization
 
 /// Thread-safe: connections live on several event loops.
 final class OpenConnections: Sendable {
-    /// A handful of probes and scrapers is what comes here.
+    /// A handful of probes and scrapers is what comes to listeners that are not for people.
     static let limit = 64
     /// One address cannot push out what others have open.
     static let limitOfASource = 16
+
+    private let limit: Int
+    private let limitOfASource: Int
+
+    init(limit: Int = OpenConnections.limit, ofASource limitOfASource: Int = OpenConnections.limitOfASource) {
+        (self.limit, self.limitOfASource) = (limit, limitOfASource)
+    }
 
     private struct Entry {
         var channel: any Channel
@@ -30,11 +37,10 @@ final class OpenConnections: Sendable {
         }
 
         /// The one that was silent for longest, where there are too many of a source or of all.
-        func surplus(from source: String) -> Entry? {
+        func surplus(from source: String, _ limit: Int, _ limitOfASource: Int) -> Entry? {
             let ofSource = entries.values.filter { $0.source == source }
             let candidates =
-                ofSource.count > OpenConnections.limitOfASource
-                ? ofSource : entries.count > OpenConnections.limit ? Array(entries.values) : []
+                ofSource.count > limitOfASource ? ofSource : entries.count > limit ? Array(entries.values) : []
             return candidates.min { $0.latest < $1.latest }
         }
     }
@@ -44,9 +50,10 @@ final class OpenConnections: Sendable {
     func add(_ channel: any Channel) {
         let id = ObjectIdentifier(channel)
         let source = channel.remoteAddress?.ipAddress ?? ""
+        let (limit, limitOfASource) = (limit, limitOfASource)
         let surplus = state.withLock { state -> (any Channel)? in
             state.entries[id] = Entry(channel: channel, source: source, latest: state.tick())
-            guard let surplus = state.surplus(from: source) else { return nil }
+            guard let surplus = state.surplus(from: source, limit, limitOfASource) else { return nil }
             state.entries[ObjectIdentifier(surplus.channel)] = nil
             return surplus.channel
         }

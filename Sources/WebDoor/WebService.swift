@@ -8,6 +8,7 @@ package import Logging
 import LoginEngine
 import NIOCore
 import ServiceLifecycle
+package import TLS
 
 /// Why a listener could not be opened; one line, for exit code 69 (busy) or 78 (no such address, no right).
 package struct WebDoorError: Error, Equatable, CustomStringConvertible {
@@ -31,23 +32,42 @@ package struct WebService: Service {
     private struct Plan {
         var kind: Kind
         var address: ListenAddress
-        var router: @Sendable () -> Router<Routes.Context>
     }
 
     package enum Kind: String, Sendable {
         case health, metrics
+        /// Pages for people, over TLS.
+        case pages = "public"
     }
+
+    /// What is open to everybody on the network.
+    package struct Pages: Sendable {
+        package var listen: [ListenAddress]
+        package var sources: PageSources
+        /// What a connection that begins now is made from.
+        package var certificates: @Sendable () -> TLSContext?
+
+        package init(listen: [ListenAddress], sources: PageSources, certificates: @escaping @Sendable () -> TLSContext?) {
+            (self.listen, self.sources, self.certificates) = (listen, sources, certificates)
+        }
+    }
+
+    private let sources: WebSources
+    private let pages: Pages?
 
     /// Two lists, because health is open to everybody and metrics are not.
     /// - Parameter headWithin: for a whole head of a request behind the opening of the connection.
     package init(
-        health: [ListenAddress], metrics: [ListenAddress], sources: WebSources, logger: Logger,
+        health: [ListenAddress], metrics: [ListenAddress], pages: Pages? = nil, sources: WebSources, logger: Logger,
         headWithin: Duration = .seconds(3)
     ) {
         self.headWithin = TimeAmount(headWithin)
+        self.sources = sources
+        self.pages = pages
         plans =
-            ListenAddress.separate(health).map { Plan(kind: .health, address: $0, router: { Routes.health(sources) }) }
-            + ListenAddress.separate(metrics).map { Plan(kind: .metrics, address: $0, router: { Routes.metrics(sources) }) }
+            ListenAddress.separate(health).map { Plan(kind: .health, address: $0) }
+            + ListenAddress.separate(metrics).map { Plan(kind: .metrics, address: $0) }
+            + ListenAddress.separate(pages?.listen ?? []).map { Plan(kind: .pages, address: $0) }
         self.logger = logger
     }
 
@@ -80,16 +100,46 @@ package struct WebService: Service {
     }
 
     private func serve(_ plan: Plan, index: Int) async throws {
+        switch plan.kind {
+        case .health: try await serve(plan, index: index, Routes.health(sources), by: http(OpenConnections(), headWithin))
+        case .metrics: try await serve(plan, index: index, Routes.metrics(sources), by: http(OpenConnections(), headWithin))
+        case .pages:
+            guard let pages else { return }
+            // A phone on a slow network takes a while for a handshake.
+            let builder = https(OpenConnections(limit: 1_024, ofASource: 64), TimeAmount.seconds(15), pages.certificates)
+            try await serve(plan, index: index, PageRoutes(pages.sources).router(), by: builder)
+        }
+    }
+
+    private func configuration(_ connections: OpenConnections, _ headWithin: TimeAmount) -> HTTP1Channel.Configuration {
+        HTTP1Channel.Configuration(
+            additionalChannelHandlers: ConnectionGuard.handlers(connections, headWithin: headWithin), idleTimeout: Self.idleTimeout)
+    }
+
+    private func http(_ connections: OpenConnections, _ headWithin: TimeAmount) -> HTTPServerBuilder {
+        .http1(configuration: configuration(connections, headWithin))
+    }
+
+    private func https(
+        _ connections: OpenConnections, _ headWithin: TimeAmount, _ certificates: @escaping @Sendable () -> TLSContext?
+    ) -> HTTPServerBuilder {
+        var configuration = configuration(connections, headWithin)
+        // Whoever is open to everybody believes in no head of 80 KiB.
+        configuration.httpDecoder = .init(maxHeaderFieldSize: 8_192, maxHeaderListSize: 16_384, maxHeaderFieldCount: 100)
+        let made = configuration
+        return HTTPServerBuilder { responder in
+            TLSChannel(base: HTTP1Channel(responder: responder, configuration: made), certificates: certificates)
+        }
+    }
+
+    private func serve<Context: InitializableFromSource & RequestContext>(
+        _ plan: Plan, index: Int, _ router: Router<Context>, by builder: HTTPServerBuilder
+    ) async throws where Context.Source == ApplicationRequestContextSource {
         var quiet = logger
         // What a port scanner sends is no news for whoever runs the node.
         quiet.logLevel = max(logger.logLevel, .warning)
-        let connections = OpenConnections()
         let application = Application(
-            router: plan.router(),
-            server: .http1(
-                configuration: HTTP1Channel.Configuration(
-                    additionalChannelHandlers: ConnectionGuard.handlers(connections, headWithin: headWithin),
-                    idleTimeout: Self.idleTimeout)),
+            router: router, server: builder,
             configuration: ApplicationConfiguration(address: .hostname(plan.address.hostText, port: Int(plan.address.port))),
             onServerRunning: { channel in
                 let address = ListenAddress(host: plan.address.host, port: UInt16(channel.localAddress?.port ?? Int(plan.address.port)))

@@ -29,7 +29,8 @@ struct Sallyport: AsyncParsableCommand {
             """,
         version: release,
         subcommands: [
-            ServeCommand.self, UserCommand.self, GroupCommand.self, ClientCommand.self, DirectoryCommand.self, FactorCommand.self,
+            ServeCommand.self, UserCommand.self, GroupCommand.self, ClientCommand.self, DirectoryCommand.self, ChannelCommand.self,
+            OutboxCommand.self, FactorCommand.self,
             PolicyCommand.self, SessionCommand.self, AuthorityCommand.self, TraceCommand.self, AuditCommand.self, KeyCommand.self,
             PasswordCommand.self,
             ApplyCommand.self,

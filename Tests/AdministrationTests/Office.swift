@@ -20,9 +20,12 @@ final class Office: Sendable {
     static let start = Timestamp(seconds: 1_795_262_591)
     static let actor = Actor("cli:anna@vpn1")
 
-    /// - Parameter random: the same dice for every operation where none is given.
+    /// - Parameters:
+    ///   - random: the same dice for every operation where none is given.
+    ///   - publicURL: what links begin with.
     init(
-        random: @escaping @Sendable () -> any RandomNumberGenerator = { Dice() }, ports change: (inout Operations.Ports) -> Void = { _ in }
+        random: @escaping @Sendable () -> any RandomNumberGenerator = { Dice() }, publicURL: String? = nil,
+        ports change: (inout Operations.Ports) -> Void = { _ in }
     ) throws {
         let path = NSTemporaryDirectory() + "sallyport-admin-\(UUID().uuidString)"
         directory = try DataDirectory.open(path)
@@ -33,6 +36,7 @@ final class Office: Sendable {
             hashPassword: { password in Secret(utf8: "$argon2id$test$\(password.count)") },
             now: { clock.current }, random: random,
             changed: { change in changes.value.withLock { $0.append(change) } })
+        ports.publicURL = { publicURL }
         change(&ports)
         operations = Operations(records: records, ports: ports)
     }

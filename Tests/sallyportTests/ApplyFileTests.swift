@@ -16,6 +16,7 @@ import Testing
                 switch source {
                 case .file(let path): SecretText("from file \(path)")
                 case .variable(let name): SecretText("from variable \(name)")
+                case .document(let path): SecretText("document \(path)")
                 }
             }
         ).read(Array(text.utf8))
@@ -94,6 +95,31 @@ import Testing
         #expect(try read("version: 1\ngroups: { staff: { sessions: any } }").groups?.first?.sessions == 0)
         #expect(refusal("version: 1\ngroups: { staff: { sessions: few } }").contains("whole number"))
         #expect(refusal("version: 1\ngroups: { staff: { reply: [a] } }").contains("reply must hold keys"))
+    }
+
+    @Test func channelsAreReadAndWrittenAlike() throws {
+        let text = """
+            version: 1
+            channels:
+              mail:
+                type: smtp
+                server: "smtp.corp.example:587"
+                from: vpn@corp.example
+                from-name: "VPN of Corp"
+                tls: tls
+                ca: { keep: true }
+                user: vpn
+                password: { keep: true }
+                per-minute: 5
+                enabled: off
+
+            """
+        let blueprint = try read(text)
+        #expect(blueprint.yaml == text)
+        let choices = try #require(blueprint.channels?.first?.choices)
+        #expect(choices.password == nil && choices.authorities == nil && choices.isEnabled == false)
+        let bare = try read("version: 1\nchannels: { a: { type: smtp, server: b.example, from: a@b.example, ca: { file: /ca.pem } } }")
+        #expect(bare.channels?.first?.choices.authorities == "document /ca.pem" && bare.channels?.first?.choices.user == "")
     }
 
     @Test func aServerOfADirectoryMayHaveASecretOfItsOwn() throws {
@@ -236,7 +262,11 @@ import Testing
         ("version: 2", "a.yaml:1:10: This program reads `version: 1` alone."),
         ("clients: {}", "The file does not say which format it is."),
         ("version: 1\nclient: {}", "a.yaml:2:1: The file has no key `client`. Did you mean `clients`?"),
-        ("version: 1\nchannels: {}", "a.yaml:2:1: The file: `channels` is not in this version yet."),
+        ("version: 1\nalerts: {}", "a.yaml:2:1: The file: `alerts` is not in this version yet."),
+        ("version: 1\nchannels: { a: { type: smtp } }", "needs a server and the address that it sends from"),
+        ("version: 1\nchannels: { a: { server: b.example, from: a@b.example } }", "does not say what it is"),
+        ("version: 1\nchannels: { a: { type: smtp, server: b, from: c, password: word } }", "A secret never stands in the file."),
+        ("version: 1\nchannels: { a: { type: smtp, server: b, from: c, ca: /a/file } }", "ca is read from a file."),
         ("version: 1\nclients: [a]", "a.yaml:2:10: clients must hold keys, not a list."),
         ("version: 1\nclients:\n  a: { adress: 1.2.3.4 }", "a.yaml:3:8: Client a has no key `adress`. Did you mean `address`?"),
         ("version: 1\nclients:\n  a: { rejoin: yes }", "a.yaml:3:16: rejoin must be on or off, not `yes`."),

@@ -19,6 +19,7 @@ extension ApplyBlueprint {
                 try await records.roll(out: rollout, at: now)
             }
             guard isWritten else { continue }
+            if plan.changesChannels { try await operations.ports.changed(.mail) }
             if plan.changesDirectories { try await operations.ports.changed(.directories) }
             if rollout.policies != nil { try await operations.ports.changed(.policies) }
             if plan.changesClients { try await operations.ports.changed(.clients) }
@@ -49,6 +50,7 @@ struct BlueprintPlan {
     var changesDirectories: Bool {
         !(rollout.newDirectories.isEmpty && rollout.changedDirectories.isEmpty && rollout.removedDirectories.isEmpty)
     }
+    var changesChannels: Bool { !(rollout.newChannels.isEmpty && rollout.changedChannels.isEmpty && rollout.removedChannels.isEmpty) }
     /// Somebody is held to a number of sessions who was not before.
     var setsSessions = false
     /// As they will be.
@@ -67,6 +69,7 @@ struct BlueprintPlan {
 
     mutating func make() throws {
         let set = try operations.records.policySet()
+        try planChannels()
         try planDirectories()
         try planClients(hasPolicies: try willHavePolicies(set))
         try planGroups()
@@ -208,7 +211,7 @@ extension BlueprintPlan {
     }
 
     /// Of these only that they change is told.
-    private static let secrets = ["secret", "psk"]
+    private static let secrets = ["secret", "psk", "password", "ca"]
 
     /// - Parameter old: nil: everything that is not the default.
     private func fields(of new: ClientSettings, since old: ClientSettings?) -> [ApplyBlueprint.Field] {

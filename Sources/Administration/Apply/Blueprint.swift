@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an apply file says: how directories, clients, groups and policies are to be.
+// What an apply file says: how channels, directories, clients, groups and policies are to be.
 
 package import LoginEngine
 
 /// A section that is nil was not in the file and stays untouched. Each entry says all of its object: what it leaves out is the default.
 package struct Blueprint: Codable, Sendable, Equatable {
+    package var channels: [Channel]?
     package var directories: [Directory]?
     package var clients: [Client]?
     package var groups: [Group]?
@@ -22,6 +23,20 @@ package struct Blueprint: Codable, Sendable, Equatable {
         package var choices: DirectoryChoices
 
         package init(name: String, place: String, choices: DirectoryChoices) {
+            self.name = name
+            self.place = place
+            self.choices = choices
+        }
+    }
+
+    package struct Channel: Codable, Sendable, Equatable {
+        package var name: String
+        package var place: String
+        package var places: [String: String] = [:]
+        /// `password` and `authorities` are nil for *keep*.
+        package var choices: ChannelChoices
+
+        package init(name: String, place: String, choices: ChannelChoices) {
             self.name = name
             self.place = place
             self.choices = choices
@@ -120,7 +135,7 @@ package struct ApplyBlueprint: AdminOperation {
             case missing
         }
 
-        /// `directory`, `client`, `group` or `policy`.
+        /// `channel`, `directory`, `client`, `group` or `policy`.
         package var kind: String
         package var name: String
         package var action: Action

@@ -9,6 +9,9 @@ extension ExportBlueprint {
         let records = operations.records
         var blueprint = Blueprint()
         var warnings: [String] = []
+        blueprint.channels = try records.channels().map {
+            Blueprint.Channel(name: $0.name, place: "", choices: ChannelChoices(of: $0.settings))
+        }
         let directories = try records.directories()
         blueprint.directories = directories.map {
             Blueprint.Directory(name: $0.name, place: "", choices: DirectoryChoices(of: $0.settings))

@@ -139,6 +139,15 @@ extension EventKind {
         case .certificateRevoked: "certificate-revoked"
         case .deviceAdded: "device-added"
         case .deviceRevoked: "device-revoked"
+        case .channelAdded: "channel-added"
+        case .channelChanged: "channel-changed"
+        case .channelRemoved: "channel-removed"
+        case .userInvited: "user-invited"
+        case .invitationOpened: "invitation-opened"
+        case .userActivated: "user-activated"
+        case .mailSent: "mail-sent"
+        case .mailFailed: "mail-failed"
+        case .mailDropped: "mail-dropped"
         }
     }
 }
@@ -207,6 +216,15 @@ extension Event {
         case .certificateRevoked: return "certificate revoked: " + detail("certificate") + detail("reason", ", ")
         case .deviceAdded: return "device added" + device + detail("until", ", until ")
         case .deviceRevoked: return "device revoked" + device + detail("reason", ", ")
+        case .channelAdded: return "channel added: " + detail("channel") + detail("server", ", ")
+        case .channelChanged: return "channel " + detail("channel") + detail("change", ": ")
+        case .channelRemoved: return "channel removed: " + detail("channel")
+        case .userInvited: return "invited" + detail("channel", " by channel ") + detail("until", ", until ")
+        case .invitationOpened: return "link of the invitation opened"
+        case .userActivated: return "password set by the link of the invitation"
+        case .mailSent: return "mail sent (" + detail("purpose") + ")" + detail("channel", " by channel ")
+        case .mailFailed: return "mail not sent (" + detail("purpose") + ")" + detail("why", ": ")
+        case .mailDropped: return "mail dropped (" + detail("purpose") + ")"
         }
     }
 

@@ -79,6 +79,10 @@ package struct ExamineNode: AdminOperation {
             DirectorySettingsCheck.findings(
                 try records.directories(), uses: try operations.directoryUses(), syncs: try records.syncRecords(), now: operations.now())
         }
+        examine("channels") { () throws(StoreError) in
+            MailCheck.findings(
+                try records.channels(), try records.outboxFigures(), hasPages: operations.ports.publicURL() != nil, now: operations.now())
+        }
         examine("certificates") { () throws(StoreError) in
             let now = operations.now()
             let end = now + .minutes(Int64(CertificateCheck.certificateDays) * 24 * 60)

@@ -159,6 +159,14 @@ extension Finding {
         case directoryCertificateEnding = "directory-certificate-ending"
         case directorySyncFailed = "directory-sync-failed"
         case directorySyncOld = "directory-sync-old"
+        // Mail
+        case channelsRight = "channels-right"
+        case channelClosed = "channel-closed"
+        case channelOpen = "channel-open"
+        case mailStuck = "mail-stuck"
+        case mailFailed = "mail-failed"
+        case pageMissing = "page-missing"
+        case pageUntrusted = "page-untrusted"
         // Users
         case usersRight = "users-right"
         case usersNone = "users-none"
@@ -169,14 +177,14 @@ extension Finding {
         package var severity: Severity {
             switch self {
             case .nodeRuns, .settingsRight, .clockRight, .filesRight, .diskRight, .databaseRight, .keyRight, .backupRight, .clientsRight,
-                .usersRight, .certificateRight, .clientAuthorityRight, .authorityRight, .directoriesRight, .gatewaysRight, .policiesRight:
+                .usersRight, .certificateRight, .clientAuthorityRight, .authorityRight, .directoriesRight, .gatewaysRight, .policiesRight, .channelsRight:
                 .ok
             case .nodeStopped, .coreDumps, .clockUnchecked, .databaseUnchecked, .databaseElsewhere, .keyBesideData, .keyChanging,
                 .keyWaiting, .clientsNone,
                 .authenticatorUnproven, .factorAlone, .certificateAlone, .revocationsNone, .passwordAlone, .nobodyLetIn, .rangeLarge,
                 .reasonTold, .usersNone, .backupNone,
                 .directoryAlone, .gatewayWaitsLonger, .gatewayRenewsRetries, .gatewaySigns, .gatewayNamesNoDevice,
-                .gatewaySendsNoAccounting:
+                .gatewaySendsNoAccounting, .mailFailed, .pageMissing:
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
@@ -184,13 +192,13 @@ extension Finding {
                 .certificateEnding, .clientAuthorityEnding, .authorityEnding, .certificatesEnding, .revocationsOld, .directorySecretWeak,
                 .sessionsUncounted, .directoryForgeable, .gatewayGivesUpEarly, .gatewayUnsigned, .directoryNameLost,
                 .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset, .directoryCertificateEnding, .directorySyncFailed,
-                .directorySyncOld, .policyUnreachable, .countriesOld, .stationMissing:
+                .directorySyncOld, .policyUnreachable, .countriesOld, .stationMissing, .channelOpen, .mailStuck, .pageUntrusted:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,
                 .secretDamaged, .secretKnown, .replyUnfit, .certificateEnded, .certificateNotInForce, .clientAuthorityMissing,
                 .clientAuthorityEnded, .authorityEnded, .authorityDamaged, .revocationsEnded, .directoryDown,
-                .directoryUnsigned, .directoryClosed, .directoryPlain, .directoryAccountRefused, .everybodyLockedOut, .countriesUnknown:
+                .directoryUnsigned, .directoryClosed, .directoryPlain, .directoryAccountRefused, .everybodyLockedOut, .countriesUnknown, .channelClosed:
                 .problem
             }
         }

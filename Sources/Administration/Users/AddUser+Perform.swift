@@ -13,7 +13,7 @@ extension AddUser {
         if let password {
             user.passwordHash = try await operations.hash(password.secret)
             user.kept = try operations.kept(of: password.secret)
-        } else if plan.home.directory == nil {
+        } else if plan.home.directory == nil, awaitsInvitation != true {
             warnings.append(
                 "\(user.name) has no password yet; set one with `sallyport user set \(Words.argument(user.name)) --password-stdin`.")
         }
@@ -66,11 +66,23 @@ extension Operations {
         user.aliases = aliases
         user.groups = groups.map(\.id)
         user.home = try request.directory.flatMap { try self.home($0) }
+        if request.awaitsInvitation == true {
+            guard request.password == nil else {
+                throw Refusal(
+                    .invalid, "Whoever has a password needs no link to set one.", remedy: "Leave --invite or the password away.",
+                    place: "invite")
+            }
+            _ = try pageAddress()
+            if let email { _ = try ChannelChoices.mailAddress(email, place: "email") }
+            user.status = .pending
+        }
         user.mostSessions = try request.sessions.flatMap { try Valid.mostSessions($0) }
         let table = try records.homeTable()
         let around = table.isEmpty ? [] : try groupsAround(groups.map(\.id))
         let home = table.ruling(own: user.home, groups: around, client: nil)
-        if let directory = home.directory, request.password != nil { throw Self.passwordElsewhere(directory) }
+        if let directory = home.directory, request.password != nil || request.awaitsInvitation == true {
+            throw Self.passwordElsewhere(directory)
+        }
         var subject = [PersonalFields.Field("name", name)]
         if let email { subject.append(PersonalFields.Field("email", email)) }
         if let phone { subject.append(PersonalFields.Field("phone", phone)) }

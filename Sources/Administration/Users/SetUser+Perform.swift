@@ -8,7 +8,7 @@ extension SetUser {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let records = operations.records
         let old = try operations.user(user)
-        let draft = try draft(of: old, in: operations)
+        var draft = try draft(of: old, in: operations)
         var hash: Secret?
         var kept: KeptPassword?
         if let elsewhere = draft.home.directory, password != nil || expiresPassword == true {
@@ -18,6 +18,11 @@ extension SetUser {
             try operations.checkPassword(password.secret)
             hash = try await operations.hash(password.secret)
             kept = try operations.kept(of: password.secret)
+            // Nobody is waited for any more.
+            if draft.record.status == .pending {
+                draft.record.status = .active
+                draft.fields.append("activated")
+            }
         }
         guard !isEmpty else {
             throw Refusal(.invalid, "Nothing to change was given.", remedy: "`sallyport user set --help` lists what can be changed.")
@@ -26,8 +31,9 @@ extension SetUser {
             return Done("Nothing to change: user \(old.name) is like that already.")
         }
 
+        let subject = draft.subject
         func event(_ change: String) -> Event {
-            operations.event(.userChanged, by: actor, user: old.id, subject: draft.subject, ["change": change])
+            operations.event(.userChanged, by: actor, user: old.id, subject: subject, ["change": change])
         }
         let isLeaving = draft.record.status == .disabled && old.status != .disabled
         if draft.record != old { try await records.updateUser(draft.record, event: event(draft.fields.joined(separator: ", "))) }
@@ -50,6 +56,13 @@ extension SetUser {
         }
         if draft.movesDirectory, draft.home.directory != nil, old.hasPassword {
             warnings.append("The password that is kept here opens nothing while it lives there.")
+        }
+        if hash != nil || draft.record.email != old.email,
+            try await records.withdrawInvitation(ofUser: old.id, at: operations.now()), hash == nil
+        {
+            warnings.append(
+                "The link that was sent before opens nothing any more: `sallyport user invite \(Words.argument(draft.record.name))` sends another."
+            )
         }
         if expiresPassword == true {
             try await records.requirePasswordChange(ofUser: old.id, event: event("password expired"))

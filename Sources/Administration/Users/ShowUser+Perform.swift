@@ -29,6 +29,7 @@ extension ShowUser {
         view.directory = home.directory
         view.directoryBy = home.origin == .nobody ? nil : home.origin.words
         view.sessions = try operations.sessions(of: user)
+        view.onboarding = try records.invitation(ofUser: user.id).map { Onboarding($0, at: operations.now()) }
         view.warnings = warnings(view)
         return view
     }
@@ -42,7 +43,9 @@ extension ShowUser {
         if !view.locks.isEmpty { warnings.append("Locked; the lock ends by itself. `sallyport user unlock \(name)` ends it now.") }
         if view.mustChangePassword == true { warnings.append("The password opens nothing until it is changed.") }
         if !view.hasPassword, view.directory == nil {
-            warnings.append("No password: `sallyport user set \(name) --password-stdin` sets one.")
+            warnings.append(
+                "No password: `sallyport user invite \(name)` lets \(view.name) choose one, `sallyport user set \(name) --password-stdin` sets it."
+            )
         }
         if !view.factors.contains(where: { $0.state == FactorState.active.rawValue && $0.kind != FactorKind.recovery.rawValue }) {
             warnings.append("No second factor: `sallyport factor add \(name) totp` enrols one.")

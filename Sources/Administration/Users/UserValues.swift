@@ -37,6 +37,8 @@ package struct UserView: Codable, Sendable, Equatable {
     package var logins: [EventView]
     package var mustChangePassword: Bool?
     package var sessions: Sessions?
+    /// How far an invitation is.
+    package var onboarding: Onboarding?
     package var warnings: [String] = []
 
     /// What is open of how many.
@@ -78,12 +80,15 @@ package struct AddUser: AdminOperation {
     package var directory: String?
     /// How many sessions may be open at once; nil or 0: what groups and policies say.
     package var sessions: Int?
+    /// Whether nobody is let in before the link of an invitation, which follows, was used.
+    package var awaitsInvitation: Bool?
 
     package init(
         name: String, email: String? = nil, phone: String? = nil, timeZone: String? = nil, groups: [String] = [], aliases: [String] = [],
-        password: SecretText? = nil, directory: String? = nil, sessions: Int? = nil
+        password: SecretText? = nil, directory: String? = nil, sessions: Int? = nil, awaitsInvitation: Bool? = nil
     ) {
         self.sessions = sessions
+        self.awaitsInvitation = awaitsInvitation
         self.name = name
         self.email = email
         self.phone = phone

@@ -228,7 +228,8 @@ extension Records {
         let counters = try read([Statement(.countCounters)]) { results throws(DatabaseError) in Int(try results[0][0].integer(0)) }
         var statements = [
             Statement(.voidHandles), Statement(.voidResynchronisations), Statement(.raiseSteps, [.integer(now.seconds)]),
-            Statement(.doubtCounters), Statement(.setSetting, [.text(SettingName.epoch), .text("\(number)")]),
+            Statement(.doubtCounters), Statement(.voidInvitations), Statement(.voidMails, [.integer(now.microseconds)]),
+            Statement(.setSetting, [.text(SettingName.epoch), .text("\(number)")]),
             Statement(.setSetting, [.text(SettingName.epochUnseen), .text("\(made.microseconds)")]),
             Statement(.raiseRevision),
         ]
@@ -271,5 +272,12 @@ extension SQL {
     fileprivate static let doubtCounters = SQL("UPDATE factor SET unproven = folded WHERE kind = 'hotp'")
     fileprivate static let countCounters = SQL("SELECT count(*) FROM factor WHERE kind = 'hotp'")
     fileprivate static let unusedRecoveryCodes = SQL("SELECT count(*) FROM recovery_code WHERE used_at IS NULL")
+    /// Links that were handed out before open nothing, and nobody gets one of them by mail.
+    fileprivate static let voidInvitations = SQL("DELETE FROM invitation WHERE used IS NULL")
+    fileprivate static let voidMails = SQL(
+        """
+        UPDATE outbox SET state = 'failed', content = NULL, ended = ?1, problem = 'the data were put back from a backup before it was sent'
+        WHERE state = 'waiting'
+        """)
     fileprivate static let voidRecoveryCodes = SQL("DELETE FROM recovery_code")
 }

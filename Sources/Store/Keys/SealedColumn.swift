@@ -13,7 +13,8 @@ struct SealedColumn: Sendable {
     let place: @Sendable (Int64, Int64?) -> SealedPlace
 
     static let all = [
-        password, ntHash, clearPassword, factor, client, preSharedKey, directory, serverSecrets, authority, olderKey, erasure,
+        password, ntHash, clearPassword, factor, client, preSharedKey, directory, serverSecrets, authority, channel, mail, olderKey,
+        erasure,
     ]
 
     private static let password = SealedColumn(
@@ -69,6 +70,18 @@ struct SealedColumn: Sendable {
         update: SQL("UPDATE authority SET secret = ?2 WHERE id = ?1"),
         countUnder: SQL("SELECT count(*) FROM authority WHERE substr(secret, 1, 5) = ?1"),
         place: { row, _ in .authorityKey(row) })
+
+    private static let channel = SealedColumn(
+        select: SQL("SELECT id, secret, id FROM channel WHERE id > ?1 ORDER BY id LIMIT ?2"),
+        update: SQL("UPDATE channel SET secret = ?2 WHERE id = ?1"),
+        countUnder: SQL("SELECT count(*) FROM channel WHERE substr(secret, 1, 5) = ?1"),
+        place: { row, _ in .channelSecret(row) })
+
+    private static let mail = SealedColumn(
+        select: SQL("SELECT id, content, id FROM outbox WHERE id > ?1 AND content IS NOT NULL ORDER BY id LIMIT ?2"),
+        update: SQL("UPDATE outbox SET content = ?2 WHERE id = ?1"),
+        countUnder: SQL("SELECT count(*) FROM outbox WHERE substr(content, 1, 5) = ?1"),
+        place: { row, _ in .mailContent(row) })
 
     private static let olderKey = SealedColumn(
         select: SQL("SELECT id, subkeys, id FROM master_key WHERE id > ?1 AND subkeys IS NOT NULL ORDER BY id LIMIT ?2"),

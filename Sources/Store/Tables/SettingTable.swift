@@ -45,6 +45,8 @@ extension Records {
         let unit = Unit([
             Statement(.dropHandles, [.integer(expired)]), Statement(.dropFailures, [.integer(forgotten)]),
             Statement(.dropResynchronisations, [.integer(expired)]), Statement(.dropOldClaims, [.integer(expired)]),
+            Statement(.dropOldMails, [.integer((now - Records.mailKept).microseconds)]),
+            Statement(.dropOldInvitations, [.integer((now - Records.mailKept).microseconds)]),
         ])
         try await change(unit) { _ in [] }
     }

@@ -33,6 +33,8 @@ struct OfflineOperations: Sendable {
             }
             let tunnel = TunnelFiles(dataDirectory: settings.dataDirectory, name: settings.eapServerName)
             (ports.eapShown, ports.eapServerName) = ({ tunnel.shown }, { tunnel.name })
+            ports.publicURL = { settings.pages.url }
+            ports.nodeName = NodeLocation.nodeName
             let operations = Operations(records: store.records, ports: ports)
             return OfflineOperations(operations: operations, actor: Peer.own(node: NodeLocation.nodeName), store: store)
         } catch {

@@ -16,7 +16,7 @@ struct UserCommand: AsyncParsableCommand {
             """,
         subcommands: [
             Add.self, List.self, Show.self, Explain.self, Set.self, Disable.self, Enable.self, Unlock.self, Remove.self, Erase.self,
-            DeviceCommand.self, Import.self,
+            InviteCommand.self, DeviceCommand.self, Import.self,
         ])
 }
 
@@ -25,9 +25,11 @@ extension UserCommand {
         static let configuration = CommandConfiguration(
             abstract: "Add a user.",
             discussion: """
-                The password is read from standard input, on a terminal twice and hidden; without one nobody can log in as this user yet.
+                The password is read from standard input, on a terminal twice and hidden; without one nobody can log in as this user yet. With
+                --invite the user sets it: a one-time link goes out by mail, or is shown where there is no channel for it.
 
                 Examples:
+                  sallyport user add alice --email alice@example.org --group staff --invite
                   sallyport user add alice --email alice@example.org --group staff --password-stdin
                   sallyport user add bob --alias bob@example.org --alias 'CORP\\bob'
                 """)
@@ -43,15 +45,24 @@ extension UserCommand {
         @Flag(help: "Read the password, one line, from standard input.") var passwordStdin = false
         @Option(help: ArgumentHelp("The directory where the password lives.", valueName: "directory")) var directory: String?
         @Option(help: ArgumentHelp("How many sessions may be open at once, or any.", valueName: "count")) var sessions: SessionCount?
+        @Flag(help: "Have the user set the password by a one-time link.") var invite = false
+        @OptionGroup(title: "Invitation") var invitation: InviteFlags
         @OptionGroup var options: GlobalOptions
+
+        func validate() throws {
+            if invite, passwordStdin { throw ValidationError("Use one of --invite and --password-stdin.") }
+            if invitation.isGiven, !invite { throw ValidationError("--channel, --print and --valid-for go with --invite.") }
+        }
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
             let password = passwordStdin ? try options.prompts.secret("Password") : nil
-            try output.show(
-                try await node.perform(
-                    AddUser(
-                        name: name, email: email, phone: phone, timeZone: timeZone, groups: groups, aliases: aliases, password: password,
-                        directory: directory, sessions: sessions?.most)))
+            let done = try await node.perform(
+                AddUser(
+                    name: name, email: email, phone: phone, timeZone: timeZone, groups: groups, aliases: aliases, password: password,
+                    directory: directory, sessions: sessions?.most, awaitsInvitation: invite ? true : nil))
+            guard invite else { return try output.show(done) }
+            if !output.isJSON { try output.show(done) }
+            try InviteFlags.show(try await invitation.perform(name, node), output)
         }
     }
 
@@ -62,6 +73,7 @@ extension UserCommand {
                 Examples:
                   sallyport user list --search ali
                   sallyport user list --group staff --without-factor --json
+                  sallyport user list --onboarding
                 """)
 
         @Option(help: ArgumentHelp("Part of a name, alias or e-mail address.", valueName: "text")) var search: String?
@@ -69,11 +81,20 @@ extension UserCommand {
         @Option(help: ArgumentHelp("active, disabled or pending.", valueName: "status")) var status: String?
         @Flag(help: "Only users who have no active second factor.") var withoutFactor = false
         @Option(help: ArgumentHelp("Whose passwords live at this directory.", valueName: "directory")) var directory: String?
+        @Flag(help: "Users who were invited, and how far they are.") var onboarding = false
         @Option(help: ArgumentHelp("At most this many.", valueName: "count")) var limit = 100
         @Option(help: ArgumentHelp("Begin behind this name.", valueName: "name")) var after: String?
         @OptionGroup var options: GlobalOptions
 
+        func validate() throws {
+            guard onboarding, search != nil || group != nil || status != nil || withoutFactor || directory != nil else { return }
+            throw ValidationError("--onboarding goes with --limit and --after alone.")
+        }
+
         func run(_ node: NodeConnection, _ output: Output) async throws {
+            if onboarding {
+                return try OnboardingList.show(try await node.perform(ListOnboarding(after: after, limit: limit)), output)
+            }
             let list = try await node.perform(
                 ListUsers(
                     text: search, status: status, group: group, withoutFactor: withoutFactor, directory: directory, after: after,
@@ -131,6 +152,10 @@ extension UserCommand {
             if let zone = user.timeZone { sheet.add("Time zone", Span(zone)) }
             sheet.add("Groups", output.list(user.groups))
             sheet.add("Password", password(user))
+            if let onboarding = user.onboarding, onboarding.state != .active {
+                sheet.add(
+                    "Invitation", Span(OnboardingList.words(onboarding.state), OnboardingList.tone(onboarding.state)))
+            }
             if let sessions = user.sessions { sheet.add("Sessions", Span(Self.sessions(sessions))) }
             sheet.add("Last accepted", output.ago(user.lastAccept))
             sheet.add("Added", output.time(user.created))

@@ -47,7 +47,7 @@ enum PortCheck {
     static func findings(_ settings: Settings, owner: uid_t) -> [Finding] {
         let listeners: [(address: ListenAddress, isUDP: Bool)] =
             (settings.radiusListen + settings.radiusAccounting).map { ($0, true) }
-            + (settings.webHealth + settings.webMetrics + settings.radsec.listen).map { ($0, false) }
+            + (settings.webHealth + settings.webMetrics + settings.radsec.listen + settings.pages.listen).map { ($0, false) }
         let first = ProcessFigures.text("/proc/sys/net/ipv4/ip_unprivileged_port_start").flatMap {
             UInt16($0.trimmingCharacters(in: .whitespacesAndNewlines))
         }
@@ -59,7 +59,7 @@ enum PortCheck {
     private static func ofTaken(_ address: ListenAddress, isUDP: Bool) -> [Finding] {
         guard Ports.isTaken(address, isUDP: isUDP) else { return [] }
         let holder = SocketTable.holder(ofPort: address.port, isUDP: isUDP) ?? "another process; root is told which"
-        let settings = isUDP ? "radius.listen, radius.accounting" : "web.health, web.metrics"
+        let settings = isUDP ? "radius.listen, radius.accounting" : "web.health, web.metrics, web.public"
         return [
             Finding(
                 .portTaken, "\(address)", "\(isUDP ? "UDP" : "TCP") \(address) is taken by \(holder).",

@@ -59,6 +59,7 @@ struct Demo: Codable, Sendable {
         settings.radiusAccounting = loopback(.radiusAccounting, settings.radiusAccounting, isUDP: true)
         settings.webHealth = loopback(.webHealth, settings.webHealth, isUDP: false)
         settings.webMetrics = loopback(.webMetrics, settings.webMetrics, isUDP: false)
+        settings.pages.listen = []
     }
 
     /// What of it is still as it was made: whoever tries the product changes passwords and tokens too.

@@ -40,6 +40,9 @@ final class Node: Sendable {
     let tunnel: TunnelKeeper
     /// Nil where no database is set.
     let countries: Countries?
+    /// Nil without pages for users.
+    let pages: PageKeeper?
+    private let outbox: OutboxKeeper
 
     /// Opens the store and binds nothing yet.
     ///
@@ -129,6 +132,12 @@ final class Node: Sendable {
             }
         }
         pins.inForce = inForce
+        let pages = PageKeeper(files: settings.pages, logger: Logger(label: "sallyport.web"))
+        self.pages = pages
+        try pages?.load(at: started.wall)
+        let outbox = OutboxKeeper(
+            records: records, deadlines: deadlines, hostName: NodeLocation.nodeName, logger: Logger(label: "sallyport.mail"))
+        self.outbox = outbox
         let renewal = CertificateRenewal(tunnel: tunnel, records: records)
         self.renewal = renewal
         var ports = Operations.Ports(
@@ -147,17 +156,18 @@ final class Node: Sendable {
                         try inForce.take(.rules)
                     case .failures(let user): logins?.forgetFailures(ofUser: user)
                     case .erasure: logins?.flushTallies()
+                    case .mail: outbox.wake()
                     }
                 } catch {
                     logger.error("a change is not in force", metadata: ["error": "\(error)"])
                     throw error
                 }
             }, isServing: true,
-            examine: { [weak radius, radsec, tunnel] in
+            examine: { [weak radius, radsec, tunnel, pages] in
                 let now = NodeClock.now()
                 return NodeCheck.findings(radius, since: started, now: now) + RadSecCheck.findings(radsec, now: now.wall)
                     + TunnelCheck.findings(tunnel, offersTLS: Self.offersTLS(records), now: now.wall)
-                    + DirectoryCheck.findings(passwords, now: now)
+                    + DirectoryCheck.findings(passwords, now: now) + PageCheck.findings(pages, now: now.wall)
             },
             dataDirectory: settings.dataDirectory)
         ports.replies = replies
@@ -180,6 +190,8 @@ final class Node: Sendable {
         }
         ports.habits = { traffic.habits(ofClient: $0, at: NodeClock.now()) }
         ports.directoryStatus = { DirectoryCheck.status(passwords, now: NodeClock.now()) }
+        ports.publicURL = { settings.pages.url }
+        ports.nodeName = NodeLocation.nodeName
         operations = Operations(records: records, ports: ports)
         renewal.operations = operations
         syncs = SyncKeeper(
@@ -195,6 +207,12 @@ final class Node: Sendable {
             tunnelWork: { [weak radius] in radius?.tunnelWork ?? (0, 0) })
         web = WebService(
             health: settings.webHealth, metrics: settings.webMetrics,
+            pages: pages.map { pages in
+                WebService.Pages(
+                    listen: settings.pages.listen,
+                    sources: PageSources(operations, origin: settings.pages.url ?? "", logger: Logger(label: "sallyport.web")),
+                    certificates: { pages.context })
+            },
             sources: WebSources(
                 readiness: { Self.problems(of: records, inForce) },
                 renderMetrics: {
@@ -266,6 +284,7 @@ final class Node: Sendable {
         try radius.start()
         try await control.start()
         scheduleHousekeeping()
+        outbox.wake()
         goOnWithKeyRotation()
         watchDisk(at: NodeClock.now())
     }
@@ -318,16 +337,18 @@ final class Node: Sendable {
     /// At SIGHUP.
     func reloadCertificates() {
         if let why = countries?.reload(isAsked: true) { logger.error("the database of countries is not in force: \(why)") }
-        if radsec == nil, tunnel.inForce == nil, countries == nil {
+        if radsec == nil, tunnel.inForce == nil, pages == nil, countries == nil {
             logger.notice("SIGHUP reads certificates again, and this node has none")
         }
         let now = NodeClock.now().wall
         radsec?.reload(isAsked: true, at: now)
         tunnel.reload(isAsked: true, at: now)
+        pages?.reload(isAsked: true, at: now)
     }
 
     /// Writes what is still counted, ends the writer, gives the lock back.
     func close() async {
+        await outbox.stop()
         logins.flushTallies()
         let now = NodeClock.now().wall
         try? await store.records.append(Event(.nodeStopped, at: now))
@@ -343,6 +364,7 @@ final class Node: Sendable {
         let (records, logger, trail, sessions, inForce, radsec, tunnel, traffic, renewal, syncs, countries) = (
             store.records, logger, trail, sessions, inForce, radsec, tunnel, traffic, renewal, syncs, countries
         )
+        let (pages, outbox) = (pages, outbox)
         deadlines.schedule(at: NodeClock.now().uptime + .seconds(60)) { [weak self] moment in
             Task {
                 do {
@@ -362,6 +384,8 @@ final class Node: Sendable {
                 radsec?.reload(isAsked: false, at: moment.wall)
                 tunnel.reload(isAsked: false, at: moment.wall)
                 if let why = countries?.reload(isAsked: false) { logger.error("the database of countries is not in force: \(why)") }
+                pages?.reload(isAsked: false, at: moment.wall)
+                outbox.wake()
                 traffic.turn(at: moment)
                 self?.scheduleHousekeeping()
             }

@@ -36,6 +36,9 @@ struct NodeFigures: Sendable {
     private let devices = Gauge(label: "sallyport_devices")
     private let certificatesEnding = Gauge(label: "sallyport_certificates_ending")
     private let certificatesRevoked = Gauge(label: "sallyport_certificates_revoked")
+    private let mailsWaiting = Gauge(label: "sallyport_mails_waiting")
+    private let mailsFailed = Gauge(label: "sallyport_mails_failed")
+    private let mailOldest = Gauge(label: "sallyport_mail_oldest_waiting_seconds")
     private let trailEvents = Gauge(label: "sallyport_trail_events")
     private let trailBytes = Gauge(label: "sallyport_trail_bytes")
     private let trailOldest = Gauge(label: "sallyport_trail_oldest_seconds")
@@ -107,6 +110,10 @@ struct NodeFigures: Sendable {
         "sallyport_devices": "Devices of users whose certificate holds.",
         "sallyport_certificates_ending": "Certificates that hold and end within 30 days.",
         "sallyport_certificates_revoked": "Certificates that were revoked.",
+        "sallyport_mails_total": "Tries to send a mail, by what became of them.",
+        "sallyport_mails_waiting": "Mails that wait to be sent.",
+        "sallyport_mails_failed": "Mails of the last 30 days that are not tried again.",
+        "sallyport_mail_oldest_waiting_seconds": "How long the oldest mail that waits has waited; 0 where none does.",
         "sallyport_radius_answer_seconds": "Time from reading a request to its reply; under load every eighth is timed.",
     ]
 
@@ -132,6 +139,11 @@ struct NodeFigures: Sendable {
         if let syncs = try? records.syncRecords() { directories.refresh(passwords.figures, syncs: syncs) }
         if let open = try? records.openSessions() { openSessions.record(open) }
         refreshCertificates(at: NodeClock.now().wall)
+        if let outbox = try? records.outboxFigures() {
+            mailsWaiting.record(outbox.waiting)
+            mailsFailed.record(outbox.failed)
+            mailOldest.record(outbox.oldest.map { Double((NodeClock.now().wall - $0).microseconds) / 1_000_000 } ?? 0)
+        }
         guard let trail = try? records.trailExtent() else { return }
         trailEvents.record(trail.events)
         trailBytes.record(trail.bytes)

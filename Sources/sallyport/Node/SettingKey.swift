@@ -120,6 +120,27 @@ extension SettingKey {
     static let webMetrics = SettingKey(
         name: "web.metrics", kind: .addresses, standard: ["127.0.0.1:9090"],
         meaning: "Prometheus `/metrics`, and `/readyz` with the reasons. Empty: no listener.")
+    static let webPublic = SettingKey(
+        name: "web.public", kind: .addresses, standard: [],
+        meaning: """
+            Pages for users over TLS: where the links of [invitations](mail.md#inviting-users) lead to, as `["0.0.0.0:8443", "[::]:8443"]`. \
+            Empty: no listener.
+            """)
+    static let webPublicURL = SettingKey(
+        name: "web.public-url", kind: .text, standard: ["none"],
+        meaning: """
+            What links to these pages begin with, as users' browsers reach them: `https://vpn.example.org`, with a port where it is not 443. \
+            `none`: nobody can be invited.
+            """)
+    static let webCertificate = SettingKey(
+        name: "web.certificate", kind: .text, standard: ["self-made"],
+        meaning: """
+            PEM file of the certificate of these pages: its own first, then those that lead to its root. It is read again within a minute when \
+            it changes, and at SIGHUP. `self-made`: one is made in the data directory, which browsers warn of.
+            """)
+    static let webKey = SettingKey(
+        name: "web.key", kind: .text, standard: ["self-made"],
+        meaning: "PEM file of the key that belongs to it, without a passphrase; only this user should be able to read it.")
     static let logLevel = SettingKey(
         name: "log.level", kind: .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), standard: ["info"],
         meaning: "Lines below this level are left out.")
@@ -160,7 +181,7 @@ extension SettingKey {
     static let all = [
         dataDirectory, database, masterKeySource, radiusListen, radiusAccounting, radsecListen, radsecCertificate, radsecKey,
         radsecClientCA, radsecRevoked, radsecVersion, eapClientCA, eapClientCRL, eapClientCRLGrace, eapClientNames, eapServerName,
-        countryDatabase, webHealth, webMetrics, sessionsKeep, sessionsLostAfter, auditAnchorFile, auditKeep,
+        countryDatabase, webHealth, webMetrics, webPublic, webPublicURL, webCertificate, webKey, sessionsKeep, sessionsLostAfter, auditAnchorFile, auditKeep,
         auditLargestSize, logLevel, logFormat,
     ]
 }

@@ -40,6 +40,7 @@ extension Settings {
             if key.name == SettingKey.sessionsLostAfter.name { _ = try lostTime(value) }
             if key.name == SettingKey.eapClientCRLGrace.name { _ = try grace(value) }
             if key.name == SettingKey.eapClientNames.name { _ = try certificateNames(value) }
+            if key.name == SettingKey.webPublicURL.name { _ = try publicURL(value) }
             if key.name == SettingKey.auditLargestSize.name { _ = try size(value) }
         }
     }
@@ -78,6 +79,18 @@ extension Settings {
             throw SettingsError(description: "must be auto, or the name of a host such as radius.example.org")
         }
         return text.lowercased()
+    }
+
+    /// Without a slash at its end; nil for `none`.
+    static func publicURL(_ text: String) throws(SettingsError) -> String? {
+        if text == "none" { return nil }
+        let parts = text.wholeMatch(of: /https:\/\/([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?\/?/)?.output
+        guard let parts, parts.1.hasPrefix("[") || TunnelFiles.isName(String(parts.1)), parts.2.map({ UInt16($0) != nil }) ?? true else {
+            throw SettingsError(description: "must be none, or begin with https:// and name a host, such as https://vpn.example.org:8443")
+        }
+        // As browsers write it, since what they send is compared with it.
+        let port = parts.2.flatMap { UInt16($0) }.map { $0 == 443 ? "" : ":\($0)" } ?? ""
+        return "https://\(parts.1.lowercased())\(port)"
     }
 
     static func anchorFile(_ text: String) throws(SettingsError) -> String? {
@@ -144,6 +157,12 @@ extension Settings {
     }
 
     func checkListeners() throws(SettingsError) {
+        for (key, others) in [("web.health", webHealth), ("web.metrics", webMetrics)] {
+            if let both = pages.listen.first(where: { $0.port != 0 && others.contains($0) }) {
+                throw SettingsError(
+                    description: "web.public and \(key) both listen on \(both); one speaks TLS, the other does not: give them two ports")
+            }
+        }
         guard !radiusListen.isEmpty else {
             throw SettingsError(description: "radius.listen: is empty, so that no gateway could ask; name at least one address")
         }

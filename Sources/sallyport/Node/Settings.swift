@@ -41,6 +41,7 @@ struct Settings: Sendable, Equatable {
     var countryDatabase: String?
     var webHealth: [ListenAddress]
     var webMetrics: [ListenAddress]
+    var pages: PageFiles
     /// Nil: for ever.
     var sessionsKeep: Timestamp.Span?
     /// Nil: never.
@@ -106,6 +107,7 @@ extension Settings {
         try settings.checkListeners()
         try settings.radsec.check()
         try settings.deviceTrust.check()
+        try settings.pages.check()
         try settings.checkAnchorFile()
         return settings
     }
@@ -134,6 +136,11 @@ extension Settings {
             countryDatabase = try Self.file(reader, .countryDatabase)
             webHealth = try Self.addresses(reader, .webHealth)
             webMetrics = try Self.addresses(reader, .webMetrics)
+            pages = PageFiles(
+                listen: try Self.addresses(reader, .webPublic),
+                url: try Self.publicURL(reader.requiredString(forKey: ConfigKey(SettingKey.webPublicURL.name))),
+                certificate: try Self.madeOrFile(reader, .webCertificate), key: try Self.madeOrFile(reader, .webKey),
+                folder: dataDirectory + "/web")
             auditAnchorFile = try Self.anchorFile(reader.requiredString(forKey: ConfigKey(SettingKey.auditAnchorFile.name)))
             auditKeep = try Self.keepTime(reader.requiredString(forKey: ConfigKey(SettingKey.auditKeep.name)))
             auditLargestSize = try Self.size(reader.requiredString(forKey: ConfigKey(SettingKey.auditLargestSize.name)))
@@ -158,6 +165,12 @@ extension Settings {
     private static func file(_ reader: ConfigReader, _ key: SettingKey) throws -> String? {
         let path = try reader.requiredString(forKey: ConfigKey(key.name))
         return path == "none" ? nil : absolute(path)
+    }
+
+    /// Absolute; nil for `self-made`.
+    private static func madeOrFile(_ reader: ConfigReader, _ key: SettingKey) throws -> String? {
+        let path = try reader.requiredString(forKey: ConfigKey(key.name))
+        return path == "self-made" ? nil : absolute(path)
     }
 
     /// Absolute; none for `none`.

@@ -84,6 +84,21 @@ struct SettingsFlags: ParsableArguments {
     @Option(name: .customLong("web-metrics"), help: ArgumentHelp("/metrics; empty for none.", valueName: "addresses"))
     var webMetrics: String?
 
+    @Option(name: .customLong("web-public"), help: ArgumentHelp("Pages for users, over TLS; empty for none.", valueName: "addresses"))
+    var webPublic: String?
+
+    @Option(
+        name: .customLong("web-public-url"),
+        help: ArgumentHelp("What links to them begin with: https://vpn.example.org; none.", valueName: "url"))
+    var webPublicURL: String?
+
+    @Option(
+        name: .customLong("web-certificate"), help: ArgumentHelp("Their certificate and its chain, PEM; or self-made.", valueName: "file"))
+    var webCertificate: String?
+
+    @Option(name: .customLong("web-key"), help: ArgumentHelp("The certificate's key, PEM; or self-made.", valueName: "file"))
+    var webKey: String?
+
     @Option(
         name: .customLong("sessions-keep"), help: ArgumentHelp("How long ended sessions are kept: 13 months, for-ever.", valueName: "time"))
     var sessionsKeep: String?
@@ -121,7 +136,8 @@ struct SettingsFlags: ParsableArguments {
             (.radsecKey, radsecKey), (.radsecClientCA, radsecClientCA), (.radsecRevoked, radsecRevoked),
             (.radsecVersion, radsecVersion), (.eapClientCA, eapClientCA), (.eapClientCRL, eapClientCRL),
             (.eapClientCRLGrace, eapClientCRLGrace), (.eapClientNames, eapClientNames), (.eapServerName, eapServerName),
-            (.countryDatabase, countryDatabase), (.webHealth, webHealth), (.webMetrics, webMetrics),
+            (.countryDatabase, countryDatabase), (.webHealth, webHealth), (.webMetrics, webMetrics), (.webPublic, webPublic), (.webPublicURL, webPublicURL),
+            (.webCertificate, webCertificate), (.webKey, webKey),
             (.sessionsKeep, sessionsKeep),
             (.sessionsLostAfter, sessionsLostAfter), (.auditAnchorFile, auditAnchorFile), (.auditKeep, auditKeep),
             (.auditLargestSize, auditLargestSize), (.logLevel, logLevel), (.logFormat, logFormat),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// sallyport apply and export: directories, clients, groups and policies as one file.
+// sallyport apply and export: channels, directories, clients, groups and policies as one file.
 
 import Administration
 import ArgumentParser
@@ -8,7 +8,7 @@ import LoginEngine
 
 struct ApplyCommand: NodeCommand {
     static let configuration = CommandConfiguration(
-        commandName: "apply", abstract: "Bring directories, clients, groups and policies to what a file says.",
+        commandName: "apply", abstract: "Bring channels, directories, clients, groups and policies to what a file says.",
         discussion: """
             All of it is written at once, or nothing. Sections that are not in the file stay untouched; within a section nothing is
             removed without --prune, which asks first.
@@ -54,6 +54,7 @@ struct ApplyCommand: NodeCommand {
                 throw Refusal(.invalid, "The environment variable \(SafeText.line(name)) is not set.", remedy: "Set it for this command.")
             }
             return SecretText(text)
+        case .document(let path): return SecretText(try ChannelFlags.authorities(path))
         case .file(let path):
             var bytes = try TextFile.read(path, limit: Prompts.longestLine)
             while bytes.last == 0x0A || bytes.last == 0x0D { bytes.removeLast() }
@@ -100,7 +101,7 @@ struct ApplyCommand: NodeCommand {
 
 struct ExportCommand: NodeCommand {
     static let configuration = CommandConfiguration(
-        commandName: "export", abstract: "Print directories, clients, groups and policies as a file for apply.",
+        commandName: "export", abstract: "Print channels, directories, clients, groups and policies as a file for apply.",
         discussion: """
             Secrets are not in it: `secret: { keep: true }` leaves them as they are.
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An apply file as directories, clients, groups and policies; docs/run/apply.md has every key.
+// An apply file as channels, directories, clients, groups and policies; docs/run/apply.md has every key.
 
 import Administration
 import Foundation
@@ -8,9 +8,9 @@ import Yams
 
 struct ApplyFile {
     static let version = "1"
-    static let sections = ["version", "directories", "clients", "groups", "policies"]
+    static let sections = ["version", "channels", "directories", "clients", "groups", "policies"]
     /// Sections and keys of the format that later versions read.
-    static let comingSections = ["channels", "alerts"]
+    static let comingSections = ["alerts"]
 
     let reader: YAMLReader
     /// Reads the file or the variable that a secret is in; documentation tests read none.
@@ -19,6 +19,8 @@ struct ApplyFile {
     enum Secret {
         case file(String)
         case variable(String)
+        /// A text of many lines, such as certificates.
+        case document(String)
     }
 
     init(fileName: String, secret: @escaping (Secret) throws -> SecretText) {
@@ -37,6 +39,9 @@ struct ApplyFile {
                 version.value, "This program reads `version: \(Self.version)` alone.", "Use a newer Sallyport, or that version.")
         }
         var blueprint = Blueprint()
+        if let entry = sections["channels"] {
+            blueprint.channels = try reader.entries(entry.value, "channels").map(channel)
+        }
         if let entry = sections["directories"] {
             blueprint.directories = try reader.entries(entry.value, "directories").map(directory)
         }
@@ -48,6 +53,58 @@ struct ApplyFile {
 
     /// Where each key stands, for what is refused of its value later.
     private func places(_ keys: [String: YAMLReader.Entry]) -> [String: String] { keys.mapValues { reader.place($0.keyNode) } }
+
+    // MARK: Channels
+
+    static let channelKeys = [
+        "type", "server", "tls", "ca", "user", "password", "from", "from-name", "timeout", "per-minute", "enabled",
+    ]
+
+    private func channel(_ entry: YAMLReader.Entry) throws -> Blueprint.Channel {
+        let what = "Channel \(SafeText.line(entry.key))"
+        let keys = try reader.entries(entry.value, what, keys: Self.channelKeys)
+        func text(_ key: String) throws -> String? { try keys[key].map { try reader.text($0.value, key) } }
+        guard let type = try text("type") else {
+            throw reader.refusal(entry.value, "\(what) does not say what it is.", "Write `type: smtp`.")
+        }
+        guard let server = try text("server"), let from = try text("from") else {
+            throw reader.refusal(
+                entry.value, "\(what) needs a server and the address that it sends from.",
+                "Write `server: smtp.example.org:587` and `from: vpn@example.org`.")
+        }
+        var choices = ChannelChoices()
+        (choices.type, choices.server, choices.from) = (type, server, from)
+        choices.tls = try text("tls")
+        choices.authorities = try keys["ca"].map { try document($0.value, "ca") } ?? ""
+        choices.user = try text("user") ?? ""
+        choices.password = try keys["password"].flatMap { try clientSecret($0.value, "password") }
+        choices.fromName = try text("from-name")
+        choices.timeout = try text("timeout")
+        choices.perMinute = try keys["per-minute"].map { try reader.number($0.value, "per-minute") }
+        choices.isEnabled = try keys["enabled"].map { try reader.isOn($0.value, "enabled") }
+        var channel = Blueprint.Channel(name: entry.key, place: reader.place(entry.keyNode), choices: choices)
+        channel.places = places(keys)
+        return channel
+    }
+
+    /// Nil for *keep*.
+    private func document(_ node: Yams.Node, _ name: String) throws -> String? {
+        guard node.mapping != nil else {
+            throw reader.refusal(node, "\(name) is read from a file.", "Write `\(name): { file: PATH }` or `{ keep: true }`.")
+        }
+        let keys = try reader.entries(node, name, keys: ["file", "keep"])
+        guard keys.count == 1, let entry = keys.values.first else { throw reader.refusal(node, "\(name) has one of file and keep.") }
+        let value = try reader.text(entry.value, entry.key)
+        guard entry.key == "file" else {
+            guard value == "true" else { throw reader.refusal(entry.value, "keep must be true.") }
+            return nil
+        }
+        do {
+            return try secret(.document(value)).text
+        } catch let refusal as Refusal {
+            throw refusal.at(reader.place(entry.value))
+        }
+    }
 
     // MARK: Directories
 

@@ -8,6 +8,10 @@ extension Blueprint {
     /// Every key that is not the default; secrets are kept.
     var yaml: String {
         var lines = ["version: \(ApplyFile.version)"]
+        if let channels, !channels.isEmpty {
+            lines.append("channels:")
+            for channel in channels { lines += Self.lines(channel) }
+        }
         if let directories, !directories.isEmpty {
             lines.append("directories:")
             for directory in directories { lines += Self.lines(directory) }
@@ -25,6 +29,25 @@ extension Blueprint {
             for policy in policies { lines += Self.lines(policy) }
         }
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func lines(_ channel: Channel) -> [String] {
+        let choices = channel.choices
+        var lines = [
+            "  \(scalar(channel.name)):", "    type: \(scalar(choices.type ?? ChannelKind.smtp.rawValue))",
+            "    server: \(scalar(choices.server ?? ""))", "    from: \(scalar(choices.from ?? ""))",
+        ]
+        func add(_ key: String, _ value: String?, _ standard: String) {
+            if let value, value != standard { lines.append("    \(key): \(scalar(value))") }
+        }
+        add("from-name", choices.fromName, "")
+        add("tls", choices.tls, MailSecurity.starttls.rawValue)
+        if choices.authorities == nil { lines.append("    ca: { keep: true }") }
+        if let user = choices.user, !user.isEmpty { lines += ["    user: \(scalar(user))", "    password: { keep: true }"] }
+        add("timeout", choices.timeout, "30s")
+        if let most = choices.perMinute, most != 60 { lines.append("    per-minute: \(most)") }
+        if choices.isEnabled == false { lines.append("    enabled: off") }
+        return lines
     }
 
     private static func lines(_ directory: Directory) -> [String] {
