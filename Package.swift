@@ -100,6 +100,7 @@ if !core {
         .package(url: "https://github.com/swiftcsv/SwiftCSV", from: "0.10.0"),
     ]
     package.targets += [
+        .systemLibrary(name: "CCURL", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
         // 3: every operation once
         .target(
@@ -118,7 +119,7 @@ if !core {
             name: "sallyport",
             dependencies: [
                 "RADIUS", "EAP", "OTP", "LoginEngine", "Store", "Directories", "Factors", "Administration", "RADIUSDoor", "ControlDoor",
-                "WebDoor", "TLS", "CSockets", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
+                "WebDoor", "TLS", "CSockets", "CCURL", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
                 metrics,
                 coreMetrics, yams,
             ],

@@ -157,6 +157,8 @@ package struct Settlement: Sendable, Equatable {
             self.folded = folded
         }
     }
+    /// A certificate that must still be registered for the user, and not be revoked: its SHA-256.
+    package var certificate: [UInt8]?
     /// A time of grace that begins with this accept.
     package var grace: GraceStart?
     /// A new password that is set with this accept, unless the one that was proved is another by now.

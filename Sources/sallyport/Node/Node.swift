@@ -96,8 +96,8 @@ final class Node: Sendable {
         radsec = RadSecKeeper(files: settings.radsec, radius: radius, logger: Logger(label: "sallyport.radsec"))
         try radsec?.load()
         let tunnel = try TunnelKeeper(
-            TunnelFiles(dataDirectory: settings.dataDirectory, name: settings.eapServerName), files: settings.deviceTrust, issued: issued,
-            radius: radius, logger: Logger(label: "sallyport.eap"))
+            TunnelFiles(dataDirectory: settings.dataDirectory, name: settings.eapServerName), files: settings.deviceTrust,
+            staple: settings.staple, issued: issued, radius: radius, logger: Logger(label: "sallyport.eap"))
         self.tunnel = tunnel
         records.writer.afterGroup { [weak radius] in radius?.flush() }
         deadlines.afterGroup { [weak radius] in radius?.flush() }
@@ -253,6 +253,7 @@ final class Node: Sendable {
         deadlines.start()
         try radius.start()
         try await control.start()
+        tunnel.fetch(isAsked: false, at: NodeClock.now().wall)
         scheduleHousekeeping()
         goOnWithKeyRotation()
         watchDisk(at: NodeClock.now())
@@ -305,15 +306,17 @@ final class Node: Sendable {
 
     /// At SIGHUP.
     func reloadCertificates() {
-        if radsec == nil, tunnel.inForce == nil { logger.notice("SIGHUP reads certificates again, and this node has none") }
+        if radsec == nil, tunnel.inForce == nil, tunnel.lists.sources.isEmpty { logger.notice("SIGHUP reads certificates again, and this node has none") }
         let now = NodeClock.now().wall
         radsec?.reload(isAsked: true, at: now)
         tunnel.reload(isAsked: true, at: now)
+        tunnel.fetch(isAsked: true, at: now)
     }
 
     /// Writes what is still counted, ends the writer, gives the lock back.
     func close() async {
         logins.flushTallies()
+        tunnel.stop()
         let now = NodeClock.now().wall
         try? await store.records.append(Event(.nodeStopped, at: now))
         try? await trail.anchor(at: now)
@@ -345,6 +348,7 @@ final class Node: Sendable {
                 if let why = inForce.tryAgain() { logger.error("changes are written and not in force", metadata: ["error": "\(why)"]) }
                 radsec?.reload(isAsked: false, at: moment.wall)
                 tunnel.reload(isAsked: false, at: moment.wall)
+                tunnel.fetch(isAsked: false, at: moment.wall)
                 traffic.turn(at: moment)
                 self?.scheduleHousekeeping()
             }

@@ -37,6 +37,7 @@ struct Settings: Sendable, Equatable {
     var deviceTrust: DeviceTrustFiles
     /// Nil: this host's.
     var eapServerName: String?
+    var staple: StapleSource?
     var webHealth: [ListenAddress]
     var webMetrics: [ListenAddress]
     /// Nil: for ever.
@@ -126,9 +127,15 @@ extension Settings {
             deviceTrust = DeviceTrustFiles(
                 authorities: try Self.file(reader, .eapClientCA),
                 revocations: Self.files(try reader.requiredString(forKey: ConfigKey(SettingKey.eapClientCRL.name))),
+                addresses: try Self.webAddresses(reader.requiredString(forKey: ConfigKey(SettingKey.eapClientCRLURL.name))),
                 grace: try Self.grace(reader.requiredString(forKey: ConfigKey(SettingKey.eapClientCRLGrace.name))),
+                status: StatusRule(
+                    responder: try Self.responder(reader.requiredString(forKey: ConfigKey(SettingKey.eapClientOCSP.name))),
+                    acceptsSilence: try reader.requiredString(forKey: ConfigKey(SettingKey.eapClientOCSPFailure.name)) == "accept",
+                    wantsNonce: try reader.requiredString(forKey: ConfigKey(SettingKey.eapClientOCSPNonce.name)) == "required"),
                 names: try Self.certificateNames(reader.requiredString(forKey: ConfigKey(SettingKey.eapClientNames.name))))
             eapServerName = try Self.serverName(reader.requiredString(forKey: ConfigKey(SettingKey.eapServerName.name)))
+            staple = try Self.staple(reader.requiredString(forKey: ConfigKey(SettingKey.eapServerOCSP.name)))
             webHealth = try Self.addresses(reader, .webHealth)
             webMetrics = try Self.addresses(reader, .webMetrics)
             auditAnchorFile = try Self.anchorFile(reader.requiredString(forKey: ConfigKey(SettingKey.auditAnchorFile.name)))
