@@ -24,7 +24,7 @@ extension Logins {
 
     /// The counters as they are now, with the codes and passwords that others judge at this moment, from wherever they came; this one
     /// counts for others until `endJudging`.
-    private func beginJudging(_ open: OpenLogin) -> SubjectFailures {
+    func beginJudging(_ open: OpenLogin) -> SubjectFailures {
         shard(of: open.subject).state.withLock { state in
             var failures = state.known(open.subject, stored: open.stored)
             let all = state.judging[open.subject] ?? 0
@@ -36,7 +36,7 @@ extension Logins {
         }
     }
 
-    private func endJudging(_ open: OpenLogin) {
+    func endJudging(_ open: OpenLogin) {
         shard(of: open.subject).state.withLock { state in
             _ = open.countsItself(-1)
             let others = (state.judging[open.subject] ?? 1) - 1

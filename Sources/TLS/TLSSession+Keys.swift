@@ -32,6 +32,9 @@ extension TLSSession {
         return offered?.owner
     }
 
+    /// Whether an earlier session was taken up; of either side.
+    package var isResumed: Bool { isEstablished && openssl_is_resumed(pointer) }
+
     /// Lets the peer take this session up again, for `lifetime` from its full handshake on and not beyond its certificate's end.
     /// To be called once the peer is accepted: what it holds is worth nothing before.
     package func keep(identity: [UInt8]) {

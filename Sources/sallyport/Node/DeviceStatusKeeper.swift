@@ -96,8 +96,7 @@ final class DeviceStatusKeeper: DeviceStatusSource {
             question = made
         } catch {
             note("\(error)")
-            guard !rule.acceptsSilence else { return completion(.fine(Self.unanswered)) }
-            return completion(.refused(Self.refusal(of: chain, "\(error)")))
+            return completion(rule.acceptsSilence ? .fine(Self.unanswered) : .refused(Self.refusal(of: chain, "\(error)")))
         }
         let moment = now()
         let known = state.withLock { state -> DeviceStatus? in

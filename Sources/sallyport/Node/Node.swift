@@ -180,7 +180,7 @@ final class Node: Sendable {
         let figures = NodeFigures(
             records: records, hashing: store.hashing, logins: logins, passwords: passwords,
             openConversations: { [weak radius] in radius?.openConversations ?? 0 },
-            tunnelWork: { [weak radius] in radius?.tunnelWork ?? (0, 0) })
+            tunnelWork: { [weak radius] in radius?.tunnelWork ?? (0, 0) }, tunnel: tunnel)
         web = WebService(
             health: settings.webHealth, metrics: settings.webMetrics,
             sources: WebSources(

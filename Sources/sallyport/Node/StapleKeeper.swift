@@ -18,10 +18,10 @@ final class StapleKeeper: Sendable {
     private struct State {
         var status: CertificateStatus?
         var problem: String?
-        /// Of the certificate that `status` is about.
-        var certificates: [UInt8] = []
         var due: Timestamp?
         var isBusy = false
+        /// Counts up with each certificate.
+        var generation = 0
     }
 
     /// A handshake shows no answer that is longer: it would cost every device some packets more.
@@ -54,19 +54,30 @@ final class StapleKeeper: Sendable {
         }
     }
 
+    /// Another certificate is shown from now on.
+    func startAnew(at now: Timestamp) {
+        state.withLock { state in
+            (state.status, state.problem) = (nil, nil)
+            state.generation += 1
+        }
+        refresh(isAsked: true, at: now)
+    }
+
     /// Asks where it is time; returns at once.
     func refresh(isAsked: Bool = false, at now: Timestamp) {
-        let isDue = state.withLock { state in
-            guard !state.isBusy, isAsked || state.due.map({ $0 <= now }) ?? true else { return false }
+        let due = state.withLock { state -> Int? in
+            guard isAsked || !state.isBusy && state.due.map({ $0 <= now }) ?? true else { return nil }
             state.isBusy = true
-            return true
+            return state.generation
         }
-        guard isDue else { return }
+        guard let generation = due else { return }
         queue.async { [self] in
             let result = Result { try ask() }
             let now = NodeClock.now().wall
             state.withLock { state in
                 state.isBusy = false
+                // What was asked of the certificate before.
+                guard state.generation == generation else { return }
                 switch result {
                 case .success(let status):
                     if status.state == .good {

@@ -114,6 +114,7 @@ final class TunnelKeeper: Sendable {
                 new = try take(try own.load(), try trust(at: now))
             }
             (state.used, state.mark) = (new, mark)
+            staple?.startAnew(at: now)
             let authority = FileManager.default.fileExists(atPath: "\(own.path)/ca.pem") ? "\(own.path)/ca.pem or " : ""
             logger.notice(
                 "EAP-TTLS, PEAP and EAP-TLS are offered under this certificate; devices have to trust \(authority)whoever signed it",
