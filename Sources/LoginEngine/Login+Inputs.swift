@@ -85,3 +85,11 @@ extension Login {
         }
     }
 }
+
+package enum FactorAnswer: Sendable, Equatable {
+    case approved
+    /// `notMe`: the user says that somebody else has the password.
+    case denied(notMe: Bool)
+    /// It could not be started or broke; the text is for the trail.
+    case failed(String)
+}

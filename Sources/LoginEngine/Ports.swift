@@ -444,14 +444,6 @@ package struct FactorStart: Sendable {
     }
 }
 
-package enum FactorAnswer: Sendable, Equatable {
-    case approved
-    /// `notMe`: the user says that somebody else has the password.
-    case denied(notMe: Bool)
-    /// It could not be started or broke; the text is for the trail.
-    case failed(String)
-}
-
 /// A kind of second factor. The engine knows kinds only by this.
 package protocol SecondFactor: Sendable {
     var kind: FactorKind { get }

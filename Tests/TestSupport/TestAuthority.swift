@@ -49,8 +49,8 @@ package struct TestAuthority: Sendable {
     ///
     /// - Parameter alternatives: more alternative names as `openssl` writes them, such as `email:alice@example.org`.
     package func issue(
-        _ commonName: String, names: [String] = [], alternatives: [String] = [], for purpose: String = "clientAuth", curve: String = "P-256",
-        extensions: [String] = []
+        _ commonName: String, names: [String] = [], alternatives: [String] = [], for purpose: String = "clientAuth",
+        curve: String = "P-256", extensions: [String] = []
     ) throws -> Issued {
         let issued = Issued(certificate: "\(folder)/\(commonName).pem", key: "\(folder)/\(commonName).key")
         var arguments = [

@@ -3,6 +3,7 @@
 
 import LoginEngine
 import Metrics
+import TLS
 
 struct RevocationFigures: Sendable {
     private let tunnel: TunnelKeeper
