@@ -132,7 +132,8 @@ extension CertificateProof {
             names: [
                 .principal: certificate.principals, .mail: certificate.mails, .host: certificate.hosts, .common: certificate.commonNames,
             ],
-            expires: Timestamp(seconds: certificate.expires), shownBefore: certificate.shownBefore.map { Timestamp(seconds: $0) }, note: note,
+            expires: Timestamp(seconds: certificate.expires), shownBefore: certificate.shownBefore.map { Timestamp(seconds: $0) },
+            note: note,
             standing: standing)
     }
 }

@@ -35,7 +35,9 @@ import Testing
         let client = client(requirement)
         // One less than lock: ten passwords of one source, five codes.
         let guesses = requirement == .password ? 9 : 4
-        for number in 0..<guesses { _ = bench.ask(bench.request(requirement == .password ? "guess \(number)" : "00000\(number)", client: client)) }
+        for number in 0..<guesses {
+            _ = bench.ask(bench.request(requirement == .password ? "guess \(number)" : "00000\(number)", client: client))
+        }
         let rival = other(bench, client)
         _ = bench.logins.beginJudging(rival)
         let text = requirement == .password ? LoginBench.password : "111111"

@@ -19,7 +19,8 @@ struct SignedListTests {
             key: .p256, by: nil)
     }
 
-    private func list(_ number: Int64, by authority: IssuedCertificate, at: Int64 = 0, for seconds: Int64 = 3_600) throws -> RevocationList {
+    private func list(_ number: Int64, by authority: IssuedCertificate, at: Int64 = 0, for seconds: Int64 = 3_600) throws -> RevocationList
+    {
         try RevocationList([], by: authority, at: now + at, next: now + at + seconds, number: number)
     }
 
@@ -47,7 +48,8 @@ struct SignedListTests {
         }
         // A certificate that may sign no lists signs none, whatever its key can do.
         let device = try IssuedCertificate(
-            CertificateDraft(.client, commonName: "device", begins: now - 60, ends: now + 600, serial: [UInt8](2...17)), key: .p256, by: own)
+            CertificateDraft(.client, commonName: "device", begins: now - 60, ends: now + 600, serial: [UInt8](2...17)), key: .p256, by: own
+        )
         let own2 = try list(1, by: device)
         #expect(throws: TLSError.self) { try SignedRevocationList(own2.bytes, by: own.certificate + device.certificate) }
     }

@@ -39,8 +39,11 @@ enum TunnelCheck {
             source.list.map { "the one of \($0.issuer) that is kept is due to be replaced by \(Instant(Timestamp(seconds: $0.ends)))" }
             ?? "there is none of an earlier time, so nobody is let in by certificates of its authority that has no other"
         return Finding(
-            .revocationsNotFetched, source.address.text, "The revocation list at \(source.address) cannot be fetched\(since): \(problem); \(kept).",
-            remedy: "See that this host reaches it, and that eap.client-crl-url and eap.client-ca belong together; it is tried again by itself.")
+            .revocationsNotFetched, source.address.text,
+            "The revocation list at \(source.address) cannot be fetched\(since): \(problem); \(kept).",
+            remedy:
+                "See that this host reaches it, and that eap.client-crl-url and eap.client-ca belong together; it is tried again by itself."
+        )
     }
 
     private static func ofStatus(_ problem: String, _ health: DeviceStatusKeeper.Health, _ files: DeviceTrustFiles) -> Finding {

@@ -232,7 +232,8 @@ final class DeviceStatusKeeper: DeviceStatusSource {
         if let earlier { return judge(earlier, question) }
         if rule.acceptsSilence { return .fine(Self.unanswered) }
         return .refused(
-            question.refusal(.revocationUnknown, "whether it is revoked cannot be asked: \(why)", expected: "an answer of its OCSP responder"))
+            question.refusal(
+                .revocationUnknown, "whether it is revoked cannot be asked: \(why)", expected: "an answer of its OCSP responder"))
     }
 
     private static func refusal(of chain: [[UInt8]], _ why: String) -> PeerRefusal {

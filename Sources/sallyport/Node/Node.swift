@@ -306,7 +306,9 @@ final class Node: Sendable {
 
     /// At SIGHUP.
     func reloadCertificates() {
-        if radsec == nil, tunnel.inForce == nil, tunnel.lists.sources.isEmpty { logger.notice("SIGHUP reads certificates again, and this node has none") }
+        if radsec == nil, tunnel.inForce == nil, tunnel.lists.sources.isEmpty {
+            logger.notice("SIGHUP reads certificates again, and this node has none")
+        }
         let now = NodeClock.now().wall
         radsec?.reload(isAsked: true, at: now)
         tunnel.reload(isAsked: true, at: now)

@@ -64,10 +64,12 @@ struct NodeFigures: Sendable {
         "sallyport_logins_waiting": "Logins that wait for a password check or a phone.",
         "sallyport_eap_conversations": "Conversations of EAP that are under way.",
         "sallyport_eap_certificates_total": "Certificates of devices by EAP-TLS, by what became of them in the handshake.",
-        "sallyport_eap_crl_ends_seconds": "When the first of the revocation lists of other authorities is due to be replaced, in seconds since 1970.",
+        "sallyport_eap_crl_ends_seconds":
+            "When the first of the revocation lists of other authorities is due to be replaced, in seconds since 1970.",
         "sallyport_eap_crl_fetches_total": "Fetches of revocation lists, by what came of them.",
         "sallyport_eap_ocsp_total": "Words on devices' certificates by OCSP responders, by what they were.",
-        "sallyport_eap_staple_ends_seconds": "Until when the answer holds that is shown beside the certificate of EAP, in seconds since 1970.",
+        "sallyport_eap_staple_ends_seconds":
+            "Until when the answer holds that is shown beside the certificate of EAP, in seconds since 1970.",
         "sallyport_eap_conversations_total": "Conversations of EAP, by what became of them.",
         "sallyport_eap_tls_queue": "Packets of EAP-TTLS and PEAP that wait for a thread that speaks TLS.",
         "sallyport_eap_tls_shed_total": "Packets of EAP-TTLS and PEAP that were dropped because too many waited.",

@@ -51,7 +51,9 @@ struct BenchPrepare: AsyncParsableCommand {
         let now = NodeClock.now()
         let users = flags.made
         let mode = flags.mode
-        let hash = mode == .code || mode.showsCertificates ? nil : try store.cost.hash(BenchUsers.password, salt: BufferedRandom.bytes(Argon2id.saltLength))
+        let hash =
+            mode == .code || mode.showsCertificates
+            ? nil : try store.cost.hash(BenchUsers.password, salt: BufferedRandom.bytes(Argon2id.saltLength))
         let kept = mode.kept.map { part in
             KeptPassword(
                 ntHash: part == .ntHash ? BenchUsers.ntHash.map { Secret($0.bytes) } : nil,

@@ -70,7 +70,8 @@ struct BenchRADIUS: ParsableCommand {
             throw ValidationError("--most is at least 1, --first-user 0 to 10000000.")
         }
         guard ["1.2", "1.3"].contains(newestTLS) else { throw ValidationError("--newest-tls is 1.2 or 1.3.") }
-        guard (deviceAuthority != nil) == flags.mode.showsCertificates, deviceAuthority == nil || flags.users <= LoadDevices.mostWithCertificates
+        guard (deviceAuthority != nil) == flags.mode.showsCertificates,
+            deviceAuthority == nil || flags.users <= LoadDevices.mostWithCertificates
         else { throw ValidationError("eap-tls takes --device-authority, and 20000 users at most.") }
         guard (1...1_000_000).contains(repetitions) else { throw ValidationError("--repetitions is 1 to 1000000.") }
         guard source.map({ NetworkAddress($0) != nil }) ?? true else { throw ValidationError("--source is an IP address.") }
