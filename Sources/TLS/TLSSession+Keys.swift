@@ -67,6 +67,8 @@ extension TLSSession {
     package func takeUp(_ earlier: TLSSession) {
         guard case .client = context.side, let session = SSL_get1_session(earlier.pointer) else { return }
         SSL_set_session(pointer, session)
+        // Else the session would be worth nothing from the moment in which the earlier connection is freed.
+        earlier.isKept = true
         SSL_SESSION_free(session)
     }
 
