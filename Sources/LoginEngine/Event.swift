@@ -69,6 +69,8 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     /// A certificate for a device of a user.
     case deviceAdded = 124
     case deviceRevoked = 125
+    /// A newer revocation list of another authority was fetched, or none can be.
+    case revocationsFetched = 126
 }
 
 /// Why a login was rejected. The text is stored and shown by `trace`, metrics and logs: never reuse one for something else.

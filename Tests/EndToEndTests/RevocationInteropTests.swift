@@ -104,6 +104,9 @@ struct RevocationInteropTests {
             #expect(try await findings(node).contains(.revocationsNotFetched))
             let page = try await node.metricsPage("/metrics").body
             #expect(page.contains("sallyport_eap_crl_fetches_total{outcome=\"failed\"} 1"), "\(page)")
+            let told = try await node.logins("revocations-fetched", count: 3).map(\.text)
+            #expect(told.count == 3 && told.last?.contains("CN=authority,O=Test, until ") == true, "\(told)")
+            #expect(told.first?.contains("cannot be fetched: the list of CN=authority,O=Test is older") == true, "\(told)")
             #expect(!page.contains("sallyport_eap_crl_ends_seconds 0\n"))
             let kept = try FileManager.default.contentsOfDirectory(atPath: "\(node.folder.path)/eap/lists")
             #expect(kept.count == 1)

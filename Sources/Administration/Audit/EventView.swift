@@ -138,6 +138,7 @@ extension EventKind {
         case .certificateRevoked: "certificate-revoked"
         case .deviceAdded: "device-added"
         case .deviceRevoked: "device-revoked"
+        case .revocationsFetched: "revocations-fetched"
         }
     }
 }
@@ -204,6 +205,9 @@ extension Event {
         case .certificateRevoked: return "certificate revoked: " + detail("certificate") + detail("reason", ", ")
         case .deviceAdded: return "device added" + device + detail("until", ", until ")
         case .deviceRevoked: return "device revoked" + device + detail("reason", ", ")
+        case .revocationsFetched:
+            return "revocation list " + detail("address") + detail("issuer", ": ") + detail("until", ", until ")
+                + detail("why", " cannot be fetched: ")
         }
     }
 

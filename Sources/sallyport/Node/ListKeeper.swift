@@ -49,13 +49,17 @@ final class ListKeeper: Sendable {
     private let state: Mutex<State>
     private let queue = DispatchQueue(label: "revocation-lists", qos: .utility)
     private let changed = Mutex<@Sendable () -> Void>({})
+    private let record: @Sendable (Event) -> Void
 
-    /// - Parameter authorities: PEM: who may sign them.
+    /// - Parameters:
+    ///   - record: takes what belongs into the trail.
+    ///   - authorities: PEM: who may sign them.
     init(
-        _ addresses: [WebAddress], dataDirectory: String, logger: Logger, authorities: @escaping @Sendable () throws -> [UInt8]
+        _ addresses: [WebAddress], dataDirectory: String, logger: Logger, record: @escaping @Sendable (Event) -> Void,
+        authorities: @escaping @Sendable () throws -> [UInt8]
     ) {
         path = "\(dataDirectory)/eap/\(Self.folder)"
-        (self.authorities, self.logger) = (authorities, logger)
+        (self.authorities, self.logger, self.record) = (authorities, logger, record)
         state = Mutex(State(sources: addresses.map { Source(address: $0) }))
         load()
     }
@@ -166,6 +170,8 @@ final class ListKeeper: Sendable {
         state.withLock { isNew ? ($0.figures.fresh += 1) : ($0.figures.same += 1) }
         if isNew || wasFailing {
             logger.notice("the revocation list of \(list.issuer) was fetched", metadata: ["address": "\(address)"])
+            let ends = Timestamp(seconds: list.ends).iso8601
+            tell(address, [Event.Detail("issuer", list.issuer), Event.Detail("until", ends)], at: now)
         }
         return isNew
     }
@@ -181,7 +187,13 @@ final class ListKeeper: Sendable {
             source.due = now + min(Self.longestRetry, pause)
         }
         state.withLock { $0.figures.failed += 1 }
-        if isFirst { logger.warning("the revocation list at \(address) cannot be fetched: \(why)") }
+        guard isFirst else { return }
+        logger.warning("the revocation list at \(address) cannot be fetched: \(why)")
+        tell(address, [Event.Detail("why", why)], at: now)
+    }
+
+    private func tell(_ address: WebAddress, _ details: [Event.Detail], at now: Timestamp) {
+        record(Event(.revocationsFetched, at: now, details: [Event.Detail("address", address.text)] + details))
     }
 
     private func change(_ address: WebAddress, _ body: (inout Source) -> Void) {

@@ -97,7 +97,8 @@ final class Node: Sendable {
         try radsec?.load()
         let tunnel = try TunnelKeeper(
             TunnelFiles(dataDirectory: settings.dataDirectory, name: settings.eapServerName), files: settings.deviceTrust,
-            staple: settings.staple, issued: issued, radius: radius, logger: Logger(label: "sallyport.eap"))
+            staple: settings.staple, issued: issued, radius: radius, logger: Logger(label: "sallyport.eap"),
+            record: { records.remember(.event($0)) })
         self.tunnel = tunnel
         records.writer.afterGroup { [weak radius] in radius?.flush() }
         deadlines.afterGroup { [weak radius] in radius?.flush() }

@@ -53,11 +53,12 @@ final class TunnelKeeper: Sendable {
 
     /// - Throws: what is wrong with the files of devices, also where no client needs them yet.
     init(
-        _ own: TunnelFiles, files: DeviceTrustFiles, staple: StapleSource?, issued: IssuedHere, radius: RADIUSService, logger: Logger
+        _ own: TunnelFiles, files: DeviceTrustFiles, staple: StapleSource?, issued: IssuedHere, radius: RADIUSService, logger: Logger,
+        record: @escaping @Sendable (Event) -> Void
     ) throws {
         (self.own, self.files, self.issued, self.radius, self.logger) = (own, files, issued, radius, logger)
         let authorities: @Sendable () throws -> [UInt8] = { try RadSecFiles.contents(files.authorities, .eapClientCA) }
-        lists = ListKeeper(files.addresses, dataDirectory: own.dataDirectory, logger: logger, authorities: authorities)
+        lists = ListKeeper(files.addresses, dataDirectory: own.dataDirectory, logger: logger, record: record, authorities: authorities)
         status =
             files.status.responder == .none
             ? nil
