@@ -108,6 +108,7 @@ if !core {
         .package(url: "https://github.com/swiftcsv/SwiftCSV", from: "0.10.0"),
     ]
     package.targets += [
+        .systemLibrary(name: "CCURL", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
         .systemLibrary(name: "CMaxMindDB", pkgConfig: "libmaxminddb", providers: [.apt(["libmaxminddb-dev"])]),
         // 2: where addresses are
@@ -131,7 +132,7 @@ if !core {
             name: "sallyport",
             dependencies: [
                 "RADIUS", "EAP", "OTP", "LoginEngine", "Store", "Directories", "Channels", "Factors", "Administration", "RADIUSDoor",
-                "ControlDoor", "WebDoor", "Places", "TLS", "CSockets", "CScheduling", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
+                "ControlDoor", "WebDoor", "Places", "TLS", "CSockets", "CScheduling", "CCURL", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
                 metrics,
                 coreMetrics, yams,
             ],

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What OpenSSL itself takes for the server's part of one login by EAP-TTLS or PEAP: a full handshake in memory, a record each way, the keys.
 //
-// bench-handshake CERTIFICATE KEY 1.2|1.3 SECONDS [RECORDS]
-//   RECORDS: how many records the client sends after the handshake, each but the last answered by one; 1 is TTLS with PAP.
+// bench-handshake CERTIFICATE KEY 1.2|1.3 SECONDS [RECORDS [AUTHORITY CERTIFICATE KEY]]
+//   RECORDS: how many records the client sends after the handshake, each but the last answered by one; 1 is TTLS with PAP, 0 EAP-TLS.
+//   AUTHORITY: of the client's certificate, which the server wants to see and verifies.
 //
 // Prints JSON. Both ends run on one thread; the processor time between the calls of the server's end is not counted.
 
@@ -44,7 +45,7 @@ static SSL *session(SSL_CTX *context) {
 }
 
 int main(int count, char **words) {
-    if (count < 5) fail("usage: bench-handshake CERTIFICATE KEY 1.2|1.3 SECONDS [RECORDS]");
+    if (count < 5) fail("usage: bench-handshake CERTIFICATE KEY 1.2|1.3 SECONDS [RECORDS [AUTHORITY CERTIFICATE KEY]]");
     int version = strcmp(words[3], "1.2") ? TLS1_3_VERSION : TLS1_2_VERSION;
     int records = count > 5 ? atoi(words[5]) : 1;
     SSL_CTX *server = SSL_CTX_new(TLS_server_method()), *client = SSL_CTX_new(TLS_client_method());
@@ -62,8 +63,15 @@ int main(int count, char **words) {
     if (SSL_CTX_use_certificate_chain_file(server, words[1]) != 1 || SSL_CTX_use_PrivateKey_file(server, words[2], SSL_FILETYPE_PEM) != 1)
         fail("certificate and key");
     SSL_CTX_set_verify(client, SSL_VERIFY_NONE, NULL);
-    const char *label = version == TLS1_2_VERSION ? "ttls keying material" : "EXPORTER_EAP_TLS_Key_Material";
-    unsigned char keys[128], type = 21;
+    int mutual = count > 8;
+    if (mutual) {
+        SSL_CTX_set_verify(server, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+        if (SSL_CTX_load_verify_locations(server, words[6], NULL) != 1 || SSL_CTX_use_certificate_chain_file(client, words[7]) != 1
+            || SSL_CTX_use_PrivateKey_file(client, words[8], SSL_FILETYPE_PEM) != 1)
+            fail("the client's certificate");
+    }
+    const char *label = version != TLS1_2_VERSION ? "EXPORTER_EAP_TLS_Key_Material" : mutual ? "client EAP encryption" : "ttls keying material";
+    unsigned char keys[128], type = mutual ? 13 : 21;
     char password[64] = {0}, heard[256];
     double end = seconds(CLOCK_MONOTONIC) + atof(words[4]), spent = 0;
     long logins = 0;

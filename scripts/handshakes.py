@@ -10,8 +10,11 @@ from comparing import RATES, make_certificates, times
 from measuring import FREERADIUS, Prepared, compiled, freeradius, load, load_command, load_freeradius, show
 
 VERSIONS = ("1.2", "1.3")
-# Mode of Sallyport's data, kind of FreeRADIUS, mode of its load, records that the client sends inside.
-METHODS = (("ttls-code", "ttls", "ttls-password", 1), ("peap-mschapv2", "peap", "peap-mschapv2", 4))
+# Mode of Sallyport's data and of its load, kind of FreeRADIUS, mode of its load, records that the client sends inside (None: no limit is made).
+METHODS = (
+    ("ttls-code", "ttls-code", "ttls", "ttls-password", 1), ("peap-mschapv2", "peap-mschapv2", "peap", "peap-mschapv2", 4),
+    ("eap-tls", "eap-tls", "tls", "eap-tls", 0), ("eap-tls", "eap-tls-resumed", "tls-resumed", "eap-tls-resumed", None),
+)
 # Beyond OpenSSL's own part, in microseconds; of FreeRADIUS, at most.
 MOST_BEYOND, MOST_OF_FREERADIUS = 150, 0.5
 MOST_P99 = 3
@@ -27,26 +30,41 @@ def with_certificate(prepared, certificates):
     return prepared
 
 
+def both(certificates):
+    """Certificate and key of the authority, as the generator reads them: it issues a certificate for each user."""
+    file = certificates / "authority.both.pem"
+    file.write_text((certificates / "authority.pem").read_text() + (certificates / "authority.key").read_text())
+    file.chmod(0o600)
+    return file
+
+
 def eap(options):
     """Full logins, closed loop; what counts is the server's processor time, since the client's part costs more than the server's."""
     certificates = make_certificates(options.place / "eap")
     limit_program = compiled(options, "bench-handshake.c", libraries=["-lssl", "-lcrypto"])
     rows = []
     for _ in range(options.rounds):
-        for mode, kind, theirs_mode, records in METHODS:
-            prepared = with_certificate(Prepared(options, options.users, mode), certificates)
+        for data, mode, kind, theirs_mode, records in METHODS:
+            prepared = with_certificate(Prepared(options, options.users, data), certificates)
+            mutual = data == "eap-tls"
             for version in VERSIONS:
-                more = ["--newest-tls", version]
-                node = running.Node(options.sallyport, prepared.folder)
+                more = ["--newest-tls", version] + (["--device-authority", both(certificates)] if mutual else [])
+                node = running.Node(options.sallyport, prepared.folder, more=[
+                    "--eap-client-ca", certificates / "authority.pem", "--eap-client-names", "common-name"] if mutual else ())
                 node.start()
-                row = load(options, prepared, node, more=more)
+                row = load(options, prepared, node, mode, more=more)
                 if mode == "ttls-code":
                     # The same login without EAP, at the same pace: what comes together shares a commit, and handshakes come one by one.
                     node.settle()
                     row["codeCost"] = load(options, prepared, node, "code", rate=max(1, round(row["accepted"])))["serverMicrosecondsPerLogin"]
                 node.stop()
-                limit = json.loads(running.run(limit_program, certificates / "server.pem", certificates / "server.key", version, 1, records))
-                rows.append({**row, "tls": version, "limit": limit["microseconds"], "beyond": row["serverMicrosecondsPerLogin"] - limit["microseconds"]})
+                row["tls"] = version
+                if records is not None:
+                    client = [certificates / "authority.pem", certificates / "client.pem", certificates / "client.key"] if mutual else []
+                    limit = json.loads(running.run(
+                        limit_program, certificates / "server.pem", certificates / "server.key", version, 1, records, *client))["microseconds"]
+                    row.update(limit=limit, beyond=row["serverMicrosecondsPerLogin"] - limit)
+                rows.append(row)
                 if FREERADIUS.exists():
                     with freeradius(options, kind, options.users, lambda folder: shutil.copytree(certificates, folder / "tls")) as theirs:
                         row = load_freeradius(options, theirs, theirs_mode, more=more)
@@ -61,7 +79,7 @@ def eap(options):
     show("EAP, full handshakes", [
         ("system", "system"), ("mode", "what"), ("TLS", "tls"), ("window", "window"), ("accepted/s", "accepted"), ("rejected/s", "rejected"),
         ("lost/s", "lost"), ("p50 us", "p50"), ("p99 us", "p99"), ("server us/login", "serverMicrosecondsPerLogin"), ("OpenSSL us", "limit"),
-        ("beyond us", "beyond"), ("code us", "codeCost"), ("of FreeRADIUS", "ofFreeRADIUS"), ("load MB", "megabytes"), ("keys", "proofs"), ("bad", "badReplies"),
+        ("beyond us", "beyond"), ("code us", "codeCost"), ("of FreeRADIUS", "ofFreeRADIUS"), ("load MB", "megabytes"), ("keys", "proofs"), ("resumed", "resumed"), ("bad", "badReplies"),
     ], rows)
     print(f"Bars: at most {MOST_BEYOND} us beyond OpenSSL's own part, and {MOST_OF_FREERADIUS} of FreeRADIUS.")
     return rows

@@ -90,8 +90,8 @@ def place(name):
 class Node:
     """A server on a data directory, with ports that stay the same from start to start."""
 
-    def __init__(self, program, folder, environment=None, certificates=None, accounting=False):
-        self.program, self.folder, self.environment = program, folder, environment
+    def __init__(self, program, folder, environment=None, certificates=None, accounting=False, more=()):
+        self.program, self.folder, self.environment, self.more = program, folder, environment, more
         self.port, self.health, self.metrics = free_port(), free_port(socket.SOCK_STREAM), free_port(socket.SOCK_STREAM)
         self.accounting = free_port() if accounting else None
         # A folder with what a server needs for RADIUS over TLS.
@@ -109,7 +109,7 @@ class Node:
             [
                 self.program, "serve", "--data-dir", self.folder, "--radius-listen", f"127.0.0.1:{self.port}",
                 "--radius-accounting", f"127.0.0.1:{self.accounting}" if self.accounting else "",
-                "--web-health", f"127.0.0.1:{self.health}", "--web-metrics", f"127.0.0.1:{self.metrics}", "--log-level", "warning", *more,
+                "--web-health", f"127.0.0.1:{self.health}", "--web-metrics", f"127.0.0.1:{self.metrics}", "--log-level", "warning", *more, *self.more,
             ],
             self.log, env={**os.environ, "SWIFT_BACKTRACE": "enable=no", **(self.environment or {})},
         )

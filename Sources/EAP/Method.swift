@@ -91,6 +91,10 @@ public struct EAPCertificate: Sendable, Hashable {
     public var expires: Int64
     /// When it was shown, in seconds since 1970, where a session is taken up again; nil: in this very handshake.
     public var shownBefore: Int64?
+    /// As it was shown, DER: its own first, then what led to an authority.
+    package var chain: [[UInt8]] = []
+    /// Which context of TLS found the chain good (`TLSContext.number`).
+    package var context: UInt64 = 0
 
     public init(subject: String, issuer: String, commonNames: [String], fingerprint: [UInt8], expires: Int64) {
         (self.subject, self.issuer, self.commonNames) = (subject, issuer, commonNames)

@@ -21,16 +21,21 @@ package final class CertificateProof: Sendable, Equatable {
     package let expires: Timestamp
     /// When it was shown, where a session is taken up again that began so; nil: in this very handshake.
     package let shownBefore: Timestamp?
+    /// What was found beside the handshake, as a word for the trail.
+    package let note: String?
+    /// Why its chain is not good any more; nil: it is. Blocks for a fraction of a millisecond.
+    package let standing: @Sendable () -> String?
 
     /// Names of one certificate that are looked up; nobody has more.
     package static let mostNames = 16
 
     package init(
         fingerprint: [UInt8], subject: String, issuer: String, names: [CertificateName: [String]], expires: Timestamp,
-        shownBefore: Timestamp? = nil
+        shownBefore: Timestamp? = nil, note: String? = nil, standing: @escaping @Sendable () -> String? = { nil }
     ) {
         (self.fingerprint, self.subject, self.issuer) = (fingerprint, subject, issuer)
         (self.names, self.expires, self.shownBefore) = (names, expires, shownBefore)
+        (self.note, self.standing) = (note, standing)
     }
 
     package static func == (left: CertificateProof, right: CertificateProof) -> Bool {

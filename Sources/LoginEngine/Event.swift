@@ -86,6 +86,8 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case mailFailed = 147
     /// By an administrator, before it was sent.
     case mailDropped = 148
+    /// A newer revocation list of another authority was fetched, or none can be.
+    case revocationsFetched = 126
 }
 
 /// Why a login was rejected. The text is stored and shown by `trace`, metrics and logs: never reuse one for something else.

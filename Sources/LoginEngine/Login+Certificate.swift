@@ -19,6 +19,7 @@ extension Login {
         // No question goes to a device by this way, so none can be answered.
         guard request.handle == nil else { return reject(.protocolNotSupported, now: now) }
         if certificate.shownBefore != nil { steps.add("session-resumed", at: now, since: began) }
+        if let note = certificate.note { steps.add(note, at: now, since: began) }
         guard certificate.expires > now.wall else {
             steps.add("certificate-expired", at: now, since: began)
             return reject(.certificateRefused, now: now)
@@ -49,6 +50,19 @@ extension Login {
         }
     }
 
+    /// A factor was approved, a while after the certificate was judged, which is good no more.
+    mutating func certificateLost(_ standing: CertificateStanding, now: Moment) -> [Action] {
+        switch standing {
+        case .good: return []
+        case .refused(let why):
+            steps.add(why, at: now, since: began)
+            return reject(.certificateRefused, now: now)
+        case .of(.revoked): return reject(.certificateRevoked, now: now)
+        case .of: return reject(.certificateNotBound, now: now)
+        case .unread(let cause): return decide(.none(cause))
+        }
+    }
+
     /// What is owed behind the certificate has to come by itself.
     private mutating func startFactor(now: Moment) -> [Action] {
         if facts.factors.isEmpty { return reject(noFactorReason, now: now) }
@@ -76,7 +90,43 @@ extension Login {
     }
 }
 
+/// What a certificate is worth that was good when its login began.
+package enum CertificateStanding: Sendable, Equatable {
+    case good
+    /// Its chain; why, as the trail shows it.
+    case refused(String)
+    /// It is not this user's, or not any more.
+    case of(CertificateFacts.Verdict)
+    case unread(NoAnswer)
+}
+
 extension Logins {
+    /// What became of the certificate that a login began with, where it is not good any more. On the thread of whoever answered.
+    func lostCertificate(of open: OpenLogin, at moment: Moment) -> CertificateStanding? {
+        let (certificate, user) = open.withLock { ($0.login.certificate, $0.login.facts.user) }
+        guard let certificate else { return nil }
+        let standing = standing(of: certificate, user, at: moment)
+        return standing == .good ? nil : standing
+    }
+
+    /// By chain, registration and names.
+    private func standing(of certificate: CertificateProof, _ user: User?, at moment: Moment) -> CertificateStanding {
+        if let why = certificate.standing() { return .refused(why) }
+        do throws(NoAnswer) {
+            let keys = certificate.keys(rules.certificates.names)
+            let found = keys.isEmpty ? [] : try records.load(keys.map { LoginLookup(nameKey: $0.key, handle: nil) }, at: moment.wall)
+            var named: [Int64: CertificateName] = [:]
+            for ((kind, _), facts) in zip(keys, found) where facts.user != nil {
+                if let id = facts.user?.id, named[id] == nil { named[id] = kind }
+            }
+            let facts = CertificateFacts(named: named, registered: try rules.certificates.registered(certificate))
+            if facts.isOf(user) { return .good }
+            return .of(user.map { facts.verdict(for: $0.id) } ?? .nobody)
+        } catch {
+            return .unread(error)
+        }
+    }
+
     /// Who has the names of each certificate, and for whom it is registered. One look-up for all of a batch.
     ///
     /// - Parameter known: which attempts the facts are of.

@@ -20,6 +20,8 @@ extension Login {
         case factorStarted(Int64)
         /// `isHeld`: whether a gateway still waits for the answer.
         case factorAnswered(FactorAnswer, isHeld: Bool)
+        /// It was approved, and the certificate that the login began with is not good any more.
+        case certificateLost(CertificateStanding)
         /// Another login of this user waits for a factor, and this one may not join it.
         case anotherIsWaiting
         /// More factors were started for this user lately than is decent.
@@ -82,4 +84,12 @@ extension Login {
             self.factor = factor
         }
     }
+}
+
+package enum FactorAnswer: Sendable, Equatable {
+    case approved
+    /// `notMe`: the user says that somebody else has the password.
+    case denied(notMe: Bool)
+    /// It could not be started or broke; the text is for the trail.
+    case failed(String)
 }

@@ -145,6 +145,8 @@ extension Login {
             steps.add("approved-late", at: now, since: began)
             phase = .approvedLate
             return [.keep(confirming == nil ? Self.lateAcceptLife : Self.handleLife)]
+        case (.waiting, .certificateLost(let standing)):
+            return certificateLost(standing, now: now)
         case (.waiting, .factorAnswered(.denied(let notMe), _)):
             steps.add(notMe ? "denied-not-me" : "denied", at: now, since: began)
             let actions = reject(.factorDenied, now: now)
@@ -232,6 +234,8 @@ extension Login {
         var settlement = Settlement(
             decision: decision(isAccept: true, now: now), user: facts.user?.id, factor: factorInUse, marks: marks, handle: handle,
             event: event(.loginAccepted, reason: nil, now: now), basis: basis(of: marks))
+        // What is registered here may be revoked in this very moment.
+        settlement.certificate = facts.certificate?.registered == nil ? nil : certificate?.fingerprint
         steps = before
         settlement.grace = grace
         // Sessions are counted by user: a name that is passed through has none here.

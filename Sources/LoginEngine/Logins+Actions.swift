@@ -22,19 +22,23 @@ extension Logins {
         }
     }
 
-    /// The counters as they are now, with the codes that others judge at this moment; this one counts for others until `endJudging`.
-    private func beginJudging(_ open: OpenLogin) -> SubjectFailures {
+    /// The counters as they are now, with the codes and passwords that others judge at this moment, from wherever they came; this one
+    /// counts for others until `endJudging`.
+    func beginJudging(_ open: OpenLogin) -> SubjectFailures {
         shard(of: open.subject).state.withLock { state in
             var failures = state.known(open.subject, stored: open.stored)
-            let others = state.judging[open.subject] ?? 0
-            failures.underWay.codes = others
-            state.judging[open.subject] = others + 1
+            let all = state.judging[open.subject] ?? 0
+            // A login whose code is read may have its password matched in the same call: it is no rival of its own.
+            let others = max(0, all - open.countsItself(1))
+            (failures.underWay.codes, failures.underWay.passwords, failures.underWay.passwordsFromSource) = (others, others, others)
+            state.judging[open.subject] = all + 1
             return failures
         }
     }
 
-    private func endJudging(_ open: OpenLogin) {
+    func endJudging(_ open: OpenLogin) {
         shard(of: open.subject).state.withLock { state in
+            _ = open.countsItself(-1)
             let others = (state.judging[open.subject] ?? 1) - 1
             state.judging[open.subject] = others > 0 ? others : nil
         }

@@ -68,10 +68,11 @@ extension Logins {
         kind.start(start) { [self] answer in
             let moment = now()
             var random = SharedRandom(source: self)
+            let lost = answer == .approved ? lostCertificate(of: open, at: moment) : nil
             // Whether somebody still waits is seen in the same moment in which the answer is judged.
             let actions = open.withLock { state in
-                state.login.handle(
-                    .factorAnswered(answer, isHeld: !state.waiters.isEmpty), now: moment, random: &random, seal: seal)
+                let input: Login.Input = lost.map { .certificateLost($0) } ?? .factorAnswered(answer, isHeld: !state.waiters.isEmpty)
+                return state.login.handle(input, now: moment, random: &random, seal: seal)
             }
             perform(actions, of: open, at: moment)
             closeUnlessWaiting(open)

@@ -67,7 +67,7 @@ package final class Logins: LoginJudge, Sendable {
         var failures: Failures
         /// Names that nobody has, apart: a hundred thousand of them must not push out a user.
         var strangers: Failures
-        /// Codes that are being judged at this moment.
+        /// Codes and passwords that are being judged at this moment.
         var judging: [FailureSubject: Int] = [:]
         var tally: RejectTally
         /// Apart for the same reason: whoever invents names must not hide what is tried on a user's.

@@ -33,6 +33,12 @@ package struct NetworkAddress: Hashable, Sendable {
         return bits != 0 && bits >> 120 != 0xFF
     }
 
+    /// Of this very host (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3), or good on one link alone (RFC 3927, RFC 4291 §2.5.6).
+    package var isOfHostOrLink: Bool {
+        if isLoopback { return true }
+        return isIPv4 ? UInt32(truncatingIfNeeded: bits) >> 16 == 0xA9FE : bits >> 118 == 0x3FA
+    }
+
     /// 4 or 16 bytes in network order.
     package var bytes: [UInt8] {
         let count = isIPv4 ? 4 : 16

@@ -13,6 +13,7 @@ final class OpenLogin: Sendable {
     /// The keyed hash of its proof, once a retry may have to be compared.
     let proof = Mutex<Fingerprint?>(nil)
     private let asking = Atomic<Bool>(false)
+    private let judgings = Atomic<Int>(0)
 
     struct State {
         var login: Login
@@ -61,6 +62,9 @@ final class OpenLogin: Sendable {
 
     /// Whether a phone is being asked, read under the shard's lock when a rival wants to ask too.
     var isAsking: Bool { asking.load(ordering: .acquiring) && withLock { $0.login.phase == .waiting || $0.login.isBeforeWaiting } }
+
+    /// How often it is being judged already; changed by `step`, under the shard's lock.
+    func countsItself(_ step: Int) -> Int { judgings.add(step, ordering: .relaxed).oldValue }
 
     func markAsking() { asking.store(true, ordering: .releasing) }
 

@@ -157,6 +157,8 @@ package struct Settlement: Sendable, Equatable {
             self.folded = folded
         }
     }
+    /// A certificate that must still be registered for the user, and not be revoked: its SHA-256.
+    package var certificate: [UInt8]?
     /// A time of grace that begins with this accept.
     package var grace: GraceStart?
     /// A new password that is set with this accept, unless the one that was proved is another by now.
@@ -415,14 +417,6 @@ package struct FactorStart: Sendable {
         self.station = station
         self.at = at
     }
-}
-
-package enum FactorAnswer: Sendable, Equatable {
-    case approved
-    /// `notMe`: the user says that somebody else has the password.
-    case denied(notMe: Bool)
-    /// It could not be started or broke; the text is for the trail.
-    case failed(String)
 }
 
 /// A kind of second factor. The engine knows kinds only by this.

@@ -3,7 +3,7 @@
 
 import EAP
 package import LoginEngine
-import TLS
+package import TLS
 
 /// One value, whatever it is put together from: files, or an authority of this program's own.
 package struct DeviceTrust: Sendable {
@@ -13,10 +13,31 @@ package struct DeviceTrust: Sendable {
     package var revocations: [UInt8] = []
     /// For how many seconds a list is believed beyond the time at which its next one was due.
     package var revocationGrace: Int64 = 0
+    /// Whether lists are looked up; every authority needs one then, also where none has come yet.
+    package var looksUpRevocations = false
+    /// Who is asked besides whether a certificate is revoked; nil: nobody.
+    package var status: (any DeviceStatusSource)?
     /// How it is told whose a certificate is, and which single ones are known or revoked.
     package var rules = CertificateRules()
 
     package init() {}
+}
+
+/// What a look at a certificate came to, beyond its handshake.
+package enum DeviceStatus: Sendable, Equatable {
+    /// Nothing is against it; a word for the trail.
+    case fine(String)
+    case refused(PeerRefusal)
+}
+
+/// Who is asked by network whether a device's certificate is revoked (OCSP). Never on a thread of the door.
+package protocol DeviceStatusSource: Sendable {
+    /// - Parameters:
+    ///   - chain: DER, the device's own first.
+    ///   - completion: called once, in bounded time, on any thread or before this returns.
+    func ask(_ chain: [[UInt8]], completion: @escaping @Sendable (DeviceStatus) -> Void)
+    /// What an earlier answer says against it, without asking anybody.
+    func refusal(of chain: [[UInt8]]) -> PeerRefusal?
 }
 
 /// What handshakes of EAP are made from. A value that is replaced as a whole.
@@ -26,6 +47,23 @@ struct EAPContexts: Sendable {
     /// Of EAP-TLS; nil: it is not offered.
     var devices: TLSContext?
     var rules = CertificateRules()
+    var status: (any DeviceStatusSource)?
+
+    /// What is against a certificate by what is trusted now: its handshake may have begun before a newer list came, or an authority went.
+    ///
+    /// - Parameter isOld: the handshake is over since long; else nothing is looked at twice.
+    func refusal(of certificate: EAPCertificate, isOld: Bool, at now: Timestamp) -> PeerRefusal? {
+        guard let devices else {
+            return PeerRefusal(
+                cause: .untrusted, reason: "no authority of devices is trusted any more", subject: certificate.subject,
+                issuer: certificate.issuer, depth: 0, expected: TLSSettings.expectedDevice,
+                fingerprint: PeerCertificate.text(ofFingerprint: certificate.fingerprint))
+        }
+        if isOld || devices.number != certificate.context, let refusal = devices.refusal(ofClient: certificate.chain, at: now.seconds) {
+            return refusal
+        }
+        return isOld ? status?.refusal(of: certificate.chain) : nil
+    }
 
     /// Sessions that devices may take up again, to save both sides most of a handshake.
     static let mostSessions = 4_096
@@ -47,9 +85,12 @@ extension TLSSettings {
         (settings.peerAuthorities, settings.revocations) = (trust.authorities, trust.revocations)
         (settings.revocationGrace, settings.peerCertificate) = (trust.revocationGrace, .required)
         settings.sessions = SessionCache(capacity: EAPContexts.mostSessions, lifetime: EAPContexts.sessionLife)
-        settings.expectedPeer = "one that is signed by an authority of eap.client-ca, and valid"
+        settings.checksRevocation = trust.looksUpRevocations
+        settings.expectedPeer = Self.expectedDevice
         return settings
     }
+
+    static let expectedDevice = "one that is signed by an authority of eap.client-ca, and valid"
 }
 
 extension Door {

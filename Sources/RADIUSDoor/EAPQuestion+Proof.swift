@@ -126,12 +126,22 @@ extension EAPMethodName {
 }
 
 extension CertificateProof {
-    convenience init(_ certificate: EAPCertificate) {
+    convenience init(_ certificate: EAPCertificate, note: String? = nil, standing: @escaping @Sendable () -> String? = { nil }) {
         self.init(
             fingerprint: certificate.fingerprint, subject: certificate.subject, issuer: certificate.issuer,
             names: [
                 .principal: certificate.principals, .mail: certificate.mails, .host: certificate.hosts, .common: certificate.commonNames,
             ],
-            expires: Timestamp(seconds: certificate.expires), shownBefore: certificate.shownBefore.map { Timestamp(seconds: $0) })
+            expires: Timestamp(seconds: certificate.expires), shownBefore: certificate.shownBefore.map { Timestamp(seconds: $0) },
+            note: note,
+            standing: standing)
+    }
+}
+
+extension EAPCertificateRefusal {
+    init(_ refusal: PeerRefusal) {
+        self.init(
+            cause: refusal.cause.rawValue, reason: refusal.reason, subject: refusal.subject, issuer: refusal.issuer,
+            expected: refusal.expected, fingerprint: refusal.fingerprint)
     }
 }

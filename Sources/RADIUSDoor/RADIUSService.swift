@@ -120,7 +120,7 @@ package final class RADIUSService: Service, Sendable {
         (settings.peerCertificate, settings.sessions) = (.none, nil)
         let tunnel = try TLSContext(.server, settings)
         let devices = trust.authorities.isEmpty ? nil : try TLSContext(.server, settings.asking(trust))
-        door.eapContexts = EAPContexts(tunnel: tunnel, devices: devices, rules: trust.rules)
+        door.eapContexts = EAPContexts(tunnel: tunnel, devices: devices, rules: trust.rules, status: trust.status)
         return (tunnel, devices)
     }
 

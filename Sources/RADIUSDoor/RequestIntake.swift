@@ -224,14 +224,15 @@ struct RequestIntake<Listener: RequestListener> {
             return drop(arrival, .overloaded)
         }
         guard Self.isOfTLS(message) else {
-            if let attempt = listener.take(message, of: conversation, arrival, waiting) { attempts.append(attempt) }
+            if case .judge(let attempt) = listener.take(message, of: conversation, arrival, waiting) { attempts.append(attempt) }
             return .waiting
         }
         let isTaken = door.tunnelWork.run(for: entry.client.id, waiter: ticket.waiter, at: arrival.now) { [listener, waiting] in
-            let (judge, pool) = (listener.door.judge, listener.door.tunnelWork)
-            let attempt = listener.take(message, of: conversation, arrival, waiting)
-            if let attempt { judge.attempt([attempt]) }
-            if pool.heard(ticket.waiter), attempt != nil { judge.abandon(waiter: ticket.waiter) }
+            switch listener.take(message, of: conversation, arrival, waiting) {
+            case .judge(let attempt): listener.door.judgeFromPool(attempt)
+            case .settled: _ = listener.door.tunnelWork.heard(ticket.waiter)
+            case .later: break
+            }
         } giveUp: { [listener, waiting] in
             listener.giveUp(waiting, .overloaded)
         }
@@ -256,56 +257,102 @@ struct RequestIntake<Listener: RequestListener> {
 
 // MARK: EAP
 
+extension Door {
+    /// For what a thread of `tunnelWork` has begun: the engine hears of the waiter, and then whether it is gone.
+    fileprivate func judgeFromPool(_ attempt: Attempt) {
+        judge.attempt([attempt])
+        if tunnelWork.heard(attempt.waiter) { judge.abandon(waiter: attempt.waiter) }
+    }
+}
+
+/// What a packet of a conversation came to.
+private enum Taken {
+    /// For the engine.
+    case judge(Attempt)
+    /// Answered, or to be answered with another request.
+    case settled
+    /// Somebody else is asked first; then the engine, by `judgeFromPool`.
+    case later
+}
+
 extension RequestListener {
     /// Goes on with a conversation, on any thread.
-    ///
-    /// - Returns: what the engine has to judge; nil: it is answered, or will be with another request's answer.
     fileprivate func take(
         _ message: [UInt8], of conversation: EAPConversation, _ arrival: Arrival<Route>, _ waiting: Waiting<Route>
-    ) -> Attempt? {
+    ) -> Taken {
         let (packet, entry, waiter) = (arrival.packet, arrival.entry, waiting.ticket.waiter)
         let turn = conversation.take(message, at: arrival.now) { outcome in self.complete(waiting, outcome, of: conversation) }
         switch turn {
         case .answer(let outcome):
             complete(waiting, outcome, of: conversation)
-            return nil
+            return .settled
         case .failing(let outcome, let reason):
             complete(waiting, outcome, of: conversation)
-            return told(reason, arrival, waiting)
+            return .judge(told(reason, arrival, waiting))
         case .joined:
-            return nil
+            return .settled
         case .busy:
             giveUp(waiting, .eapOutOfTurn)
-            return nil
+            return .settled
         case .failed(let reason):
             door.eap.close(conversation)
-            return refusal(of: arrival, waiting, proof(of: reason, arrival))
+            return .judge(refusal(of: arrival, waiting, proof(of: reason, arrival)))
         case .judge(let question, let identity, let handle):
             // RFC 3579 §2.1: a gateway repeats the identity as User-Name, and lets in whom it names. Were they two, the device would
             // prove one and become the other.
             let isSame = packet.first(.userName).map { packet.value(of: $0).elementsEqual(identity) } ?? true
             let name = door.name(of: question, identity, at: entry.client.settings)
-            if case .certificate(let certificate) = question.proof { door.counters.eap.show(certificate) }
-            let proof: LoginEngine.PasswordProof =
-                if !isSame {
-                    .failed("EAP identity that is not User-Name")
-                } else if !OuterIdentity.fits(identity, inner: name, of: entry.client.settings) {
-                    .failed("EAP identity that is another user's than inside of the tunnel")
-                } else {
-                    question.passwordProof(in: entry.client.settings.charset) ?? .failed("\(question.method) that cannot be judged")
+            @Sendable func attempt(_ proof: LoginEngine.PasswordProof) -> Attempt {
+                var request = AccessRequest(
+                    packet, of: entry, from: arrival.source, connection: arrival.key.connection, name: name[...], proof: proof,
+                    handle: handle
+                ).login
+                request.method = question.method
+                request.carriesQuestions = question.carriesQuestions
+                return Attempt(request: request, waiter: waiter) { answer in
+                    let (outcome, others) = conversation.judged(answer, as: name, at: self.door.now().uptime)
+                    self.complete(waiting, outcome, of: conversation)
+                    for other in others { other(outcome) }
                 }
-            var request = AccessRequest(
-                packet, of: entry, from: arrival.source, connection: arrival.key.connection, name: name[...], proof: proof,
-                handle: handle
-            ).login
-            request.method = question.method
-            request.carriesQuestions = question.carriesQuestions
-            return Attempt(request: request, waiter: waiter) { answer in
-                let (outcome, others) = conversation.judged(answer, as: name, at: self.door.now().uptime)
-                self.complete(waiting, outcome, of: conversation)
-                for other in others { other(outcome) }
+            }
+            if !isSame { return .judge(attempt(.failed("EAP identity that is not User-Name"))) }
+            guard OuterIdentity.fits(identity, inner: name, of: entry.client.settings) else {
+                return .judge(attempt(.failed("EAP identity that is another user's than inside of the tunnel")))
+            }
+            guard case .certificate(let certificate) = question.proof else {
+                let proof = question.passwordProof(in: entry.client.settings.charset)
+                return .judge(attempt(proof ?? .failed("\(question.method) that cannot be judged")))
+            }
+            door.counters.eap.show(certificate)
+            return take(certificate, arrival, attempt)
+        }
+    }
+
+    /// The chain was found good in the handshake; what was learnt of it since, and what only others know.
+    private func take(
+        _ certificate: EAPCertificate, _ arrival: Arrival<Route>, _ attempt: @escaping @Sendable (LoginEngine.PasswordProof) -> Attempt
+    ) -> Taken {
+        let door = door
+        @Sendable func proof(_ status: DeviceStatus) -> LoginEngine.PasswordProof {
+            switch status {
+            case .refused(let refusal):
+                door.refuse(EAPCertificateRefusal(refusal), from: arrival.source, of: arrival.entry, at: arrival.now)
+                return .refusedCertificate("\(refusal)")
+            case .fine(let word):
+                // Somebody may look at a telephone for a minute before the accept.
+                let standing: @Sendable () -> String? = {
+                    door.eapContexts.refusal(of: certificate, isOld: true, at: door.now().wall).map { "\($0)" }
+                }
+                return .certificate(CertificateProof(certificate, note: word.isEmpty ? nil : word, standing: standing))
             }
         }
+        let contexts = door.eapContexts
+        if let refusal = contexts.refusal(of: certificate, isOld: false, at: door.now().wall) {
+            return .judge(attempt(proof(.refused(refusal))))
+        }
+        guard let source = contexts.status else { return .judge(attempt(proof(.fine("")))) }
+        source.ask(certificate.chain) { status in door.judgeFromPool(attempt(proof(status))) }
+        return .later
     }
 
     private func proof(of reason: EAPFailureReason, _ arrival: Arrival<Route>) -> LoginEngine.PasswordProof {

@@ -26,6 +26,20 @@ enum Callbacks {
         return session.verify(chain, isFine: isFine == 1) ? 1 : 0
     }
 
+    /// As `verify`, of a chain that was shown before.
+    static let verifyAgain: @convention(c) (CInt, OpaquePointer?) -> CInt = { isFine, chain in
+        guard let chain, let kept = X509_STORE_CTX_get_ex_data(chain, 0) else { return 0 }
+        return Unmanaged<ChainCheck>.fromOpaque(kept).takeUnretainedValue().judge(chain, isFine: isFine == 1) ? 1 : 0
+    }
+
+    /// SSL_CTX_set_tlsext_status_cb(3): a server's part.
+    static let staple: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> CInt = { connection, _ in
+        guard let connection, let bytes = context(of: connection)?.settings.staple?(), !bytes.isEmpty else {
+            return SSL_TLSEXT_ERR_NOACK
+        }
+        return openssl_set_staple(connection, bytes, bytes.count) ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK
+    }
+
     /// RFC 7301 §3.2, by this side's preference.
     static let selectProtocol:
         @convention(c) (

@@ -35,6 +35,15 @@ package struct CertificateText: Sendable, Equatable {
         isRSA = X509_get0_pubkey(found).map { openssl_is_rsa($0) } ?? false
     }
 
+    /// All certificates of a PEM text, as they are signed (DER).
+    package static func chain(pem: [UInt8]) throws(TLSError) -> [[UInt8]] {
+        var chain: [[UInt8]] = []
+        for certificate in try LoadedChain(pem: pem, "the certificate file").certificates {
+            chain.append(try LoadedChain.bytes(of: certificate))
+        }
+        return chain
+    }
+
     /// The same certificate in PEM, from its bytes.
     package static func pem(of bytes: [UInt8]) throws(TLSError) -> [UInt8] {
         let found = IssuedCertificate.read(bytes) { d2i_X509_bio($0, nil) }

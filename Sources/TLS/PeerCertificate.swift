@@ -61,7 +61,7 @@ package struct PeerCertificate: Sendable, Equatable {
 }
 
 /// Collects what the shim calls back with.
-private final class FoundNames {
+final class FoundNames {
     /// As long as a host's name may be (RFC 1035 §2.3.4), and a mail address (RFC 5321 §4.5.3.1.3).
     static let longest = 254
     private var names: [String] = []

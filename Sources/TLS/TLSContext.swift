@@ -2,6 +2,7 @@
 // What connections are made from: certificates, keys, trust, and the rules. Immutable; to change it, make another.
 
 internal import COpenSSL
+internal import Synchronization
 
 package struct TLSSettings: Sendable {
     /// PEM: this side's certificate first, then those that lead to its root. Empty: none is shown.
@@ -10,8 +11,10 @@ package struct TLSSettings: Sendable {
     package var key: [UInt8] = []
     /// PEM: who may have signed the peer's certificate. Empty: nobody.
     package var peerAuthorities: [UInt8] = []
-    /// PEM: what was revoked. Empty: nothing is looked up.
+    /// PEM: what was revoked. Empty: nothing is looked up, unless `checksRevocation` says so.
     package var revocations: [UInt8] = []
+    /// Every certificate of a peer needs a list of who signed it, also where none is known yet.
+    package var checksRevocation = false
     /// For how many seconds a revocation list is believed beyond the time at which its next one was due.
     package var revocationGrace: Int64 = 0
     /// What a peer should have shown, as it is told of one that was refused; nil: by what is set here.
@@ -27,6 +30,9 @@ package struct TLSSettings: Sendable {
 
     /// What a client without a certificate gets.
     package var peerCertificate = CertificateRule.required
+    /// What the responder of this side's authority says of its certificate (RFC 6066 §8), asked for in each handshake whose client wants
+    /// to know; nil: nothing that holds is at hand.
+    package var staple: (@Sendable () -> [UInt8]?)?
     /// Where a server keeps sessions for peers to take up again; nil: every handshake is a full one.
     package var sessions: SessionCache?
     package var newestVersion = Version.tls13
@@ -81,6 +87,10 @@ package final class TLSContext: Sendable {
         case client(identity: String = "", key: [UInt8] = [])
     }
 
+    /// No other context of this process has the same.
+    package let number = TLSContext.made.add(1, ordering: .relaxed).newValue
+    private static let made = Atomic<UInt64>(0)
+
     /// Unsafe to say and safe to do: all is set before `init` ends, and of a finished SSL_CTX threads may make sessions at once (OpenSSL
     /// counts references to it atomically).
     nonisolated(unsafe) let pointer: OpaquePointer
@@ -125,6 +135,7 @@ package final class TLSContext: Sendable {
         SSL_CTX_set_ex_data(pointer, 0, Unmanaged.passUnretained(self).toOpaque())
         if side == .server {
             if !settings.applicationProtocols.isEmpty { SSL_CTX_set_alpn_select_cb(pointer, Callbacks.selectProtocol, nil) }
+            if settings.staple != nil { openssl_staple(pointer, Callbacks.staple) }
             if let sessions = settings.sessions {
                 openssl_keep_sessions(pointer, Int(sessions.lifetime))
                 SSL_CTX_sess_set_get_cb(pointer, Callbacks.keptSession)
@@ -197,6 +208,8 @@ package final class TLSContext: Sendable {
                 guard X509_STORE_add_crl(store, list) == 1 else { throw unusable("a revocation list cannot be used") }
                 lists[PeerCertificate.text(X509_CRL_get_issuer(list)), default: .min].raise(to: openssl_list_end(list))
             }
+        }
+        if settings.checksRevocation || !settings.revocations.isEmpty {
             guard openssl_check_revocation(store) else { throw unusable("revocation cannot be checked") }
         }
         switch settings.peerCertificate {
@@ -221,7 +234,7 @@ package final class TLSContext: Sendable {
     }
 
     /// At least one; freed by the caller.
-    private static func certificates(_ pem: [UInt8], _ what: String) throws(TLSError) -> [OpaquePointer] {
+    static func certificates(_ pem: [UInt8], _ what: String) throws(TLSError) -> [OpaquePointer] {
         // The array has to live as long as the memory that looks at it.
         try pem.withUnsafeBufferPointerTyped { bytes throws(TLSError) in
             guard let memory = BIO_new_mem_buf(bytes.baseAddress, CInt(clamping: bytes.count)) else { throw .unusable("no memory for TLS") }

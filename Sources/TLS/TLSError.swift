@@ -58,6 +58,11 @@ package struct PeerRefusal: Error, Equatable, Sendable {
     package var depth: Int
     package var expected: String
     package var fingerprint: String
+
+    package init(cause: Cause, reason: String, subject: String, issuer: String, depth: Int, expected: String, fingerprint: String) {
+        (self.cause, self.reason, self.subject, self.issuer) = (cause, reason, subject, issuer)
+        (self.depth, self.expected, self.fingerprint) = (depth, expected, fingerprint)
+    }
 }
 
 extension PeerRefusal: CustomStringConvertible {

@@ -32,6 +32,9 @@ extension TLSSession {
         return offered?.owner
     }
 
+    /// Whether an earlier session was taken up; of either side.
+    package var isResumed: Bool { isEstablished && openssl_is_resumed(pointer) }
+
     /// Lets the peer take this session up again, for `lifetime` from its full handshake on and not beyond its certificate's end.
     /// To be called once the peer is accepted: what it holds is worth nothing before.
     package func keep(identity: [UInt8]) {
@@ -64,6 +67,8 @@ extension TLSSession {
     package func takeUp(_ earlier: TLSSession) {
         guard case .client = context.side, let session = SSL_get1_session(earlier.pointer) else { return }
         SSL_set_session(pointer, session)
+        // Else the session would be worth nothing from the moment in which the earlier connection is freed.
+        earlier.isKept = true
         SSL_SESSION_free(session)
     }
 

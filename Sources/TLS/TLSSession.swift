@@ -182,55 +182,30 @@ package final class TLSSession {
         return String(decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
     }
 
+    /// As it was shown, DER: the peer's own first. Also behind a session that was taken up, as it was shown then.
+    package var peerChain: [[UInt8]] {
+        guard let own = SSL_get1_peer_certificate(pointer) else { return [] }
+        defer { X509_free(own) }
+        let others = (0..<min(openssl_chain_count(pointer), Self.longestChain)).compactMap { openssl_chain_certificate(pointer, $0) }
+        return ([own] + others).compactMap { try? LoadedChain.bytes(of: $0) }
+    }
+
+    /// Of the context that it was made from.
+    package var contextNumber: UInt64 { context.number }
+
+    /// OpenSSL verifies none that is longer (`SSL_CTX_set_verify_depth(3)` leaves it at 100; nobody has more than a few).
+    private static let longestChain: CInt = 10
+
     /// Judges one certificate of the peer's chain, after OpenSSL has.
     func verify(_ chain: OpaquePointer, isFine: Bool) -> Bool {
-        if isFine { return true }
-        let code = X509_STORE_CTX_get_error(chain)
-        // What it has revoked is looked up all the same.
-        if code == X509_V_ERR_CRL_HAS_EXPIRED, let list = X509_STORE_CTX_get0_current_crl(chain),
-            context.settings.revocationGrace > 0, context.believes(listUntil: openssl_list_end(list), at: now)
-        {
-            return true
-        }
-        if Self.isOfTrust(code), let own = X509_STORE_CTX_get0_cert(chain), let peer = PeerCertificate(own),
-            context.settings.isPinned(peer.fingerprint)
-        {
+        switch context.judge(chain, isFine: isFine, at: now) {
+        case .fine: return true
+        case .pinned:
             isChainTrusted = false
             return true
-        }
-        let at = X509_STORE_CTX_get_current_cert(chain) ?? X509_STORE_CTX_get0_cert(chain)
-        let certificate = at.flatMap { PeerCertificate($0) }
-        let hasAuthorities = !context.settings.peerAuthorities.isEmpty
-        refusal = PeerRefusal(
-            cause: Self.cause(code), reason: String(cString: X509_verify_cert_error_string(Int(code))), subject: certificate?.subject ?? "",
-            issuer: certificate?.issuer ?? "", depth: Int(X509_STORE_CTX_get_error_depth(chain)),
-            expected: context.settings.expectedPeer
-                ?? (hasAuthorities
-                    ? "one signed by an authority of the configured file, or a registered fingerprint"
-                    : "one whose fingerprint is registered; no authorities are configured"),
-            fingerprint: PeerCertificate.text(ofFingerprint: certificate?.fingerprint ?? []))
-        return false
-    }
-
-    /// Who signed it is not known, but all else may be right.
-    private static func isOfTrust(_ code: CInt) -> Bool {
-        switch code {
-        case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
-            X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, X509_V_ERR_CERT_UNTRUSTED:
-            true
-        default: false
-        }
-    }
-
-    private static func cause(_ code: CInt) -> PeerRefusal.Cause {
-        switch code {
-        case X509_V_ERR_CERT_HAS_EXPIRED: .expired
-        case X509_V_ERR_CERT_NOT_YET_VALID: .notYetValid
-        case X509_V_ERR_CERT_REVOKED: .revoked
-        case X509_V_ERR_CRL_HAS_EXPIRED, X509_V_ERR_UNABLE_TO_GET_CRL: .revocationUnknown
-        case X509_V_ERR_INVALID_PURPOSE: .purpose
-        case let code where isOfTrust(code): .untrusted
-        default: .other
+        case .refused(let why):
+            refusal = why
+            return false
         }
     }
 }

@@ -81,6 +81,17 @@ private final class Told<Value: Sendable>: Sendable {
         #expect(!isOther && known.problem == nil && known.failingSince == nil)
     }
 
+    @Test(arguments: ["127.0.0.1", "127.9.8.7", "169.254.1.1", "::1", "fe80::1", "::ffff:127.0.0.1"])
+    func addressOfThisHostOrItsLinkIsTakenWhereItsNameMeansIt(_ text: String) {
+        var known = ServerNames.Resolution()
+        let isTaken = known.take(resolution([text]), at: Timestamp(seconds: 10))
+        #expect(!isTaken && known.addresses.isEmpty && known.problem?.contains("this host's own") == true)
+        let isMixed = known.take(resolution([text, "192.0.2.9"]), at: Timestamp(seconds: 11))
+        #expect(isMixed && known.addresses == [NetworkAddress("192.0.2.9")])
+        let isMeant = known.take(resolution([text]), mayBeOwn: true, at: Timestamp(seconds: 12))
+        #expect(isMeant && known.addresses.count == 1 && known.problem == nil)
+    }
+
     @Test(arguments: ["0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "::", "ff02::1"])
     func whatIsNobodysOrManysIsNoServer(_ address: String) {
         var known = ServerNames.Resolution()
@@ -175,17 +186,17 @@ private final class Told<Value: Sendable>: Sendable {
                 salt: Array(repeating: 9, count: 16)),
             deadlines: deadlines, random: { SystemRandomNumberGenerator() }, now: { clock.now },
             moved: { _, change in told.add(change.isElsewhere) }, lookUp: script.lookUp)
-        let named = try #require(DirectoryServer("nps.example:\(server.address.port)"))
+        let named = try #require(DirectoryServer("nps.localhost:\(server.address.port)"))
         let settings = DirectorySettings(name: "corp", servers: [named], secret: Secret(utf8: secret))
         sources.replace([Directory(id: 1, settings: settings)]) { _ in [] }
         #expect(try await eventually { told.all == [false] })
         #expect(await check(sources) == .unreachable("corp, of whose servers no address is known,"))
-        script.say("127.0.0.1", of: "nps.example")
+        script.say("127.0.0.1", of: "nps.localhost")
         clock.advance(by: ServerNames.soonest)
         let hasMoved = try await firing(deadlines) { told.all == [false, true] }
         #expect(hasMoved)
         #expect(await check(sources) == .right)
-        #expect(sources.figures.first?.names["nps.example"]?.addresses == [NetworkAddress(v4: 0x7F00_0001)])
+        #expect(sources.figures.first?.names["nps.localhost"]?.addresses == [NetworkAddress(v4: 0x7F00_0001)])
         #expect(sources.figures.first?.servers.map(\.server) == [server.address])
     }
 

@@ -63,6 +63,22 @@ import Testing
         }
     }
 
+    @Test(arguments: [BenchMode.tls, .tlsResumed], [TLSSettings.Version.tls12, .tls13])
+    func devicesShowCertificates(_ mode: BenchMode, _ version: TLSSettings.Version) async throws {
+        let files = try TemporaryFolder()
+        let authority = try TestAuthority(in: files.path)
+        let flags = ["eap.client-ca": authority.certificate, "eap.client-names": "common-name"]
+        try await withPrepared(.tls, flags: flags) { node, secret in
+            var plan = plan(node.endpoint, secret, mode)
+            plan.newestTLS = version
+            plan.deviceAuthority = IssuedCertificate(certificate: authority.pem, key: authority.keyPEM)
+            let tally = try await run(plan)
+            #expect(tally.accepted > 0 && tally.rejected == 0 && tally.lost == 0 && tally.bad == 0 && tally.proofs >= tally.accepted)
+            // All but the first of each user.
+            #expect(mode == .tls ? tally.resumed == 0 : tally.resumed >= tally.accepted - Self.users && tally.resumed > 0)
+        }
+    }
+
     @Test func halfOpenConversationsStayOpen() async throws {
         try await withPrepared(.ttlsCode) { node, secret in
             var plan = plan(node.endpoint, secret, .halfOpen)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Certificates as the first factor: whose they are, where they count, and what comes behind them.
 
+import Synchronization
 import TestSupport
 import Testing
 
@@ -273,5 +274,49 @@ import Testing
         #expect(bench.answer(to: other)?.isAccept != true)
         #expect(bench.ask(request(bench, certificate(), client: pushing()))?.isAccept == true)
         #expect(bench.accepts == 1)
+    }
+
+    /// What the door and the records say of a certificate, changed while a telephone rings.
+    private final class World: Sendable {
+        let registered = Mutex<RegisteredCertificate?>(nil)
+        let problem = Mutex<String?>(nil)
+        let fails = Mutex(false)
+    }
+
+    @Test(arguments: ["certificate-revoked", "certificate-refused", "certificate-not-of-user", "unread", nil])
+    func certificateIsJudgedAgainWhenTheFactorIsApproved(_ expected: String?) {
+        let world = World()
+        var rules = LoginRules()
+        rules.certificates.registered = { _ throws(NoAnswer) in
+            if world.fails.withLock({ $0 }) { throw .databaseUnavailable }
+            return world.registered.withLock { $0 }
+        }
+        let own = RegisteredCertificate(user: LoginBench.aliceID, name: "alice")
+        world.registered.withLock { $0 = own }
+        let bench = LoginBench(hasPhone: true, rules: rules)
+        let certificate = CertificateProof(
+            fingerprint: [UInt8](repeating: 1, count: 32), subject: "CN=phone", issuer: "CN=authority", names: [:],
+            expires: Timestamp(seconds: 9_000_000_000), standing: { world.problem.withLock { $0 } })
+        let waiter = bench.send(request(bench, certificate, client: pushing()))
+        #expect(bench.answer(to: waiter) == nil && bench.phone.startCount == 1)
+        switch expected {
+        case "certificate-revoked": world.registered.withLock { $0?.isRevoked = true }
+        case "certificate-refused": world.problem.withLock { $0 = "revoked by a newer list" }
+        case "certificate-not-of-user": world.registered.withLock { $0 = nil }
+        case "unread": world.fails.withLock { $0 = true }
+        default: break
+        }
+        bench.phone.answer(.approved)
+        guard let expected else {
+            #expect(bench.answer(to: waiter)?.isAccept == true)
+            return
+        }
+        #expect(bench.accepts == 0)
+        if expected == "unread" {
+            #expect(bench.answer(to: waiter) == LoginAnswer.none(.databaseUnavailable))
+        } else {
+            #expect(bench.answer(to: waiter)?.isReject == true && bench.rejections == [expected])
+            if expected == "certificate-refused" { #expect(steps(bench).contains("revoked by a newer list")) }
+        }
     }
 }

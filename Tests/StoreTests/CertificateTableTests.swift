@@ -96,6 +96,24 @@ import Testing
         #expect(try fixture.records.certificateFigures(at: start, endingBefore: start + .minutes(1)).ending == 0)
     }
 
+    @Test(arguments: TestDatabases.all) func acceptByACertificateThatIsRevokedMeanwhileIsNotWritten(_ kind: TestDatabases) async throws {
+        let (fixture, _) = try await filled(kind)
+        func accept(_ print: [UInt8], login: UInt64) -> Settlement {
+            var settlement = fixture.settlement([], login: login)
+            settlement.certificate = print
+            return settlement
+        }
+        #expect(fixture.settle(accept(Self.print(1), login: 1)) == [.done])
+        // Of nobody, and unknown.
+        #expect(fixture.settle(accept(Self.print(3), login: 2), accept(Self.print(9), login: 3)) == [.changedMeanwhile, .changedMeanwhile])
+        let id = try #require(try fixture.records.certificate(fingerprint: Self.print(1))?.id)
+        try await fixture.change {
+            try await $0.revokeCertificate(id, .keyCompromise, at: start, event: Event(.deviceRevoked, at: start))
+        }
+        #expect(fixture.settle(accept(Self.print(1), login: 4)) == [.changedMeanwhile])
+        #expect(fixture.settle(accept(Self.print(2), login: 5)) == [.done])
+    }
+
     @Test(arguments: TestDatabases.all) func numbersOfOneAuthorityAreNeverGivenTwice(_ kind: TestDatabases) async throws {
         let (fixture, authority) = try await filled(kind)
         var again = Self.certificate(1, of: authority)

@@ -34,6 +34,20 @@ struct CertificateDraftTests {
         return try TLSContext(.client(), settings)
     }
 
+    @Test(arguments: CertificateKey.allCases) func authorityIsGoodForWhatItSignsAndNothingElse(_ key: CertificateKey) throws {
+        let authority = try authority(key: key)
+        let below = try IssuedCertificate(draft(.authority(domains: []), "Below", 2), key: .p256, by: authority)
+        let device = try IssuedCertificate(draft(.client, "device", 3), key: .p256, by: below)
+        let context = try server(try IssuedCertificate(draft(.server, "host", 4), key: .p256, by: authority), trusting: authority)
+        func refusal(_ chain: IssuedCertificate...) throws -> PeerRefusal? {
+            context.refusal(ofClient: try CertificateText.chain(pem: chain.flatMap { $0.certificate }), at: Self.now)
+        }
+        #expect(try refusal(try IssuedCertificate(draft(.client, "own", 5), key: .p256, by: authority)) == nil)
+        #expect(try refusal(device, below)?.reason.contains("path length") == true, "it issues no other authority")
+        #expect(try refusal(authority)?.cause == .purpose, "its key signs no handshake")
+        #expect(try refusal(below)?.cause == .purpose)
+    }
+
     @Test(arguments: CertificateKey.allCases) func bothSidesBelieveWhatOneAuthorityIssued(_ key: CertificateKey) throws {
         let authority = try authority(domains: ["example.org"], key: key)
         var host = draft(.server, "vpn.example.org", 2)

@@ -27,6 +27,7 @@ package struct TestAuthority: Sendable {
 
     package var certificate: String { "\(folder)/\(name).pem" }
     package var pem: [UInt8] { Self.bytes(of: certificate) }
+    package var keyPEM: [UInt8] { Self.bytes(of: key) }
     private var key: String { "\(folder)/\(name).key" }
 
     package init(_ name: String = "authority", in folder: String) throws {
@@ -48,7 +49,8 @@ package struct TestAuthority: Sendable {
     ///
     /// - Parameter alternatives: more alternative names as `openssl` writes them, such as `email:alice@example.org`.
     package func issue(
-        _ commonName: String, names: [String] = [], alternatives: [String] = [], for purpose: String = "clientAuth", curve: String = "P-256"
+        _ commonName: String, names: [String] = [], alternatives: [String] = [], for purpose: String = "clientAuth",
+        curve: String = "P-256", extensions: [String] = []
     ) throws -> Issued {
         let issued = Issued(certificate: "\(folder)/\(commonName).pem", key: "\(folder)/\(commonName).key")
         var arguments = [
@@ -58,8 +60,29 @@ package struct TestAuthority: Sendable {
         ]
         let subjects = names.map { "DNS:\($0)" } + alternatives
         if !subjects.isEmpty { arguments += ["-addext", "subjectAltName=" + subjects.joined(separator: ",")] }
+        for text in extensions { arguments += ["-addext", text] }
         try Self.openssl(arguments + Self.newKey(of: curve))
         return issued
+    }
+
+    /// Arguments of an `openssl ocsp` that answers for this authority.
+    package var responder: [String] {
+        ["ocsp", "-index", "\(folder)/index.txt", "-rsigner", certificate, "-rkey", key, "-CA", certificate, "-ndays", "1"]
+    }
+
+    /// Tells the responder that these are good.
+    package func register(_ issued: Issued...) throws {
+        let own = try configure()
+        for one in issued { try Self.openssl(own + ["-valid", one.certificate]) }
+    }
+
+    private func configure() throws -> [String] {
+        let settings = "[ca]\ndefault_ca=d\n[d]\ndatabase=\(folder)/index.txt\ndefault_md=sha256\ndefault_crl_days=30\n"
+        try Data(settings.utf8).write(to: URL(fileURLWithPath: "\(folder)/ca.cnf"))
+        if !FileManager.default.fileExists(atPath: "\(folder)/index.txt") {
+            try Data().write(to: URL(fileURLWithPath: "\(folder)/index.txt"))
+        }
+        return ["ca", "-config", "\(folder)/ca.cnf", "-keyfile", key, "-cert", certificate]
     }
 
     /// Signed, and over since yesterday.
@@ -85,12 +108,7 @@ package struct TestAuthority: Sendable {
     ///
     /// - Parameter end: when the next list is due; nil: in a month.
     package func revoke(_ issued: Issued..., until end: Date? = nil) throws -> String {
-        let settings = "[ca]\ndefault_ca=d\n[d]\ndatabase=\(folder)/index.txt\ndefault_md=sha256\ndefault_crl_days=30\n"
-        try Data(settings.utf8).write(to: URL(fileURLWithPath: "\(folder)/ca.cnf"))
-        if !FileManager.default.fileExists(atPath: "\(folder)/index.txt") {
-            try Data().write(to: URL(fileURLWithPath: "\(folder)/index.txt"))
-        }
-        let own = ["ca", "-config", "\(folder)/ca.cnf", "-keyfile", key, "-cert", certificate]
+        let own = try configure()
         for one in issued { try Self.openssl(own + ["-revoke", one.certificate]) }
         var times: [String] = []
         if let end { times = ["-crl_lastupdate", Self.time(end - 86_400), "-crl_nextupdate", Self.time(end)] }

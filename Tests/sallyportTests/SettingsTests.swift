@@ -160,6 +160,44 @@ import Yams
         #expect(settings.names == [.host, .common] && settings.grace == .seconds(0))
     }
 
+    @Test func whoIsAskedAboutDevicesIsRead() throws {
+        let standard = try read("")
+        #expect(standard.deviceTrust.addresses.isEmpty && standard.deviceTrust.status == StatusRule() && standard.staple == nil)
+        #expect(!standard.deviceTrust.wantsLists)
+        let yaml = """
+            eap:
+              client-ca: /ca.pem
+              client-crl-url: http://ca.example.org/a.crl, https://[2001:db8::1]:8443/b.crl?x=y
+              client-ocsp: http://ocsp.example.org
+              client-ocsp-failure: accept
+              client-ocsp-nonce: required
+              server-ocsp: /var/lib/ocsp/staple.der
+            """
+        let settings = try read(yaml)
+        #expect(settings.deviceTrust.addresses.map(\.text) == ["http://ca.example.org/a.crl", "https://[2001:db8::1]:8443/b.crl?x=y"])
+        let responder = try WebAddress("http://ocsp.example.org")
+        #expect(settings.deviceTrust.status == StatusRule(responder: .address(responder), acceptsSilence: true, wantsNonce: true))
+        #expect(settings.staple == .file("/var/lib/ocsp/staple.der") && settings.deviceTrust.wantsLists)
+        #expect(try read("eap: { server-ocsp: certificate }").staple == .certificate)
+        #expect(try read("eap: { client-ca: /ca.pem, client-ocsp: certificate }").deviceTrust.status.responder == .certificate)
+    }
+
+    @Test(
+        arguments: [
+            ("eap: { client-ca: /a, client-crl-url: \"file:///etc/passwd\" }", "must be an address such as http://"),
+            ("eap: { client-ca: /a, client-crl-url: \"ftp://host/a\" }", "must begin with http:// or https://"),
+            ("eap: { client-ca: /a, client-crl-url: \"http://user:pw@host/a\" }", "must hold no user name or password"),
+            ("eap: { client-ca: /a, client-crl-url: \"http://host/a, http://host/a\" }", "names http://host/a twice"),
+            ("eap: { client-ca: /a, client-ocsp: ocsp.example.org }", "must be an address such as http://"),
+            ("eap: { client-ca: /a, client-ocsp-failure: ignore }", "must be one of refuse, accept"),
+            ("eap: { server-ocsp: \"ldap://host/\" }", "must begin with http:// or https://"),
+            ("eap: { client-crl-url: \"http://host/a\" }", "eap.client-crl-url: needs eap.client-ca"),
+            ("eap: { client-ocsp: certificate }", "eap.client-ocsp: needs eap.client-ca"),
+        ])
+    func addressThatCannotBeAskedIsNamed(_ yaml: String, _ words: String) {
+        #expect(complaint(yaml).contains(words), "\(complaint(yaml))")
+    }
+
     @Test(
         arguments: [
             ("eap: { client-names: \"upn,upn\" }", "must be some of upn, email, dns, common-name, each once"),

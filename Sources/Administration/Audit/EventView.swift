@@ -148,6 +148,7 @@ extension EventKind {
         case .mailSent: "mail-sent"
         case .mailFailed: "mail-failed"
         case .mailDropped: "mail-dropped"
+        case .revocationsFetched: "revocations-fetched"
         }
     }
 }
@@ -225,6 +226,9 @@ extension Event {
         case .mailSent: return "mail sent (" + detail("purpose") + ")" + detail("channel", " by channel ")
         case .mailFailed: return "mail not sent (" + detail("purpose") + ")" + detail("why", ": ")
         case .mailDropped: return "mail dropped (" + detail("purpose") + ")"
+        case .revocationsFetched:
+            return "revocation list " + detail("address") + detail("issuer", ": ") + detail("until", ", until ")
+                + detail("why", " cannot be fetched: ")
         }
     }
 

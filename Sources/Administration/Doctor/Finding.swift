@@ -63,6 +63,9 @@ extension Finding {
         case revocationsNone = "revocations-none"
         case revocationsOld = "revocations-old"
         case revocationsEnded = "revocations-ended"
+        case revocationsNotFetched = "revocations-not-fetched"
+        case statusUnanswered = "status-unanswered"
+        case stapleMissing = "staple-missing"
         // The authority
         case authorityRight = "authority-right"
         case authorityEnding = "authority-ending"
@@ -190,6 +193,7 @@ extension Finding {
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
                 .pushUnasked, .namesPassedThrough, .eapMD5, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey,
                 .certificateEnding, .clientAuthorityEnding, .authorityEnding, .certificatesEnding, .revocationsOld, .directorySecretWeak,
+                .revocationsNotFetched, .statusUnanswered, .stapleMissing,
                 .sessionsUncounted, .directoryForgeable, .gatewayGivesUpEarly, .gatewayUnsigned, .directoryNameLost,
                 .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset, .directoryCertificateEnding, .directorySyncFailed,
                 .directorySyncOld, .policyUnreachable, .countriesOld, .stationMissing, .channelOpen, .mailStuck, .pageUntrusted:

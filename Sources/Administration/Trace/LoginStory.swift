@@ -294,6 +294,8 @@ enum StepSentences {
         "passed-through": "Nobody is called that here, and the client passes such names on: the directory decides alone.",
         "source-asks": "The directory asked the user something itself.",
         "password-locked": "Too many wrong passwords came before: this one is refused whatever it is.",
+        "ocsp-good": "The OCSP responder of who issued the certificate calls it good.",
+        "ocsp-unanswered": "No OCSP responder gave a good answer about the certificate, and the node is set to let it in all the same.",
         "session-resumed": "The device took up the session of an earlier handshake, whose certificate is judged anew.",
         "certificate-right": "The device proved its certificate.",
         "certificate-expired": "The certificate has expired since.",

@@ -24,11 +24,21 @@ package final class ServerNames: Sendable {
 
         /// - Returns: whether other addresses are asked from now on. The same ones in another order are no change: many name servers
         ///   turn their answers round each time, and a server's health is worth more than that.
-        mutating func take(_ answer: Answer, at now: Timestamp) -> Bool {
+        ///
+        /// - Parameter mayBeOwn: somebody wrote a name that means this host.
+        mutating func take(_ answer: Answer, mayBeOwn: Bool = false, at now: Timestamp) -> Bool {
             switch answer {
             case .found(let all):
-                let usable = Array(all.filter(\.isOfOneHost).prefix(ServerNames.mostAddresses))
-                guard !usable.isEmpty else { return take(.failed("no address of it is one host's"), at: now) }
+                let ofOne = all.filter(\.isOfOneHost)
+                // What listens here for this host alone would be reached by whoever answers look-ups.
+                let usable = Array(ofOne.filter { mayBeOwn || !$0.isOfHostOrLink }.prefix(ServerNames.mostAddresses))
+                guard !usable.isEmpty else {
+                    let why =
+                        ofOne.isEmpty
+                        ? "no address of it is one host's"
+                        : "its addresses are this host's own or its link's; if that is meant, write the address in place of the name"
+                    return take(.failed(why), at: now)
+                }
                 (found, problem, failingSince) = (now, nil, nil)
                 guard Set(usable) != Set(addresses) else { return false }
                 addresses = usable
@@ -158,6 +168,9 @@ package final class ServerNames: Sendable {
         }
     }
 
+    /// RFC 6761 §6.3
+    private static func meansThisHost(_ name: String) -> Bool { name == "localhost" || name.hasSuffix(".localhost") }
+
     private func answered(_ name: String, _ answer: Answer) {
         let moment = now()
         let (change, wake) = state.withLock { state -> (Change?, Timestamp?) in
@@ -165,7 +178,7 @@ package final class ServerNames: Sendable {
             guard var entry = state.entries[name] else { return (nil, nil) }
             entry.isUnderWay = false
             let before = entry.resolution
-            let isElsewhere = entry.resolution.take(answer, at: moment.wall)
+            let isElsewhere = entry.resolution.take(answer, mayBeOwn: Self.meansThisHost(name), at: moment.wall)
             state.entries[name] = entry
             let isWorthTelling = isElsewhere || (before.problem == nil) != (entry.resolution.problem == nil)
             let change = isWorthTelling ? Change(name: name, before: before, after: entry.resolution) : nil

@@ -46,7 +46,9 @@ public struct TLSMethod: EAPMethod {
     private mutating func ask() -> MethodStep {
         guard let peer = conversation.session.peer else { return .failure(.tls("no certificate")) }
         phase = .judging
-        return .ask(EAPQuestion(method: "EAP-TLS", proof: .certificate(EAPCertificate(peer, resumed: conversation.session.resumed))))
+        var certificate = EAPCertificate(peer, resumed: conversation.session.resumed)
+        (certificate.chain, certificate.context) = (conversation.session.peerChain, conversation.session.contextNumber)
+        return .ask(EAPQuestion(method: "EAP-TLS", proof: .certificate(certificate)))
     }
 
     public mutating func take(verdict: EAPVerdict) -> MethodStep {

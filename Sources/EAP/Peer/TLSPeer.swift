@@ -8,9 +8,12 @@ package struct TLSPeer: EAPPeerMethod, TunnelledPeer {
     package private(set) var tunnel: PeerTunnel
     private var isDone = false
 
-    /// - Parameter context: a client's, with the device's certificate.
-    package init(context: TLSContext, serverName: String? = nil, packet: Int? = nil) throws(TLSError) {
+    /// - Parameters:
+    ///   - context: a client's, with the device's certificate.
+    ///   - earlier: whose session is offered to the server; of the same context.
+    package init(context: TLSContext, serverName: String? = nil, packet: Int? = nil, earlier: TLSSession? = nil) throws(TLSError) {
         tunnel = try PeerTunnel(context: context, serverName: serverName, packet: packet)
+        if let earlier { tunnel.session.takeUp(earlier) }
     }
 
     package var outcome: PeerOutcome { tunnel.outcome(isDone: isDone, type) }

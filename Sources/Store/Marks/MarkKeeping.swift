@@ -116,7 +116,9 @@ enum MarkKeeping: Sendable {
 extension MarkLog {
     /// Whether user and factor are as they were when the accept was judged.
     fileprivate func stillHolds(_ settlement: Settlement) -> Bool {
-        guard settlement.marks.count <= 1, let basis = settlement.basis, basis.version == version else { return false }
+        guard settlement.marks.count <= 1, settlement.certificate == nil, let basis = settlement.basis, basis.version == version else {
+            return false
+        }
         switch settlement.marks.first {
         case nil: return settlement.user != nil && settlement.factor == nil && settlement.passedThrough == nil
         case .totp(_, let step)?, .hotp(_, let step)?: return step > basis.folded
@@ -160,6 +162,9 @@ extension Settlement {
             let active =
                 factor.map { Statement(.factorActive, [.integer($0), .integer(user)]) } ?? Statement(.userActive, [.integer(user)])
             guards.append((.person, Unit.Guard(active)))
+        }
+        if decision.isAccept, let certificate {
+            guards.append((.person, Unit.Guard(Statement(.certificateHolds, [.blob(certificate), .integer(user)]))))
         }
         for (position, mark) in marks.enumerated() {
             guard let slot else {

@@ -237,6 +237,11 @@ extension SQL {
             d."user", d.label, u.name, u.status
         FROM certificate c LEFT JOIN device d ON d.certificate = c.id LEFT JOIN "user" u ON u.id = d."user" WHERE c.fingerprint = ?1
         """)
+    /// Of a settlement (`Settlement.certificate`).
+    static let certificateHolds = SQL(
+        """
+        SELECT 1 FROM certificate c JOIN device d ON d.certificate = c.id WHERE c.fingerprint = ?1 AND c.revoked IS NULL AND d."user" = ?2
+        """)
     fileprivate static let revokedSerials = SQL(
         """
         SELECT c.serial, c.revoked, c.reason

@@ -135,8 +135,11 @@ extension AuthorityCommand {
                 folder.discard()
                 throw error
             }
-            for (file, text) in [("cert.pem", answer.pem), ("key.pem", answer.key.text), ("ca.pem", answer.authority)] {
-                try folder.write(file, Array(text.utf8))
+            let serial = answer.certificate.serial
+            try await folder.write(
+                [("cert.pem", answer.pem), ("key.pem", answer.key.text), ("ca.pem", answer.authority)].map { ($0.0, Array($0.1.utf8)) }
+            ) {
+                _ = try await node.perform(RevokeCertificate(serial: serial, reason: "cessation"))
             }
             try output.show(
                 Written(message: answer.message, certificate: answer.certificate, folder: folder.path, files: folder.written),

@@ -73,7 +73,10 @@ extension DeviceCommand {
                 folder.discard()
                 throw error
             }
-            for file in answer.files { try folder.write(file.path, Array(Data(base64Encoded: file.contents.text) ?? Data())) }
+            let serial = answer.certificate?.serial
+            try await folder.write(
+                answer.files.map { ($0.path, Array(Data(base64Encoded: $0.contents.text) ?? Data())) },
+                orElse: serial.map { serial in { _ = try await node.perform(RevokeCertificate(serial: serial, reason: "cessation")) } })
             try output.show(
                 Written(
                     message: answer.message, certificate: answer.certificate, folder: folder.path, files: folder.written,

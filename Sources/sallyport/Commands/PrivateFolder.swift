@@ -49,6 +49,34 @@ final class PrivateFolder {
         written.append(name)
     }
 
+    /// Writes all of them, or leaves nothing behind: what is half there is taken away, and the certificate that is lost with it is revoked.
+    ///
+    /// - Parameter revoke: what is to be done about the certificate; nil: there is none.
+    func write(
+        _ files: [(name: String, bytes: [UInt8])], orElse revoke: (() async throws -> Void)?
+    ) async throws {
+        do throws(Refusal) {
+            for file in files { try write(file.name, file.bytes) }
+        } catch {
+            clear()
+            guard let revoke else { throw error }
+            var refusal = error
+            do {
+                try await revoke()
+                refusal.message += " The certificate that was issued for it is revoked again."
+            } catch let other {
+                refusal.message += " The certificate that was issued for it is good, and could not be revoked: \(other)"
+            }
+            throw refusal
+        }
+    }
+
+    /// Of this run alone: the folder was made by it.
+    private func clear() {
+        try? FileManager.default.removeItem(atPath: path)
+        written = []
+    }
+
     /// Where nothing came of it.
     func discard() { if written.isEmpty { rmdir(path) } }
 

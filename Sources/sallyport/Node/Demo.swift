@@ -112,10 +112,7 @@ struct Demo: Codable, Sendable {
     }
 
     private func write(to file: String) throws {
-        let contents = try JSONEncoder().encode(self)
-        guard FileManager.default.createFile(atPath: file, contents: contents, attributes: [.posixPermissions: 0o600]) else {
-            throw StoreError(.directoryUnusable, "cannot be written", at: file, remedy: "Give this user the right to it.")
-        }
+        try PrivateFile.write(Array(try JSONEncoder().encode(self)), to: file)
     }
 
     static func read(_ dataDirectory: String) throws -> Demo {

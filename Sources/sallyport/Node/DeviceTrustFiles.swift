@@ -9,13 +9,26 @@ struct DeviceTrustFiles: Sendable, Equatable {
     /// Absolute; nil: none.
     var authorities: String?
     var revocations: [String] = []
+    /// Where lists are fetched.
+    var addresses: [WebAddress] = []
     var grace = Timestamp.Span.seconds(0)
+    var status = StatusRule()
     var names = CertificateRules().names
+
+    /// Whether lists are looked up at all.
+    var wantsLists: Bool { !revocations.isEmpty || !addresses.isEmpty }
 
     /// What belongs together.
     func check() throws(SettingsError) {
-        guard authorities != nil || revocations.isEmpty else {
+        guard authorities == nil else { return }
+        guard revocations.isEmpty else {
             throw SettingsError(description: "eap.client-crl: needs eap.client-ca, the authorities whose lists they are")
+        }
+        guard addresses.isEmpty else {
+            throw SettingsError(description: "eap.client-crl-url: needs eap.client-ca, the authorities whose lists are fetched")
+        }
+        guard status.responder == .none else {
+            throw SettingsError(description: "eap.client-ocsp: needs eap.client-ca, the authorities whose certificates are asked about")
         }
     }
 
@@ -24,6 +37,7 @@ struct DeviceTrustFiles: Sendable, Equatable {
         var trust = DeviceTrust()
         trust.revocationGrace = grace.microseconds / 1_000_000
         trust.rules.names = names
+        trust.looksUpRevocations = wantsLists
         if let authorities { trust.authorities = try RadSecFiles.contents(authorities, .eapClientCA) }
         for file in revocations {
             let list = try RadSecFiles.contents(file, .eapClientCRL)

@@ -35,6 +35,9 @@ final class IssuedHere: Sendable {
         return RegisteredCertificate(user: device.user, name: device.userName, isRevoked: record.revocation != nil)
     }
 
+    /// Whether an authority of this name is, or was, one of ours: its rows say all.
+    func isOurs(issuer: String) -> Bool { issuers.withLock { $0.ever.contains(issuer) } }
+
     /// Subjects of the authorities that handshakes trust.
     var subjects: Set<String> { issuers.withLock { $0.trusted } }
 
@@ -50,7 +53,7 @@ final class IssuedHere: Sendable {
         for authority in authorities {
             trust.authorities += Array(authority.certificate.utf8) + [0x0A]
             // Where lists are looked up at all, an authority without one lets nobody in. Its rows say what is revoked, at each login.
-            guard !trust.revocations.isEmpty, let key = authority.key, authority.ends > now else { continue }
+            guard trust.looksUpRevocations, let key = authority.key, authority.ends > now else { continue }
             let own = IssuedCertificate(certificate: Array(authority.certificate.utf8), key: key.reveal { Array($0) })
             trust.revocations += try RevocationList([], by: own, at: now.seconds, next: authority.ends.seconds, number: 1).pem + [0x0A]
         }

@@ -103,8 +103,9 @@ final class Node: Sendable {
         radsec = RadSecKeeper(files: settings.radsec, radius: radius, logger: Logger(label: "sallyport.radsec"))
         try radsec?.load()
         let tunnel = try TunnelKeeper(
-            TunnelFiles(dataDirectory: settings.dataDirectory, name: settings.eapServerName), files: settings.deviceTrust, issued: issued,
-            radius: radius, logger: Logger(label: "sallyport.eap"))
+            TunnelFiles(dataDirectory: settings.dataDirectory, name: settings.eapServerName), files: settings.deviceTrust,
+            staple: settings.staple, issued: issued, radius: radius, logger: Logger(label: "sallyport.eap"),
+            record: { records.remember(.event($0)) })
         self.tunnel = tunnel
         records.writer.afterGroup { [weak radius] in radius?.flush() }
         deadlines.afterGroup { [weak radius] in radius?.flush() }
@@ -204,7 +205,7 @@ final class Node: Sendable {
         let figures = NodeFigures(
             records: records, hashing: store.hashing, logins: logins, passwords: passwords,
             openConversations: { [weak radius] in radius?.openConversations ?? 0 },
-            tunnelWork: { [weak radius] in radius?.tunnelWork ?? (0, 0) })
+            tunnelWork: { [weak radius] in radius?.tunnelWork ?? (0, 0) }, tunnel: tunnel)
         web = WebService(
             health: settings.webHealth, metrics: settings.webMetrics,
             pages: pages.map { pages in
@@ -283,6 +284,7 @@ final class Node: Sendable {
         deadlines.start()
         try radius.start()
         try await control.start()
+        tunnel.fetch(isAsked: false, at: NodeClock.now().wall)
         scheduleHousekeeping()
         outbox.wake()
         goOnWithKeyRotation()
@@ -337,19 +339,21 @@ final class Node: Sendable {
     /// At SIGHUP.
     func reloadCertificates() {
         if let why = countries?.reload(isAsked: true) { logger.error("the database of countries is not in force: \(why)") }
-        if radsec == nil, tunnel.inForce == nil, pages == nil, countries == nil {
+        if radsec == nil, tunnel.inForce == nil, tunnel.lists.sources.isEmpty, pages == nil, countries == nil {
             logger.notice("SIGHUP reads certificates again, and this node has none")
         }
         let now = NodeClock.now().wall
         radsec?.reload(isAsked: true, at: now)
         tunnel.reload(isAsked: true, at: now)
         pages?.reload(isAsked: true, at: now)
+        tunnel.fetch(isAsked: true, at: now)
     }
 
     /// Writes what is still counted, ends the writer, gives the lock back.
     func close() async {
         await outbox.stop()
         logins.flushTallies()
+        tunnel.stop()
         let now = NodeClock.now().wall
         try? await store.records.append(Event(.nodeStopped, at: now))
         try? await trail.anchor(at: now)
@@ -386,6 +390,7 @@ final class Node: Sendable {
                 if let why = countries?.reload(isAsked: false) { logger.error("the database of countries is not in force: \(why)") }
                 pages?.reload(isAsked: false, at: moment.wall)
                 outbox.wake()
+                tunnel.fetch(isAsked: false, at: moment.wall)
                 traffic.turn(at: moment)
                 self?.scheduleHousekeeping()
             }

@@ -14,6 +14,7 @@ struct NodeFigures: Sendable {
     let passwords: PasswordSources
     let openConversations: @Sendable () -> Int
     let tunnelWork: @Sendable () -> (waiting: Int, shed: Int)
+    private let revocation: RevocationFigures
 
     private let waitingLogins = Gauge(label: "sallyport_logins_waiting")
     private let conversations = Gauge(label: "sallyport_eap_conversations")
@@ -47,7 +48,8 @@ struct NodeFigures: Sendable {
 
     init(
         records: Records, hashing: BlockingPool, logins: Logins, passwords: PasswordSources,
-        openConversations: @escaping @Sendable () -> Int, tunnelWork: @escaping @Sendable () -> (waiting: Int, shed: Int)
+        openConversations: @escaping @Sendable () -> Int, tunnelWork: @escaping @Sendable () -> (waiting: Int, shed: Int),
+        tunnel: TunnelKeeper
     ) {
         self.records = records
         self.hashing = hashing
@@ -55,6 +57,7 @@ struct NodeFigures: Sendable {
         self.passwords = passwords
         self.openConversations = openConversations
         self.tunnelWork = tunnelWork
+        revocation = RevocationFigures(tunnel)
     }
 
     static let help = [
@@ -65,6 +68,12 @@ struct NodeFigures: Sendable {
         "sallyport_logins_waiting": "Logins that wait for a password check or a phone.",
         "sallyport_eap_conversations": "Conversations of EAP that are under way.",
         "sallyport_eap_certificates_total": "Certificates of devices by EAP-TLS, by what became of them in the handshake.",
+        "sallyport_eap_crl_ends_seconds":
+            "When the first of the revocation lists of other authorities is due to be replaced, in seconds since 1970.",
+        "sallyport_eap_crl_fetches_total": "Fetches of revocation lists, by what came of them.",
+        "sallyport_eap_ocsp_total": "Words on devices' certificates by OCSP responders, by what they were.",
+        "sallyport_eap_staple_ends_seconds":
+            "Until when the answer holds that is shown beside the certificate of EAP, in seconds since 1970.",
         "sallyport_eap_conversations_total": "Conversations of EAP, by what became of them.",
         "sallyport_eap_tls_queue": "Packets of EAP-TTLS and PEAP that wait for a thread that speaks TLS.",
         "sallyport_eap_tls_shed_total": "Packets of EAP-TTLS and PEAP that were dropped because too many waited.",
@@ -137,6 +146,7 @@ struct NodeFigures: Sendable {
         hashShed.reach(hashing.shedCount)
         rejectsNotWritten.record(records.sparedRejects)
         if let syncs = try? records.syncRecords() { directories.refresh(passwords.figures, syncs: syncs) }
+        revocation.refresh(at: NodeClock.now().wall)
         if let open = try? records.openSessions() { openSessions.record(open) }
         refreshCertificates(at: NodeClock.now().wall)
         if let outbox = try? records.outboxFigures() {

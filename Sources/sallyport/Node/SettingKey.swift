@@ -96,6 +96,25 @@ extension SettingKey {
             For how long a list is believed beyond the time at which its next one was due: `none`, or a number of `days`, `weeks`, `months` \
             or `years`. After it nobody is let in by a certificate of that authority until there is a new list.
             """)
+    static let eapClientCRLURL = SettingKey(
+        name: "eap.client-crl-url", kind: .text, standard: ["none"],
+        meaning: """
+            Where lists of those authorities are fetched, beside the files or in their place: addresses of `http` or `https`, separated by commas \
+            ([how](../gateways/eap-tls.md#lists-that-are-fetched)). Redirects are not followed. The last list of each is kept in the data \
+            directory.
+            """)
+    static let eapClientOCSP = SettingKey(
+        name: "eap.client-ocsp", kind: .text, standard: ["none"],
+        meaning: """
+            Who is asked at each login whether a device's certificate of those authorities is revoked ([OCSP](../gateways/eap-tls.md#ocsp)): \
+            `certificate`, the responder that it names; or the address of one, `http` or `https`, for all of them. `none`: nobody.
+            """)
+    static let eapClientOCSPFailure = SettingKey(
+        name: "eap.client-ocsp-failure", kind: .choice(["refuse", "accept"]), standard: ["refuse"],
+        meaning: "What becomes of a device whose responder gives no good answer within three seconds.")
+    static let eapClientOCSPNonce = SettingKey(
+        name: "eap.client-ocsp-nonce", kind: .choice(["none", "required"]), standard: ["none"],
+        meaning: "Whether an answer has to be made for the very question (RFC 9654); many responders sign theirs beforehand.")
     static let eapClientNames = SettingKey(
         name: "eap.client-names", kind: .text, standard: ["upn,email"],
         meaning: """
@@ -113,6 +132,12 @@ extension SettingKey {
         meaning: """
             A database file in MaxMind's format (`.mmdb`) by which policies find [countries](../policies/conditions.md#country). It is read again \
             within a minute when it changes, and at SIGHUP. `none`: no country is known.
+            """)
+    static let eapServerOCSP = SettingKey(
+        name: "eap.server-ocsp", kind: .text, standard: ["none"],
+        meaning: """
+            What is shown beside the node's own certificate of EAP to devices that ask whether it is revoked (OCSP stapling): `certificate`, what \
+            the responder that it names says; the address of another; or the path of a file that something else keeps fresh. `none`: nothing.
             """)
     static let webHealth = SettingKey(
         name: "web.health", kind: .addresses, standard: ["0.0.0.0:8080"],
@@ -180,7 +205,8 @@ extension SettingKey {
     /// In the order of the file.
     static let all = [
         dataDirectory, database, masterKeySource, radiusListen, radiusAccounting, radsecListen, radsecCertificate, radsecKey,
-        radsecClientCA, radsecRevoked, radsecVersion, eapClientCA, eapClientCRL, eapClientCRLGrace, eapClientNames, eapServerName,
+        radsecClientCA, radsecRevoked, radsecVersion, eapClientCA, eapClientCRL, eapClientCRLURL, eapClientCRLGrace, eapClientOCSP,
+        eapClientOCSPFailure, eapClientOCSPNonce, eapClientNames, eapServerName, eapServerOCSP,
         countryDatabase, webHealth, webMetrics, webPublic, webPublicURL, webCertificate, webKey, sessionsKeep, sessionsLostAfter, auditAnchorFile, auditKeep,
         auditLargestSize, logLevel, logFormat,
     ]

@@ -39,6 +39,9 @@ extension Settings {
             if key.name == SettingKey.auditKeep.name || key.name == SettingKey.sessionsKeep.name { _ = try keepTime(value) }
             if key.name == SettingKey.sessionsLostAfter.name { _ = try lostTime(value) }
             if key.name == SettingKey.eapClientCRLGrace.name { _ = try grace(value) }
+            if key.name == SettingKey.eapClientCRLURL.name { _ = try webAddresses(value) }
+            if key.name == SettingKey.eapClientOCSP.name { _ = try responder(value) }
+            if key.name == SettingKey.eapServerOCSP.name { _ = try staple(value) }
             if key.name == SettingKey.eapClientNames.name { _ = try certificateNames(value) }
             if key.name == SettingKey.webPublicURL.name { _ = try publicURL(value) }
             if key.name == SettingKey.auditLargestSize.name { _ = try size(value) }

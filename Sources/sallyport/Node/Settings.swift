@@ -39,6 +39,7 @@ struct Settings: Sendable, Equatable {
     var eapServerName: String?
     /// Absolute; nil: none.
     var countryDatabase: String?
+    var staple: StapleSource?
     var webHealth: [ListenAddress]
     var webMetrics: [ListenAddress]
     var pages: PageFiles
@@ -130,10 +131,16 @@ extension Settings {
             deviceTrust = DeviceTrustFiles(
                 authorities: try Self.file(reader, .eapClientCA),
                 revocations: Self.files(try reader.requiredString(forKey: ConfigKey(SettingKey.eapClientCRL.name))),
+                addresses: try Self.webAddresses(reader.requiredString(forKey: ConfigKey(SettingKey.eapClientCRLURL.name))),
                 grace: try Self.grace(reader.requiredString(forKey: ConfigKey(SettingKey.eapClientCRLGrace.name))),
+                status: StatusRule(
+                    responder: try Self.responder(reader.requiredString(forKey: ConfigKey(SettingKey.eapClientOCSP.name))),
+                    acceptsSilence: try reader.requiredString(forKey: ConfigKey(SettingKey.eapClientOCSPFailure.name)) == "accept",
+                    wantsNonce: try reader.requiredString(forKey: ConfigKey(SettingKey.eapClientOCSPNonce.name)) == "required"),
                 names: try Self.certificateNames(reader.requiredString(forKey: ConfigKey(SettingKey.eapClientNames.name))))
             eapServerName = try Self.serverName(reader.requiredString(forKey: ConfigKey(SettingKey.eapServerName.name)))
             countryDatabase = try Self.file(reader, .countryDatabase)
+            staple = try Self.staple(reader.requiredString(forKey: ConfigKey(SettingKey.eapServerOCSP.name)))
             webHealth = try Self.addresses(reader, .webHealth)
             webMetrics = try Self.addresses(reader, .webMetrics)
             pages = PageFiles(

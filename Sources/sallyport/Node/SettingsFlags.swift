@@ -59,6 +59,27 @@ struct SettingsFlags: ParsableArguments {
     var eapClientCRL: String?
 
     @Option(
+        name: .customLong("eap-client-crl-url"),
+        help: ArgumentHelp("Where their revocation lists are fetched, separated by commas; or none.", valueName: "urls"))
+    var eapClientCRLURL: String?
+    @Option(
+        name: .customLong("eap-client-ocsp"),
+        help: ArgumentHelp("Who is asked whether a device's certificate is revoked: certificate, an address, or none.", valueName: "url"))
+    var eapClientOCSP: String?
+    @Option(
+        name: .customLong("eap-client-ocsp-failure"),
+        help: ArgumentHelp("Devices whose responder does not answer: refuse or accept.", valueName: "rule"))
+    var eapClientOCSPFailure: String?
+    @Option(
+        name: .customLong("eap-client-ocsp-nonce"),
+        help: ArgumentHelp("Whether an answer is for the very question: required or none.", valueName: "rule"))
+    var eapClientOCSPNonce: String?
+    @Option(
+        name: .customLong("eap-server-ocsp"),
+        help: ArgumentHelp(
+            "What is shown beside the certificate of EAP: certificate, an address, a file, or none.", valueName: "url"))
+    var eapServerOCSP: String?
+    @Option(
         name: .customLong("eap-client-crl-grace"),
         help: ArgumentHelp("How long an old revocation list is believed: 1 day, none.", valueName: "time"))
     var eapClientCRLGrace: String?
@@ -136,7 +157,9 @@ struct SettingsFlags: ParsableArguments {
             (.radsecKey, radsecKey), (.radsecClientCA, radsecClientCA), (.radsecRevoked, radsecRevoked),
             (.radsecVersion, radsecVersion), (.eapClientCA, eapClientCA), (.eapClientCRL, eapClientCRL),
             (.eapClientCRLGrace, eapClientCRLGrace), (.eapClientNames, eapClientNames), (.eapServerName, eapServerName),
-            (.countryDatabase, countryDatabase), (.webHealth, webHealth), (.webMetrics, webMetrics), (.webPublic, webPublic), (.webPublicURL, webPublicURL),
+            (.countryDatabase, countryDatabase), (.eapClientCRLURL, eapClientCRLURL), (.eapClientOCSP, eapClientOCSP), (.eapClientOCSPFailure, eapClientOCSPFailure),
+            (.eapClientOCSPNonce, eapClientOCSPNonce), (.eapServerOCSP, eapServerOCSP),
+            (.webHealth, webHealth), (.webMetrics, webMetrics), (.webPublic, webPublic), (.webPublicURL, webPublicURL),
             (.webCertificate, webCertificate), (.webKey, webKey),
             (.sessionsKeep, sessionsKeep),
             (.sessionsLostAfter, sessionsLostAfter), (.auditAnchorFile, auditAnchorFile), (.auditKeep, auditKeep),

@@ -14,12 +14,14 @@ struct TunnelFiles: Sendable {
     /// Apple's devices take no certificate of a server that lasts longer.
     static let serverDays = 825
 
+    let dataDirectory: String
     let path: String
     /// What the certificates that are made are for.
     let name: String
 
     /// - Parameter name: nil: this host's.
     init(dataDirectory: String, name: String?) {
+        self.dataDirectory = dataDirectory
         path = "\(dataDirectory)/\(Self.folder)"
         self.name = name ?? Self.hostName
     }
@@ -95,9 +97,7 @@ struct TunnelFiles: Sendable {
             try FileManager.default.moveItem(atPath: "\(path)/\(name).key", toPath: "\(path)/\(name).key.before")
         }
         for (file, bytes) in [("\(path)/\(name).key", made.key), ("\(path)/\(name).pem", made.certificate)] {
-            guard FileManager.default.createFile(atPath: file, contents: Data(bytes), attributes: [.posixPermissions: 0o600]) else {
-                throw SettingsError(description: "\(file) cannot be written")
-            }
+            try PrivateFile.write(bytes, to: file)
         }
     }
 }

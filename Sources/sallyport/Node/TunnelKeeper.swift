@@ -35,6 +35,12 @@ final class TunnelKeeper: Sendable {
     /// What devices are shown.
     let own: TunnelFiles
     private let issued: IssuedHere
+    /// Lists that are fetched.
+    let lists: ListKeeper
+    /// Nil: no responder is asked.
+    let status: DeviceStatusKeeper?
+    /// Nil: nothing is shown beside the own certificate.
+    let staple: StapleKeeper?
     private let radius: RADIUSService
     private let logger: Logger
     private let state = Mutex(State())
@@ -46,17 +52,42 @@ final class TunnelKeeper: Sendable {
     }
 
     /// - Throws: what is wrong with the files of devices, also where no client needs them yet.
-    init(_ own: TunnelFiles, files: DeviceTrustFiles, issued: IssuedHere, radius: RADIUSService, logger: Logger) throws {
+    init(
+        _ own: TunnelFiles, files: DeviceTrustFiles, staple: StapleSource?, issued: IssuedHere, radius: RADIUSService, logger: Logger,
+        record: @escaping @Sendable (Event) -> Void
+    ) throws {
         (self.own, self.files, self.issued, self.radius, self.logger) = (own, files, issued, radius, logger)
+        let authorities: @Sendable () throws -> [UInt8] = { try RadSecFiles.contents(files.authorities, .eapClientCA) }
+        lists = ListKeeper(files.addresses, dataDirectory: own.dataDirectory, logger: logger, record: record, authorities: authorities)
+        status =
+            files.status.responder == .none
+            ? nil
+            : DeviceStatusKeeper(
+                files.status, grace: files.grace, logger: logger, isOurs: { issued.isOurs(issuer: $0) }, authorities: authorities)
+        self.staple = staple.map { source in StapleKeeper(source, logger: logger) { try own.read("server")?.certificate ?? [] } }
         _ = try trust(at: NodeClock.now().wall)
+        lists.whenChanged { [weak self] in self?.reload(isAsked: false, at: NodeClock.now().wall) }
     }
 
-    private func mark() throws -> [String] { try files.mark + issued.mark() }
+    private func mark() throws -> [String] { try files.mark + lists.mark + issued.mark() }
+
+    /// What comes by network, as far as it is time; returns at once.
+    func fetch(isAsked: Bool, at now: Timestamp) {
+        lists.fetch(isAsked: isAsked, at: now)
+        // Nothing is shown before somebody needs it.
+        if inForce != nil { staple?.refresh(isAsked: isAsked, at: now) }
+    }
+
+    func stop() { status?.stop() }
 
     private func trust(at now: Timestamp) throws -> DeviceTrust {
         var trust = try files.read()
+        trust.revocations += lists.lists
+        trust.status = status
         var settings = TLSSettings()
         (settings.peerAuthorities, settings.revocations) = (trust.authorities, trust.revocations)
+        if settings.revocations.allSatisfy({ $0 == 0x0A }) { settings.revocations = [] }
+        trust.revocations = settings.revocations
         do throws(TLSError) {
             _ = try TLSContext(.server, settings)
         } catch {
@@ -84,6 +115,7 @@ final class TunnelKeeper: Sendable {
                 new = try take(try own.load(), try trust(at: now))
             }
             (state.used, state.mark) = (new, mark)
+            staple?.startAnew(at: now)
             let authority = FileManager.default.fileExists(atPath: "\(own.path)/ca.pem") ? "\(own.path)/ca.pem or " : ""
             logger.notice(
                 "EAP-TTLS, PEAP and EAP-TLS are offered under this certificate; devices have to trust \(authority)whoever signed it",
@@ -158,6 +190,8 @@ final class TunnelKeeper: Sendable {
     }
 
     private func take(_ settings: TLSSettings, _ trust: DeviceTrust) throws -> InForce {
+        var settings = settings
+        if let staple { settings.staple = { staple.staple(at: NodeClock.now().wall) } }
         do {
             let made = try radius.useTunnel(settings, trust: trust)
             return InForce(

@@ -51,7 +51,9 @@ struct BenchPrepare: AsyncParsableCommand {
         let now = NodeClock.now()
         let users = flags.made
         let mode = flags.mode
-        let hash = mode == .code ? nil : try store.cost.hash(BenchUsers.password, salt: BufferedRandom.bytes(Argon2id.saltLength))
+        let hash =
+            mode == .code || mode.showsCertificates
+            ? nil : try store.cost.hash(BenchUsers.password, salt: BufferedRandom.bytes(Argon2id.saltLength))
         let kept = mode.kept.map { part in
             KeptPassword(
                 ntHash: part == .ntHash ? BenchUsers.ntHash.map { Secret($0.bytes) } : nil,
@@ -104,10 +106,7 @@ struct BenchPrepare: AsyncParsableCommand {
     private func addClients(_ store: OpenedStore, at now: Timestamp) async throws {
         let secret = BufferedRandom.bytes(24).map { String($0, radix: 16) }.joined()
         let path = store.directory.path + "/" + Self.secretFile
-        guard FileManager.default.createFile(atPath: path, contents: Data((secret + "\n").utf8), attributes: [.posixPermissions: 0o600])
-        else {
-            throw Refusal(.configuration, "The file cannot be written.", remedy: "Give this user the right to it.", place: path)
-        }
+        try PrivateFile.write(Array((secret + "\n").utf8), to: path)
         var client = ClientSettings(name: "bench", addresses: [], secret: Secret(utf8: secret))
         client.addresses = ["127.0.0.1", "::1"].compactMap { AddressRange($0) }
         client.requirement = flags.mode.requirement

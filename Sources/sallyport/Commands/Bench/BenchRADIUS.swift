@@ -49,6 +49,10 @@ struct BenchRADIUS: ParsableCommand {
     @Option(help: ArgumentHelp("The number of the first user.", valueName: "number")) var firstUser = 0
     @Option(name: .customLong("newest-tls"), help: ArgumentHelp("EAP: the newest TLS, 1.2 or 1.3.", valueName: "version")) var newestTLS =
         "1.3"
+    @Option(
+        help: ArgumentHelp("eap-tls: a file with certificate and key of who signs the devices' certificates.", valueName: "file"),
+        completion: .file())
+    var deviceAuthority: String?
     @Option(help: ArgumentHelp("Where the server's allocations are counted (scripts/bench).", valueName: "file")) var allocations: String?
     @Option(help: ArgumentHelp("Tell how things stand so often, on standard error.", valueName: "seconds")) var every: Double?
     @Option(help: ArgumentHelp("The server's process, to tell what it costs.", valueName: "pid")) var serverPid: Int32?
@@ -66,6 +70,9 @@ struct BenchRADIUS: ParsableCommand {
             throw ValidationError("--most is at least 1, --first-user 0 to 10000000.")
         }
         guard ["1.2", "1.3"].contains(newestTLS) else { throw ValidationError("--newest-tls is 1.2 or 1.3.") }
+        guard (deviceAuthority != nil) == flags.mode.showsCertificates,
+            deviceAuthority == nil || flags.users <= LoadDevices.mostWithCertificates
+        else { throw ValidationError("eap-tls takes --device-authority, and 20000 users at most.") }
         guard (1...1_000_000).contains(repetitions) else { throw ValidationError("--repetitions is 1 to 1000000.") }
         guard source.map({ NetworkAddress($0) != nil }) ?? true else { throw ValidationError("--source is an IP address.") }
         guard openAtMost <= flags.users else {
@@ -96,6 +103,10 @@ struct BenchRADIUS: ParsableCommand {
         plan.most = most
         plan.newestTLS = newestTLS == "1.2" ? .tls12 : .tls13
         plan.tls = try tls.made()
+        if let deviceAuthority {
+            let pem = Array(try TextFile.read(deviceAuthority, limit: 64 << 10))
+            plan.deviceAuthority = IssuedCertificate(certificate: pem, key: pem)
+        }
         plan.interval = every
         plan.window = openAtMost
         plan.rate = rate

@@ -37,6 +37,10 @@ enum BenchMode: String, ExpressibleByArgument, CaseIterable, Codable {
     case ttlsPassword = "ttls-password"
     /// PEAP with the password by EAP-MSCHAPv2; the server keeps its NT hash.
     case peapMSCHAPv2 = "peap-mschapv2"
+    /// EAP-TLS: a full handshake with a certificate of each user's.
+    case tls = "eap-tls"
+    /// The same, each but a user's first taking up the session of the one before.
+    case tlsResumed = "eap-tls-resumed"
     /// Conversations of EAP-TTLS that stop in the middle of the handshake.
     case halfOpen = "half-open"
 
@@ -44,6 +48,7 @@ enum BenchMode: String, ExpressibleByArgument, CaseIterable, Codable {
         switch self {
         case .password, .chap, .mschapv2, .ttlsPassword, .peapMSCHAPv2: .password
         case .passwordAndCode: .passwordAndFactor
+        case .tls, .tlsResumed: .certificate
         default: .factor
         }
     }
@@ -56,16 +61,19 @@ enum BenchMode: String, ExpressibleByArgument, CaseIterable, Codable {
         switch self {
         case .ttlsCode, .ttlsPassword: .ttls
         case .peapMSCHAPv2: .peap
+        case .tls, .tlsResumed: .tls
         default: nil
         }
     }
     /// What a data directory is prepared for; the others are played on one of `code`.
     var hasOwnDirectory: Bool {
         switch self {
-        case .code, .password, .passwordAndCode, .chap, .mschapv2, .ttlsCode, .ttlsPassword, .peapMSCHAPv2: true
-        case .totp, .duplicate, .unknown, .wrongCode, .badSignature, .accounting, .halfOpen: false
+        case .code, .password, .passwordAndCode, .chap, .mschapv2, .ttlsCode, .ttlsPassword, .peapMSCHAPv2, .tls: true
+        case .totp, .duplicate, .unknown, .wrongCode, .badSignature, .accounting, .halfOpen, .tlsResumed: false
         }
     }
+    /// A certificate of the user's proves her.
+    var showsCertificates: Bool { eap == .tls }
     var isAnswered: Bool { self != .badSignature }
     /// Whether a proof can be made wrong on purpose.
     var canBeWrong: Bool { self != .mschapv2 && self != .accounting && !isEAP }

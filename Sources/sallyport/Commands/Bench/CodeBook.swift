@@ -51,8 +51,8 @@ struct CodeBook {
         case .totp: return totp(user, seconds)
         // A different one each time: a proof that was wrong before costs less.
         case .unknown, .wrongCode, .badSignature: return Self.digits(UInt32(truncatingIfNeeded: place &* 7_919 % 1_000_000))
-        case .code, .password, .passwordAndCode, .duplicate, .chap, .mschapv2, .accounting, .ttlsCode, .ttlsPassword, .peapMSCHAPv2,
-            .halfOpen:
+        case .code, .password, .passwordAndCode, .duplicate, .chap, .mschapv2, .accounting, .ttlsCode, .ttlsPassword,
+            .peapMSCHAPv2, .tls, .tlsResumed, .halfOpen:
             break
         }
         if place < ready.count { return Self.digits(ready[place]) }

@@ -20,11 +20,18 @@ final class LoadDevices {
     private struct Device {
         var peer: EAPPeer
         var user: [UInt8]
+        /// Of EAP-TLS.
+        var session: TLSSession?
         var rounds = 0
     }
 
     private let mode: BenchMode
     private let context: TLSContext
+    /// With the certificate of each user, by name.
+    private var own: [[UInt8]: TLSContext] = [:]
+    /// What a user's next handshake takes up.
+    private var kept: [[UInt8]: TLSSession] = [:]
+    private(set) var wasResumed = false
     private let secret: SharedSecret
     private var devices: [Int: Device] = [:]
     private var random = FastRandom(state: monotonicNanoseconds())
@@ -34,14 +41,27 @@ final class LoadDevices {
     /// A half-open login ends behind so many replies: the server's flight of the handshake has come, and nothing is answered.
     private static let halfOpenRounds = 2
 
-    init(_ mode: BenchMode, newest: TLSSettings.Version, secret: SharedSecret) throws {
-        (self.mode, self.secret) = (mode, secret)
+    /// Each has a context of OpenSSL's.
+    static let mostWithCertificates = 20_000
+
+    init(_ plan: LoadPlan) throws {
+        (mode, secret) = (plan.mode, plan.secret)
         var settings = TLSSettings()
         // A load has nothing to hide. What signing costs the server is the same.
         settings.isPinned = { _ in true }
-        settings.newestVersion = newest
+        settings.newestVersion = plan.newestTLS
         do throws(TLSError) {
             context = try TLSContext(.client(), settings)
+            guard let authority = plan.deviceAuthority else { return }
+            let now = NodeClock.now().wall.seconds
+            for number in 0..<plan.users.count {
+                let name = plan.users.name(number)
+                let draft = CertificateDraft(
+                    .client, commonName: name, begins: now - 3_600, ends: now + 86_400, serial: BufferedRandom.bytes(16))
+                let issued = try IssuedCertificate(draft, key: .p256, by: authority)
+                (settings.certificates, settings.key) = (issued.certificate, issued.key)
+                own[Array(name.utf8)] = try TLSContext(.client(), settings)
+            }
         } catch {
             throw Refusal(.failed, "\(error).")
         }
@@ -49,11 +69,17 @@ final class LoadDevices {
 
     /// - Returns: what the gateway sends first.
     func begin(_ place: Int, _ user: [UInt8]) throws -> [UInt8] {
-        let method: any EAPPeerMethod =
-            mode == .peapMSCHAPv2
-            ? try PEAPPeer(context: context, name: user, inner: MSCHAPv2Peer(name: user), nonce: nonce(), packet: Self.framedMTU)
-            : try TTLSPeer(context: context, name: user, inner: .pap, packet: Self.framedMTU)
-        let device = Device(peer: EAPPeer(identity: user, method: method), user: user)
+        let method: any EAPPeerMethod
+        var session: TLSSession?
+        switch mode {
+        case .tls, .tlsResumed:
+            let peer = try TLSPeer(context: own[user] ?? context, packet: Self.framedMTU, earlier: kept.removeValue(forKey: user))
+            (method, session) = (peer, peer.tunnel.session)
+        case .peapMSCHAPv2:
+            method = try PEAPPeer(context: context, name: user, inner: MSCHAPv2Peer(name: user), nonce: nonce(), packet: Self.framedMTU)
+        default: method = try TTLSPeer(context: context, name: user, inner: .pap, packet: Self.framedMTU)
+        }
+        let device = Device(peer: EAPPeer(identity: user, method: method), user: user, session: session)
         devices[place] = device
         return device.peer.introduction(identifier: 1)
     }
@@ -102,6 +128,8 @@ final class LoadDevices {
             reply.first(vendor: MicrosoftAttribute.vendor, type: type)
                 .flatMap { SaltedKey.reveal(reply.value(of: $0), authenticator: request, secret: secret) }.map { EAPSecret($0) }
         }
+        wasResumed = device.session?.isResumed ?? false
+        if mode == .tlsResumed { kept[device.user] = device.session }
         return key(MicrosoftAttribute.mppeReceiveKey) == keys.receive && key(MicrosoftAttribute.mppeSendKey) == keys.send
     }
 }

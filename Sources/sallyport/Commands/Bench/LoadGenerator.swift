@@ -49,7 +49,7 @@ final class LoadGenerator {
                     userName: book.name(of: user), hash: hash)
             }
         }
-        if plan.mode.isEAP { devices = try LoadDevices(plan.mode, newest: plan.newestTLS, secret: plan.secret) }
+        if plan.mode.isEAP { devices = try LoadDevices(plan) }
         guard let tls = plan.tls else {
             for _ in 0..<plan.sockets { sockets.append(try LoadSocket(to: plan.server, from: plan.source)) }
             return
@@ -306,6 +306,7 @@ final class LoadGenerator {
         case .accessAccept where devices != nil:
             if devices?.isProof(bytes, request.place, to: request.authenticator) == true {
                 tally.proofs += 1
+                if isMeasuring, devices?.wasResumed == true { tally.resumed += 1 }
             } else {
                 tally.wrongProof += 1
             }

@@ -35,6 +35,8 @@ struct LoadPlan {
     var most: Int?
     /// Of EAP's devices.
     var newestTLS = TLSSettings.Version.tls13
+    /// Who signs the devices' certificates of EAP-TLS.
+    var deviceAuthority: IssuedCertificate?
     /// The server's process, when it runs here.
     var process: Int32?
     /// Where the server counts what it allocates (`ProcessCost.allocations`).

@@ -24,6 +24,8 @@ struct LoadTally {
     var wrongMessageAuthenticator = 0
     /// MS-CHAPv2: accepts whose own proof of the server was looked at, and those without a right one.
     var proofs = 0
+    /// Of them, those whose handshake took up a session.
+    var resumed = 0
     var wrongProof = 0
     /// Answers to what was sent again, and those of them that were not the answer of before.
     var duplicates = 0
@@ -121,6 +123,7 @@ struct LoadReport: Encodable {
     var badByCause: [String: Int]
     /// MS-CHAPv2: accepts in which the server's own proof was looked at, and right.
     var proofs: Int
+    var resumed: Int
     var p50: Double?
     var p99: Double?
     var p999: Double?
@@ -162,6 +165,7 @@ struct LoadReport: Encodable {
             "wrong-server-proof": tally.wrongProof,
         ].filter { $0.value > 0 }
         proofs = tally.proofs
+        resumed = tally.resumed
         p50 = tally.latency.microseconds(at: 0.5)
         p99 = tally.latency.microseconds(at: 0.99)
         p999 = tally.latency.microseconds(at: 0.999)
