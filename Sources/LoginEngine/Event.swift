@@ -69,6 +69,8 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     /// A certificate for a device of a user.
     case deviceAdded = 124
     case deviceRevoked = 125
+    case grantIssued = 180
+    case grantRevoked = 181
 }
 
 /// Why a login was rejected. The text is stored and shown by `trace`, metrics and logs: never reuse one for something else.
@@ -121,12 +123,13 @@ package enum RejectReason: String, Sendable, CaseIterable {
     case changedMeanwhile = "changed-meanwhile"
     case replyUnfit = "reply-attribute-unfit"
     case tooManySessions = "too-many-sessions"
+    case grantNotValid = "grant-not-valid"
 }
 
 /// Fields that belong to one person. The chain holds only a salted commitment of them, so that they can be erased.
 package struct PersonalFields: Sendable, Equatable {
     /// Name and value, in the order in which they are shown; names are stable: `name`, `station`, `certificate`, `email`,
-    /// `phone`, `device`, `actor`.
+    /// `phone`, `device`, `grant-reason`, `actor`.
     package var fields: [Field]
 
     package struct Field: Sendable, Equatable {

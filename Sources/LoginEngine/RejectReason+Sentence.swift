@@ -8,7 +8,8 @@ extension RejectReason {
         case .unknownUser, .userDisabled, .userPending, .factorLocked, .wrongCode, .codeMalformed, .codeAlreadyUsed, .codeBeyondWindow,
             .noFactor, .noAllowedFactor, .deniedByPolicy, .keywordNotAllowed, .changedMeanwhile, .sameWrongProof, .handleUnknown,
             .handleExpired, .handleSpent,
-            .handleOfAnother, .codeMissing, .recoveryCodeUsed, .tooManySessions, .certificateMissing:
+            .handleOfAnother, .codeMissing, .recoveryCodeUsed, .tooManySessions, .certificateMissing,
+            .grantNotValid:
             true
         default:
             false
@@ -54,6 +55,7 @@ extension RejectReason {
         case .proxyLoop: "The login servers ask each other in a circle. Ask your administrator."
         case .replyUnfit: "Your login is not set up completely. Ask your administrator."
         case .tooManySessions: "You have as many connections open as you may: end one of them, then log in again."
+        case .grantNotValid: "Your temporary access is over, or was used already. Ask your help desk."
         case .nameMalformed: "The user name is not valid."
         }
     }

@@ -230,7 +230,7 @@ extension Records {
             Statement(.voidHandles), Statement(.voidResynchronisations), Statement(.raiseSteps, [.integer(now.seconds)]),
             Statement(.doubtCounters), Statement(.setSetting, [.text(SettingName.epoch), .text("\(number)")]),
             Statement(.setSetting, [.text(SettingName.epochUnseen), .text("\(made.microseconds)")]),
-            Statement(.raiseRevision),
+            Statement(.releaseAllGranted), Statement(.raiseRevision),
         ]
         if !keepsRecoveryCodes { statements.append(Statement(.voidRecoveryCodes)) }
         let restored = event([
