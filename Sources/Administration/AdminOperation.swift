@@ -57,6 +57,7 @@ package enum Verbs {
         AddDirectory.self, ListDirectories.self, ShowDirectory.self, SetDirectory.self, RemoveDirectory.self, TestDirectory.self,
         AddDirectoryServer.self, RemoveDirectoryServer.self,
         AddFactor.self, AddRecoveryCodes.self, ListFactors.self, ShowFactor.self, SetFactor.self, RemoveFactor.self,
+        AddGrant.self, ListGrants.self, ShowGrant.self, RevokeGrant.self,
         AddPolicy.self, ListPolicies.self, ShowPolicy.self, SetPolicy.self, RemovePolicy.self, MovePolicy.self, DiffPolicy.self,
         ExplainPolicy.self, ApplyBlueprint.self, ExportBlueprint.self,
         ListEvents.self, ExportTrail.self, VerifyTrail.self, AnchorTrail.self, ShowTrailKey.self, TraceLogin.self,

@@ -17,6 +17,8 @@ extension ShowDirectory { package var needsData: Bool { true } }
 extension TestDirectory { package var needsData: Bool { true } }
 extension ListFactors { package var needsData: Bool { true } }
 extension ShowFactor { package var needsData: Bool { true } }
+extension ListGrants { package var needsData: Bool { true } }
+extension ShowGrant { package var needsData: Bool { true } }
 extension ListPolicies { package var needsData: Bool { true } }
 extension ShowPolicy { package var needsData: Bool { true } }
 extension DiffPolicy { package var needsData: Bool { true } }

@@ -29,7 +29,8 @@ struct Sallyport: AsyncParsableCommand {
         version: release,
         subcommands: [
             ServeCommand.self, UserCommand.self, GroupCommand.self, ClientCommand.self, DirectoryCommand.self, FactorCommand.self,
-            PolicyCommand.self, SessionCommand.self, AuthorityCommand.self, TraceCommand.self, AuditCommand.self, KeyCommand.self,
+            GrantCommand.self, PolicyCommand.self, SessionCommand.self, AuthorityCommand.self, TraceCommand.self, AuditCommand.self,
+            KeyCommand.self,
             PasswordCommand.self,
             ApplyCommand.self,
             ExportCommand.self, BackupCommand.self, RestoreCommand.self, LoginCommand.self, DoctorCommand.self, BenchCommand.self,

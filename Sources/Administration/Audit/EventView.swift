@@ -20,6 +20,8 @@ package struct EventView: Codable, Sendable, Equatable {
     /// The subject and the fingerprint of a certificate that the device showed.
     package var certificate: String?
     package var reason: String?
+    /// Why the help desk gave the grant that it is about.
+    package var grantReason: String?
     /// Who did it, for changes.
     package var actor: String?
     package var details: [Detail]
@@ -74,6 +76,7 @@ extension EventView {
         station = event.subject["station"]
         certificate = event.subject["certificate"]
         reason = event.reason
+        grantReason = event.subject["grant-reason"]
         actor = event.actor["actor"]
         details = event.details.filter { $0.name != "client" }.map { Detail(name: $0.name, value: $0.value) }
         isErased = record.isErased
@@ -138,6 +141,8 @@ extension EventKind {
         case .certificateRevoked: "certificate-revoked"
         case .deviceAdded: "device-added"
         case .deviceRevoked: "device-revoked"
+        case .grantIssued: "grant-issued"
+        case .grantRevoked: "grant-revoked"
         }
     }
 }
@@ -148,7 +153,9 @@ extension Event {
         let reason = self.reason.map { $0.replacing("-", with: " ") } ?? "no reason given"
         func detail(_ name: String, _ prefix: String = "") -> String { self[name].flatMap { $0.isEmpty ? nil : prefix + $0 } ?? "" }
         switch kind {
-        case .loginAccepted: return "accepted" + detail("factor", " with ") + detail("grace-until", " without a factor, grace until ")
+        case .loginAccepted:
+            return "accepted" + detail("factor", " with ") + detail("grant", " by grant ")
+                + detail("grace-until", " without a factor, grace until ")
         case .loginChallenged: return "asked for the code"
         case .loginRejected: return "refused: \(reason)"
         case .loginsRejected: return "refused \(self["count"] ?? "many") more times: \(reason)"
@@ -204,8 +211,12 @@ extension Event {
         case .certificateRevoked: return "certificate revoked: " + detail("certificate") + detail("reason", ", ")
         case .deviceAdded: return "device added" + device + detail("until", ", until ")
         case .deviceRevoked: return "device revoked" + device + detail("reason", ", ")
+        case .grantIssued: return "grant " + detail("grant") + " given" + detail("until", " until ") + detail("uses", ", uses: ") + why
+        case .grantRevoked: return "grant " + detail("grant") + " revoked"
         }
     }
+
+    private var why: String { subject["grant-reason"].map { ", \($0)" } ?? "" }
 
     private var device: String { subject["device"].map { ": \"\($0)\"" } ?? "" }
 

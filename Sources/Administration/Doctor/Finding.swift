@@ -153,6 +153,8 @@ extension Finding {
         case factorMissing = "factor-missing"
         case ntHashKept = "nt-hash-kept"
         case clearPasswordKept = "clear-password-kept"
+        case grantsOpen = "grants-open"
+        case grantWide = "grant-wide"
 
         package var severity: Severity {
             switch self {
@@ -164,14 +166,14 @@ extension Finding {
                 .authenticatorUnproven, .factorAlone, .certificateAlone, .revocationsNone, .passwordAlone, .nobodyLetIn, .rangeLarge,
                 .reasonTold, .usersNone, .backupNone,
                 .directoryAlone, .gatewayWaitsLonger, .gatewayRenewsRetries, .gatewaySigns, .gatewayNamesNoDevice,
-                .gatewaySendsNoAccounting:
+                .gatewaySendsNoAccounting, .grantsOpen:
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
                 .pushUnasked, .namesPassedThrough, .eapMD5, .factorMissing, .ntHashKept, .clearPasswordKept, .backupOld, .backupOtherKey,
                 .certificateEnding, .clientAuthorityEnding, .authorityEnding, .certificatesEnding, .revocationsOld, .directorySecretWeak,
                 .sessionsUncounted, .directoryForgeable, .gatewayGivesUpEarly, .gatewayUnsigned, .directoryNameLost,
-                .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset:
+                .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset, .grantWide:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,

@@ -300,6 +300,12 @@ package struct ReasonSentences: Sendable {
                 remedy:
                     "`sallyport session list --open --user \(user)` shows them; `sallyport session disconnect --user \(user)` ends them at their "
                     + "gateways, and `sallyport session end` those that are only thought to be open.")
+        case .grantNotValid:
+            Explanation(
+                meaning: "The grant of the help desk was used up, revoked or over when it was to be used. The steps say which.",
+                remedy:
+                    "`sallyport grant list --all --user \(user)` shows where it was used. If the user still needs one: "
+                    + "`sallyport grant add \(user) --reason TEXT`.")
         case .changedMeanwhile:
             Explanation(
                 meaning: "User, factor or policy were changed, disabled or removed while the login was under way.",

@@ -37,6 +37,8 @@ package struct UserView: Codable, Sendable, Equatable {
     package var logins: [EventView]
     package var mustChangePassword: Bool?
     package var sessions: Sessions?
+    /// What the help desk gave and is open.
+    package var grants: [GrantView]?
     package var warnings: [String] = []
 
     /// What is open of how many.

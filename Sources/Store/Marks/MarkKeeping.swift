@@ -199,7 +199,8 @@ extension Settlement {
                 ]))
         // After the own handle is used: what else is open goes.
         rest += renewal?.then ?? []
-        return Unit(guarded: guards, key: renewal == nil && claim == nil && grant == nil ? handle.bits.bytes : nil, then: { [rest] _ in rest })
+        return Unit(
+            guarded: guards, key: renewal == nil && claim == nil && grant == nil ? handle.bits.bytes : nil, then: { [rest] _ in rest })
     }
 
     private func statement(for mark: Mark, slot: Int64) -> Statement {

@@ -109,7 +109,9 @@ extension Records {
             .notAllowed, "the user has \(Grant.mostOpen) open grants already", remedy: "Revoke one: `sallyport grant list --user NAME`.")
         let rows = try await change(unit, refusals: [Self.noUser, tooMany, Self.noUser]) { rows in
             var event = event.about(user: grant.user)
-            if let id = try? rows[2].first?.integer(0) { event.details.insert(Event.Detail("grant", "\(id) \(grant.kind.rawValue)"), at: 0) }
+            if let id = try? rows[2].first?.integer(0) {
+                event.details.insert(Event.Detail("grant", "\(id) \(grant.kind.rawValue)"), at: 0)
+            }
             return [event]
         }
         do throws(DatabaseError) { return try rows[2][0].integer(0) } catch { throw StoreError(error) }

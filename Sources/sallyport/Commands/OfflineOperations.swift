@@ -25,6 +25,7 @@ struct OfflineOperations: Sendable {
                 hashPassword: { try await store.hash($0) }, now: { NodeClock.now().wall },
                 radiusAddresses: { settings.radiusListen.map { "\($0)" } }, dataDirectory: settings.dataDirectory)
             ports.accountingAddresses = { settings.radiusAccounting.map { "\($0)" } }
+            ports.longestGrant = settings.grantsLongest
             ports.replies = try DictionaryFolder.read(in: settings.dataDirectory)
             let tunnel = TunnelFiles(dataDirectory: settings.dataDirectory, name: settings.eapServerName)
             (ports.eapShown, ports.eapServerName) = ({ tunnel.shown }, { tunnel.name })

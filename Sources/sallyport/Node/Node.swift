@@ -76,6 +76,7 @@ final class Node: Sendable {
         rules.rejectRelease = RejectRelease()
         let issued = IssuedHere(records: records)
         rules.certificates.names = settings.deviceTrust.names
+        rules.grants.codeHash = { records.temporaryCodeHash($0, grant: $1) }
         rules.certificates.registered = { certificate throws(NoAnswer) in try issued.registered(certificate) }
         let logins = Logins(
             records: records, seal: records.handles, passwords: passwords,
@@ -154,6 +155,7 @@ final class Node: Sendable {
             },
             dataDirectory: settings.dataDirectory)
         ports.replies = replies
+        ports.longestGrant = settings.grantsLongest
         (ports.eapShown, ports.eapServerName) = ({ tunnel.own.shown }, { tunnel.own.name })
         ports.accountingAddresses = { [weak radius] in radius?.boundAccounting.map { "\($0)" } ?? [] }
         ports.askByTLS = { [weak radius] request in
