@@ -143,6 +143,22 @@ import Testing
         #expect(try await findings().isEmpty)
     }
 
+    @Test func explainNamesTheGrantThatWouldCount() async throws {
+        let office = try await office()
+        func outcome() async throws -> [String] {
+            try await office.perform(ExplainPolicy(user: "alice", client: "office")).outcome.filter { $0.contains("grant ") }
+        }
+        #expect(try await outcome() == [])
+        try await office.perform(AddGrant(user: "alice", reason: "lost phone"))
+        try await office.perform(AddGrant(user: "alice", isCode: true, reason: "lost phone"))
+        let end = Instant(Office.start + .minutes(60))
+        #expect(
+            try await outcome() == [
+                "Until \(end) the temporary code of grant 2 does too.",
+                "But until \(end) grant 1 stands in for the second factor: none is asked for.",
+            ])
+    }
+
     @Test func theStoryOfALoginTellsOfItsGrant() throws {
         let login = LoginID(Bits128(high: 1, low: 2))
         var accepted = Event(
