@@ -108,7 +108,6 @@ if !core {
         .package(url: "https://github.com/swiftcsv/SwiftCSV", from: "0.10.0"),
     ]
     package.targets += [
-        .systemLibrary(name: "CCURL", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CQREncode", pkgConfig: "libqrencode", providers: [.apt(["libqrencode-dev"])]),
         .systemLibrary(name: "CMaxMindDB", pkgConfig: "libmaxminddb", providers: [.apt(["libmaxminddb-dev"])]),
         // 2: where addresses are

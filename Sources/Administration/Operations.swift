@@ -44,6 +44,8 @@ package final class Operations: Sendable {
         package var accountingAddresses: @Sendable () -> [String] = { [] }
         /// The attributes that can be set.
         package var replies = ReplyDictionary()
+        /// How long a grant may last.
+        package var longestGrant: Timestamp.Span = .minutes(8 * 60)
         /// Asks a gateway by its connection over TLS; nobody is connected where no node runs.
         package var askByTLS: @Sendable (TLSQuestion) async -> TLSQuestion.Answer = { _ in .notConnected }
         /// What the node shows to devices by EAP; nil where it shows nothing yet.

@@ -22,6 +22,8 @@ extension ListMails { package var needsData: Bool { true } }
 extension ListOnboarding { package var needsData: Bool { true } }
 extension ListFactors { package var needsData: Bool { true } }
 extension ShowFactor { package var needsData: Bool { true } }
+extension ListGrants { package var needsData: Bool { true } }
+extension ShowGrant { package var needsData: Bool { true } }
 extension ListPolicies { package var needsData: Bool { true } }
 extension ShowPolicy { package var needsData: Bool { true } }
 extension DiffPolicy { package var needsData: Bool { true } }

@@ -88,6 +88,8 @@ package enum EventKind: UInt8, Sendable, CaseIterable {
     case mailDropped = 148
     /// A newer revocation list of another authority was fetched, or none can be.
     case revocationsFetched = 126
+    case grantIssued = 180
+    case grantRevoked = 181
 }
 
 /// Why a login was rejected. The text is stored and shown by `trace`, metrics and logs: never reuse one for something else.
@@ -149,12 +151,13 @@ package enum RejectReason: String, Sendable, CaseIterable {
     case directoryEntryUnfit = "directory-entry-unfit"
     case directoryEntryChanged = "directory-entry-changed"
     case directoryNameTaken = "directory-name-taken"
+    case grantNotValid = "grant-not-valid"
 }
 
 /// Fields that belong to one person. The chain holds only a salted commitment of them, so that they can be erased.
 package struct PersonalFields: Sendable, Equatable {
     /// Name and value, in the order in which they are shown; names are stable: `name`, `station`, `country`, `certificate`,
-    /// `email`, `phone`, `device`, `actor`.
+    /// `email`, `phone`, `device`, `grant-reason`, `actor`.
     package var fields: [Field]
 
     package struct Field: Sendable, Equatable {

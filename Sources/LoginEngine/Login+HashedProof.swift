@@ -25,7 +25,7 @@ extension Login {
             return settings.concealFactor ? reject(.cannotAsk, now: now) : check(by: .matchPassword(proof), owed: .challenge, now: now)
         case .passwordAndFactor, .deny, .certificate, .certificateAndFactor:
             // Nothing can be cut from the end of what is not shown.
-            if settings.asking == .append { return reject(.appendNeedsPlaintext, now: now) }
+            if settings.asking == .append, bypass(at: now) == nil { return reject(.appendNeedsPlaintext, now: now) }
             return check(by: .matchPassword(proof), owed: whole, now: now)
         }
     }

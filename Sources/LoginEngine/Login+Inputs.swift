@@ -72,6 +72,8 @@ extension Login {
 
         package enum Verdict: Sendable, Equatable {
             case right(Mark)
+            /// The temporary code of this grant.
+            case granted(Int64)
             case beyondWindow(Factor.Resynchronisation)
             case wrong
             /// A keyword of a factor that this user has.
@@ -82,6 +84,21 @@ extension Login {
         package init(_ verdict: Verdict, factor: Int64?) {
             self.verdict = verdict
             self.factor = factor
+        }
+
+        /// The better one of two readings of one text.
+        func orElse(_ other: CodeReading?) -> CodeReading {
+            guard let other else { return self }
+            return other.verdict.isRight || verdict == .malformed ? other : self
+        }
+    }
+}
+
+extension Login.CodeReading.Verdict {
+    var isRight: Bool {
+        switch self {
+        case .right, .granted: true
+        case .beyondWindow, .wrong, .keyword, .malformed: false
         }
     }
 }

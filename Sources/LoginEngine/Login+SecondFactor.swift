@@ -34,7 +34,9 @@ extension Login {
         if let reason = statusReason { return reject(reason, now: now) }
         if isDenied, row.firstFactor == .right { return reject(denial, now: now) }
         if mustChangePassword, row.firstFactor == .right { return reject(.passwordExpired, now: now) }
-        if facts.factors.isEmpty { return row.firstFactor == .right ? withoutFactor(now: now) : reject(noFactorReason, now: now) }
+        // Concealed, everybody is asked; whoever has a bypass may answer anything.
+        if client.settings.concealFactor, row.firstFactor == .right, let accept = bypassed(now: now) { return accept }
+        if hasNothingToAnswer(at: now) { return row.firstFactor == .right ? withoutFactor(now: now) : reject(noFactorReason, now: now) }
         if wasWrongJustNow { return reject(.sameWrongProof, now: now) }
         switch request.proof {
         case .plaintext(let field): return readCode(field, now: now)
@@ -91,17 +93,20 @@ extension Login {
                 return [.countFailure(.recovery)] + accept(marks: [mark], now: now)
             }
             return accept(marks: [mark], now: now)
+        case .granted(let grant):
+            guard facts.user != nil, statusReason == nil else { return rejectCode(statusReason ?? .unknownUser, now: now) }
+            return isDenied ? reject(denial, now: now) : accept(by: grant, now: now)
         case .beyondWindow(let resynchronisation):
             let wait: [Action] = reading.factor.map { [.resynchronise(factor: $0, resynchronisation)] } ?? []
             return wait + rejectCode(.codeBeyondWindow, now: now)
         case .wrong:
             let reason: RejectReason =
-                facts.user == nil ? .unknownUser : statusReason ?? (facts.factors.isEmpty ? noFactorReason : .wrongCode)
+                facts.user == nil ? .unknownUser : statusReason ?? (hasNothingToAnswer(at: now) ? noFactorReason : .wrongCode)
             return rejectCode(reason, now: now)
         case .malformed where Keyword(typedTail ?? "") != nil:
             return reject(.keywordNotAllowed, now: now)
         case .malformed:
-            return reject(facts.user == nil ? .unknownUser : facts.factors.isEmpty ? noFactorReason : .codeMalformed, now: now)
+            return reject(facts.user == nil ? .unknownUser : hasNothingToAnswer(at: now) ? noFactorReason : .codeMalformed, now: now)
         case .keyword(let beginning):
             guard readsAs == .passwordAndFactor else { return reject(.keywordNotAllowed, now: now) }
             guard let id = reading.factor, case .waits(let life) = beginning else { return reject(.keywordNotAllowed, now: now) }
@@ -238,6 +243,7 @@ extension Login {
         settlement.certificate = facts.certificate?.registered == nil ? nil : certificate?.fingerprint
         steps = before
         settlement.grace = grace
+        settlement.grant = grantInUse
         // Sessions are counted by user: a name that is passed through has none here.
         if let user = facts.user, let limit = ruling.sessionLimit(own: user.mostSessions) {
             settlement.claim = SessionClaim(
@@ -251,7 +257,7 @@ extension Login {
 
     /// An accept that leans on one code of one factor, or on the password alone, says what it knew of them; any other is looked at again.
     private func basis(of marks: [Mark]) -> Settlement.Basis? {
-        guard marks.count <= 1, let version = facts.version, facts.user?.status == .active else { return nil }
+        guard marks.count <= 1, grantInUse == nil, let version = facts.version, facts.user?.status == .active else { return nil }
         switch marks.first {
         case nil:
             return factorInUse == nil ? Settlement.Basis(version: version, folded: 0) : nil
@@ -265,7 +271,12 @@ extension Login {
 
     /// The password was right, a factor is owed, and the user has none that counts.
     mutating func withoutFactor(now: Moment) -> [Action] {
-        guard !hasOtherFactors, readsAs == .passwordAndFactor, let user = facts.user else { return reject(noFactorReason, now: now) }
+        inGrace(now: now) ?? bypassed(now: now) ?? reject(noFactorReason, now: now)
+    }
+
+    /// The accept of a user who has no factor yet, where the policy gives time for that.
+    mutating func inGrace(now: Moment) -> [Action]? {
+        guard !hasOtherFactors, readsAs == .passwordAndFactor, let user = facts.user else { return nil }
         switch ruling.grace(facts.grace, at: now.wall) {
         case .none:
             break
@@ -276,7 +287,7 @@ extension Login {
             let start = starts ? ruling.policy.map { GraceStart(policy: $0.id, user: user.id, at: now.wall) } : nil
             return accept(marks: [], grace: start, now: now)
         }
-        return reject(noFactorReason, now: now)
+        return nil
     }
 
     var noFactorReason: RejectReason { hasOtherFactors ? .noAllowedFactor : .noFactor }
@@ -316,6 +327,9 @@ extension Login {
             handle = nil
             if let recorded, repeatable(recorded, now: now) { return decide(again(recorded)) }
             return reject(.handleSpent, now: now)
+        case (.accept, .grantRefused(let standing, let recorded)):
+            if let recorded, repeatable(recorded, now: now) { return decide(again(recorded)) }
+            return grantRefused(standing, now: now)
         case (.accept, .changedMeanwhile):
             return reject(.changedMeanwhile, now: now)
         case (.accept, .tooManySessions(let open)):
@@ -328,7 +342,7 @@ extension Login {
         case (.accept, .failed(let cause)):
             return decide(.none(cause))
         case (.reject(let reason), .failed), (.reject(let reason), .markUsed), (.reject(let reason), .changedMeanwhile),
-            (.reject(let reason), .tooManySessions):
+            (.reject(let reason), .tooManySessions), (.reject(let reason), .grantRefused):
             phase = .decided
             return [.answer(refused(reason))]
         }
@@ -357,6 +371,7 @@ extension Login {
         switch kind(of: factorInUse) {
         case .totp, .hotp: kinds.append(.code)
         case .recovery: kinds += [.code, .recovery]
+        case nil where grant?.kind == .code: kinds.append(.code)
         case .push, nil: break
         }
         return kinds
@@ -377,6 +392,7 @@ extension Login {
             details.append(Event.Detail("protocol", proof.scheme.title))
         }
         if let kind = self.kind(of: factorInUse) { details.append(Event.Detail("factor", kind.rawValue)) }
+        details += grantDetails(of: kind, at: now)
         details += certificateDetails
         if let policy = ruling.policy {
             details.append(Event.Detail("policy", policy.label))
@@ -399,6 +415,8 @@ extension Login {
         if let station = request.callingStation { person.append(PersonalFields.Field("station", station)) }
         if let country = ruling.country { person.append(PersonalFields.Field("country", country.description)) }
         if let certificateField { person.append(certificateField) }
+        // In the help desk's own words, which may be about the person.
+        if let grant { person.append(PersonalFields.Field("grant-reason", grant.reason)) }
         return Event(
             kind, at: now.wall, login: id, user: facts.user?.id, client: client.id, source: request.source, reason: reason?.rawValue,
             details: details, subject: PersonalFields(person))

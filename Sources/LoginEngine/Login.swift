@@ -44,6 +44,8 @@ package struct Login: Sendable {
     var usedBefore: RecordedDecision?
     /// The factor that is being answered, as the trail shows it.
     var factorInUse: Int64?
+    /// The grant that stands in for it.
+    var grantInUse: Int64?
     /// What made the certificate this user's.
     var boundBy: String?
     /// When the grace ends that lets this login in without a factor.
@@ -285,13 +287,15 @@ extension Login {
     private mutating func choose(among splits: [PasswordField], _ readings: [CodeReading], now: Moment) -> [Action] {
         guard case .plaintext(let field) = request.proof else { return reject(.protocolNotSupported, now: now) }
         let pairs = Array(zip(splits, readings))
+        let isBypassed = bypass(at: now) != nil
         let best =
-            pairs.first { if case .right = $0.1.verdict { true } else { false } }
+            pairs.first { $0.1.verdict.isRight }
             ?? pairs.first { if case .keyword = $0.1.verdict { true } else { false } }
-            ?? pairs.first { $0.1.verdict != .malformed }
-            ?? pairs.first { readsByShape && $0.0.tailHasShapeOfFactor }
+            // Whoever is asked for no code types the password alone, and it may end like one.
+            ?? (isBypassed ? nil : pairs.first { $0.1.verdict != .malformed })
+            ?? pairs.first { readsByShape && !isBypassed && $0.0.tailHasShapeOfFactor }
         guard let best else { return checkWhole(field, now: now) }
-        if !mayBind(best.1) { return [.countFailure(.passwordFromSource)] + reject(.wrongCode, now: now) }
+        if !mayBind(best.1, now: now) { return [.countFailure(.passwordFromSource)] + reject(.wrongCode, now: now) }
         typedTail = best.0.tail
         return checkPassword(best.0.password, owed: .tail(best.1), now: now)
     }
@@ -305,18 +309,19 @@ extension Login {
     private var bindCountsElsewhere: Bool { rules.bindCountsElsewhere || facts.user?.directory != nil }
 
     private mutating func checkWhole(_ field: Secret, now: Moment) -> [Action] {
-        if client.settings.asking == .append, !mayBind(CodeReading(.malformed, factor: nil)) {
+        if client.settings.asking == .append, !mayBind(CodeReading(.malformed, factor: nil), now: now) {
             return [.countFailure(.passwordFromSource)] + reject(.codeMissing, now: now)
         }
         return checkPassword(field, owed: whole, now: now)
     }
 
     /// A directory counts every wrong password against its user: a stranger must hold a code before one is tried there.
-    private func mayBind(_ reading: CodeReading) -> Bool {
+    /// For as long as a bypass is open the password is all that there is.
+    private func mayBind(_ reading: CodeReading, now: Moment) -> Bool {
         guard bindCountsElsewhere, !client.settings.bindBeforeCode else { return true }
         switch reading.verdict {
-        case .right, .keyword: return true
-        case .beyondWindow, .wrong, .malformed: return false
+        case .right, .granted, .keyword: return true
+        case .beyondWindow, .wrong, .malformed: return bypass(at: now) != nil
         }
     }
 
@@ -427,16 +432,19 @@ extension Login {
         switch owed {
         case .nothing:
             return accept(marks: [], now: now)
-        case .missing:
-            return facts.factors.isEmpty ? withoutFactor(now: now) : reject(.codeMissing, now: now)
         case .tail(let reading):
             return codeRead(reading, now: now)
         case .concealed:
             return challenge(
                 firstFactor: statusReason == nil && !mustChangePassword ? .right : .wrong, now: now, random: &random, seal: seal)
-        case .challenge:
-            if facts.factors.isEmpty { return withoutFactor(now: now) }
-            if client.settings.automaticPush, let (factor, life) = selfStarting { return [.startFactor(factor, lives: life)] }
+        case .missing, .challenge:
+            if facts.factors.isEmpty, let accept = inGrace(now: now) { return accept }
+            if let accept = bypassed(now: now) { return accept }
+            let hasCode = hasTemporaryCode(at: now)
+            if facts.factors.isEmpty, !hasCode { return reject(noFactorReason, now: now) }
+            if owed == .missing { return reject(.codeMissing, now: now) }
+            // Whoever was given a code has no phone at hand.
+            if client.settings.automaticPush, !hasCode, let (factor, life) = selfStarting { return [.startFactor(factor, lives: life)] }
             guard request.carriesQuestions else { return reject(.cannotAsk, now: now) }
             return challenge(firstFactor: .right, now: now, random: &random, seal: seal)
         }
@@ -465,7 +473,8 @@ extension Login {
         let text =
             prompt
             ?? (settings.concealFactor || readsAs == .factor
-                ? Prompt.uniform : Prompt.text(offering: facts.factors.map(\.kind), keywords: keywords))
+                ? Prompt.uniform
+                : Prompt.text(offering: facts.factors.map(\.kind), keywords: keywords, temporaryCode: hasTemporaryCode(at: now)))
         var row = SuspendedLogin(
             handle: handle, login: id, client: client.id, user: facts.user?.id, nameKey: nameKey, station: request.callingStation,
             firstFactor: firstFactor, issued: now.wall, expires: now.wall + Self.handleLife)

@@ -10,6 +10,8 @@ package struct LoginRules: Sendable {
     package var bindCountsElsewhere = false
     /// How it is told whose a certificate is.
     package var certificates = CertificateRules()
+    /// How temporary codes are told.
+    package var grants = GrantRules()
     /// Factors started for one user in a minute; more are refused.
     package var startsPerMinute = 5
     /// Challenges of one user in a minute that no accept came of, from one source and from all; more are refused.

@@ -48,8 +48,14 @@ extension Logins {
         for action in actions {
             switch action {
             case .readCodes(let texts):
-                let (owned, allowsRecovery) = open.withLock { ($0.login.facts.ownedFactors, $0.login.mayRecover) }
-                advance(open, .codesRead(texts.map { read($0, factors: owned, allowsRecovery: allowsRecovery, at: moment) }), at: moment)
+                let (owned, allowsRecovery, grants) = open.withLock {
+                    ($0.login.facts.ownedFactors, $0.login.mayRecover, $0.login.openGrants(.code, at: moment))
+                }
+                let readings = texts.map { text in
+                    let own = read(text, factors: owned, allowsRecovery: allowsRecovery, at: moment)
+                    return grants.isEmpty || own.verdict.isRight ? own : own.orElse(read(text, grants: grants))
+                }
+                advance(open, .codesRead(readings), at: moment)
             case .checkPassword(let password):
                 guard keepOpen(open) else {
                     answer(.none(.overloaded), to: open)

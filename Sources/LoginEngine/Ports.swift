@@ -40,6 +40,10 @@ package struct LoginFacts: Sendable {
     package var stranger: Stranger?
     /// What is known of the certificate that the request brings; nil where it brings none.
     package var certificate: CertificateFacts?
+    /// Those of the user that are open or were lately; hardly anybody has any.
+    package var grants: [Grant] = []
+    /// The user was given one that is open or was lately, as far as the row of the user knows.
+    package var mayHaveGrants = false
 
     package init(user: User? = nil, factors: [Factor] = [], suspended: SuspendedLogin? = nil, failures: [FailureRecord] = []) {
         self.user = user
@@ -169,6 +173,8 @@ package struct Settlement: Sendable, Equatable {
     package var claim: SessionClaim?
     /// An accept of a name that nobody has here, on a directory's word.
     package var passedThrough: PassedThrough?
+    /// The grant that the accept uses once.
+    package var grant: Int64?
 
     package init(
         decision: RecordedDecision, user: Int64?, factor: Int64? = nil, marks: [Mark], handle: HandleID?, event: Event,
@@ -195,6 +201,8 @@ package enum SettlementOutcome: Sendable, Equatable {
     case changedMeanwhile
     /// As many sessions as may be, or more, are open or about to be.
     case tooManySessions(open: Int)
+    /// The grant opens nothing any more; nil: it is gone. With the decision that this very request was given by it before.
+    case grantRefused(Grant.Standing?, RecordedDecision?)
     /// Nothing was written.
     case failed(NoAnswer)
 }
@@ -440,30 +448,4 @@ package protocol SecondFactor: Sendable {
 
 extension SecondFactor {
     package func codes(for factor: Factor, at now: Moment) -> [LiveCode] { [] }
-}
-
-// MARK: Doors
-
-/// One request with who wants the answer.
-package struct Attempt: Sendable {
-    package var request: LoginRequest
-    /// Names the waiter for `Logins.abandon`; unique per door.
-    package var waiter: UInt64
-    /// Runs once, on any thread.
-    package var completion: @Sendable (LoginAnswer) -> Void
-
-    package init(request: LoginRequest, waiter: UInt64, completion: @escaping @Sendable (LoginAnswer) -> Void) {
-        self.request = request
-        self.waiter = waiter
-        self.completion = completion
-    }
-}
-
-/// What a door calls. Implemented by `Logins`.
-package protocol LoginJudge: Sendable {
-    /// Judges a batch. Completions of logins that need not wait run before it returns or on the writer's thread; those of rejects in
-    /// groups on the thread of the deadlines.
-    func attempt(_ attempts: [Attempt])
-    /// The waiter no longer wants its answer; the login goes on.
-    func abandon(waiter: UInt64)
 }

@@ -3,8 +3,8 @@
 
 package enum Prompt {
     /// Names only what this user can use: `Enter your code:`, `Enter your code, or type push:`.
-    package static func text(offering kinds: [FactorKind], keywords: [String]) -> String {
-        let hasCode = kinds.contains { $0 == .totp || $0 == .hotp || $0 == .recovery }
+    package static func text(offering kinds: [FactorKind], keywords: [String], temporaryCode: Bool = false) -> String {
+        let hasCode = temporaryCode || kinds.contains { $0 == .totp || $0 == .hotp || $0 == .recovery }
         let words = list(keywords)
         switch (hasCode, words.isEmpty) {
         case (true, true): return "Enter your code:"

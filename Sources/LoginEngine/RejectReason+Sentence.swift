@@ -9,7 +9,8 @@ extension RejectReason {
             .noFactor, .noAllowedFactor, .deniedByPolicy, .keywordNotAllowed, .changedMeanwhile, .sameWrongProof, .handleUnknown,
             .handleExpired, .handleSpent,
             .handleOfAnother, .codeMissing, .recoveryCodeUsed, .tooManySessions, .certificateMissing,
-            .accountLocked, .notInDirectory, .directoryEntryUnfit, .directoryEntryChanged, .directoryNameTaken:
+            .accountLocked, .notInDirectory, .directoryEntryUnfit, .directoryEntryChanged, .directoryNameTaken,
+            .grantNotValid:
             true
         default:
             false
@@ -63,6 +64,7 @@ extension RejectReason {
         case .notInDirectory: "The user name or password is wrong."
         case .directoryEntryUnfit, .directoryEntryChanged, .directoryNameTaken:
             "Your login is not set up completely. Ask your administrator."
+        case .grantNotValid: "Your temporary access is over, or was used already. Ask your help desk."
         case .nameMalformed: "The user name is not valid."
         }
     }

@@ -7,14 +7,14 @@ internal import Synchronization
 extension Records: LoginRecords {
     package func load(_ lookups: [LoginLookup], at now: Timestamp) throws(NoAnswer) -> [LoginFacts] {
         do throws(DatabaseError) {
-            return try look(lookups)
+            return try look(lookups, at: now)
         } catch {
             throw .databaseUnavailable
         }
     }
 
-    private func look(_ lookups: [LoginLookup]) throws(DatabaseError) -> [LoginFacts] {
-        guard case .log(let log) = marks else { return try read(lookups, version: nil) }
+    private func look(_ lookups: [LoginLookup], at now: Timestamp) throws(DatabaseError) -> [LoginFacts] {
+        guard case .log(let log) = marks else { return try read(lookups, version: nil, at: now) }
         // Before the rows are read: what changes meanwhile makes them old.
         let version = log.version
         let ticket = cache.ticket
@@ -34,17 +34,18 @@ extension Records: LoginRecords {
             for position in known.factors.indices { layLiveMark(over: &facts[index].factors[position]) }
         }
         guard !missing.isEmpty else { return facts }
-        for (index, read) in zip(missing, try read(missing.map { lookups[$0] }, version: version)) {
+        for (index, read) in zip(missing, try read(missing.map { lookups[$0] }, version: version, at: now)) {
             facts[index] = read
             for position in read.factors.indices { layLiveMark(over: &facts[index].factors[position]) }
-            guard let key = lookups[index].nameKey, let user = read.user, read.failures.isEmpty else { continue }
+            // Whoever has or had a grant lately is looked up each time: uses are counted without being a change.
+            guard let key = lookups[index].nameKey, let user = read.user, read.failures.isEmpty, !read.mayHaveGrants else { continue }
             let groups = lookups[index].wantsGroups ? read.groups : nil
             cache.keep(FactsCache.Entry(version: version, user: user, factors: read.factors, groups: groups), for: key, ticket)
         }
         return facts
     }
 
-    private func read(_ lookups: [LoginLookup], version: UInt64?) throws(DatabaseError) -> [LoginFacts] {
+    private func read(_ lookups: [LoginLookup], version: UInt64?, at now: Timestamp) throws(DatabaseError) -> [LoginFacts] {
         var statements: [Statement] = []
         statements.reserveCapacity(lookups.count * 2)
         let slot: SQLValue? = if case .table(let slots) = marks { .integer(slots.current) } else { nil }
@@ -85,10 +86,20 @@ extension Records: LoginRecords {
             }
             facts.append(fact)
         }
-        guard !failing.isEmpty else { return facts }
-        // Few users have failures; only those cost a second look.
-        let records = try database.read(failing.map { Statement(.failures, [.integer(facts[$0].user?.id)]) })
+        let granted = facts.indices.filter { facts[$0].mayHaveGrants }
+        guard !failing.isEmpty || !granted.isEmpty else { return facts }
+        // Few users have failures or grants; only those cost a second look.
+        let told = now - Self.grantsTold
+        let records = try database.read(
+            failing.map { Statement(.failures, [.integer(facts[$0].user?.id)]) }
+                + granted.map {
+                    Statement(.grantsForLogin, [.integer(facts[$0].user?.id), .integer(now.microseconds), .integer(told.microseconds)])
+                })
         for (index, rows) in zip(failing, records) { facts[index].failures = try Self.failures(rows) }
+        for (index, rows) in zip(granted, records.dropFirst(failing.count)) {
+            // One that cannot be read opens nothing, and keeps nobody from logging in without it.
+            facts[index].grants = rows.compactMap { try? Grant($0) }
+        }
         return facts
     }
 
@@ -123,6 +134,7 @@ extension Records: LoginRecords {
         }
         if !first.isNull(24) { fact.user?.mostSessions = Int(try first.integer(24)) }
         fact.user?.timeZone = try first.textIfAny(25)
+        fact.mayHaveGrants = !first.isNull(26)
         if !first.isNull(19) || !first.isNull(20) {
             let ntHash = try first.blobIfAny(19)
             let text = try first.blobIfAny(20)
@@ -209,6 +221,8 @@ extension Records: LoginRecords {
                 return .changedMeanwhile
             case .mark(let position):
                 return try Self.refusal(of: settlement, mark: position, in: database, keeping)
+            case .grant:
+                return try settlement.grantRefusal(in: database)
             case .sessions:
                 return .tooManySessions(open: try settlement.openSessions(in: database))
             case .handle:

@@ -31,7 +31,8 @@ struct Sallyport: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, UserCommand.self, GroupCommand.self, ClientCommand.self, DirectoryCommand.self, ChannelCommand.self,
             OutboxCommand.self, FactorCommand.self,
-            PolicyCommand.self, SessionCommand.self, AuthorityCommand.self, TraceCommand.self, AuditCommand.self, KeyCommand.self,
+            GrantCommand.self, PolicyCommand.self, SessionCommand.self, AuthorityCommand.self, TraceCommand.self, AuditCommand.self,
+            KeyCommand.self,
             PasswordCommand.self,
             ApplyCommand.self,
             ExportCommand.self, BackupCommand.self, RestoreCommand.self, LoginCommand.self, DoctorCommand.self, BenchCommand.self,

@@ -9,6 +9,7 @@ import Testing
     /// Ways to be let in, one for each road through the engine.
     enum Road: CaseIterable {
         case code, passwordThenCode, appended, passwordAlone, heldPush, confirmedPush, codeWhilePushWaits, lateApproval
+        case bypass, temporaryCode
     }
 
     /// Ways that end outside.
@@ -61,6 +62,15 @@ import Testing
                 _ = send(bench.request("111111", client: client, handle: handle))
             }
             bench.phone.answer(.approved)
+        case .bypass:
+            bench.grant(.bypass)
+            _ = send(bench.request(Self.password, client: LoginBench.client()))
+        case .temporaryCode:
+            bench.grant(.code)
+            let client = LoginBench.client()
+            if let handle = send(bench.request(Self.password, client: client))?.challenge?.handle {
+                _ = send(bench.request(LoginBench.temporaryCode, client: client, handle: handle))
+            }
         case .lateApproval:
             let client = LoginBench.client { $0.automaticPush = true }
             _ = send(bench.request(Self.password, client: client, station: Self.station))
@@ -121,6 +131,10 @@ import Testing
             if usesCode, let login = accepted.first {
                 let marked = bench.records.change { $0.marks[.totp(factor: 10, step: 1)] }
                 #expect(marked?.login == login && marked?.isAccept == true, "an accept without its mark: \(place)")
+            }
+            if [.bypass, .temporaryCode].contains(road) {
+                let uses = bench.records.change { $0.grantUses.map(\.decision.login) }
+                #expect(uses == Array(accepted) || accepted.isEmpty && uses.count <= 1, "an accept without its use: \(place)")
             }
             // What was refused or left open did not use up the code, or else says so in the trail.
             if usesCode, bench.records.change({ $0.marks.count }) > 0 { #expect(bench.accepts == 1, "\(place)") }

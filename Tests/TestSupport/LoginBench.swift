@@ -24,6 +24,9 @@ package final class LoginBench: Sendable {
         extraFactors: [any SecondFactor] = [], rules: LoginRules = LoginRules(), seed: UInt64 = 1,
         failures: PortFailures? = nil
     ) {
+        var rules = rules
+        // Digits, then the grant's number: no hash, and bound to the grant all the same.
+        rules.grants.codeHash = { $0 + [UInt8(truncatingIfNeeded: $1)] }
         passwords = ScriptedPasswords([Self.aliceID: Self.password], countsElsewhere: countsElsewhere)
         phone = ScriptedPhone()
         let clock = clock
@@ -41,6 +44,27 @@ package final class LoginBench: Sendable {
             if hasPhone {
                 tables.factors[Self.aliceID]?.append(Factor(id: 11, kind: .push, label: "phone", state: .active, secret: Secret([])))
             }
+        }
+    }
+
+    /// Of grants that `grant` gives.
+    package static let temporaryCode = "40718293"
+
+    /// Gives alice one, good for an hour.
+    /// - Returns: its number, counted from 1.
+    @discardableResult
+    package func grant(_ kind: Grant.Kind, uses: Int? = 1, _ change: @Sendable (inout Grant) -> Void = { _ in }) -> Int64 {
+        let now = clock.now.wall
+        return records.change { tables in
+            let id = Int64(tables.grants[Self.aliceID, default: []].count + 1)
+            var grant = Grant(id: id, kind: kind, issued: now, until: now + .minutes(60), uses: uses, reason: "lost phone")
+            if kind == .code {
+                grant.digits = 8
+                grant.codeHash = Array(Self.temporaryCode.utf8) + [UInt8(truncatingIfNeeded: id)]
+            }
+            change(&grant)
+            tables.grants[Self.aliceID, default: []].append(grant)
+            return id
         }
     }
 

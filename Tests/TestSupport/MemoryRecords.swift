@@ -14,6 +14,8 @@ package final class MemoryRecords: LoginRecords {
         package var failures: [Int64: [FailureRecord]] = [:]
         package var groups: [Int64: [Int64]] = [:]
         package var grace: [Int64: GraceFacts] = [:]
+        package var grants: [Int64: [Grant]] = [:]
+        package var grantUses: [(grant: Int64, decision: RecordedDecision)] = []
         /// How many look-ups asked for groups.
         package var lookedUpGroups = 0
         package var events: [Event] = []
@@ -56,6 +58,8 @@ package final class MemoryRecords: LoginRecords {
                 if let id = facts.user?.id {
                     facts.factors = (tables.factors[id] ?? []).filter { $0.state == .active }
                     facts.failures = tables.failures[id] ?? []
+                    facts.grants = tables.grants[id] ?? []
+                    facts.mayHaveGrants = !facts.grants.isEmpty
                     if lookup.wantsGroups { facts.groups = tables.groups[id] ?? [] }
                     if lookup.wantsGrace { facts.grace = tables.grace[id] ?? GraceFacts() }
                 }
@@ -112,6 +116,14 @@ package final class MemoryRecords: LoginRecords {
                 break
             }
         }
+        if settlement.decision.isAccept, let id = settlement.grant, let user = settlement.user {
+            let before = tables.grantUses.last { $0.grant == id && $0.decision.isOfSameRequest(as: settlement.decision) }
+            let index = tables.grants[user, default: []].firstIndex { $0.id == id }
+            let standing = index.flatMap { tables.grants[user]?[$0].standing(at: settlement.decision.at) }
+            guard before == nil, standing == .open, let index else { return .grantRefused(standing, before?.decision) }
+            tables.grants[user]?[index].used += 1
+            tables.grantUses.append((id, settlement.decision))
+        }
         for mark in settlement.marks {
             tables.marks[mark] = settlement.decision
             if case .recovery(_, let hash) = mark { tables.recoveryHashes.remove(hash) }
@@ -160,6 +172,12 @@ package final class MemoryRecords: LoginRecords {
                 }
             }
         }
+    }
+}
+
+extension RecordedDecision {
+    fileprivate func isOfSameRequest(as other: RecordedDecision) -> Bool {
+        other.at - at <= Login.retryLife && (request == other.request || retry != nil && retry == other.retry)
     }
 }
 

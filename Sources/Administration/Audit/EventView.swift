@@ -20,6 +20,8 @@ package struct EventView: Codable, Sendable, Equatable {
     /// The subject and the fingerprint of a certificate that the device showed.
     package var certificate: String?
     package var reason: String?
+    /// Why the help desk gave the grant that it is about.
+    package var grantReason: String?
     /// Who did it, for changes.
     package var actor: String?
     package var details: [Detail]
@@ -74,6 +76,7 @@ extension EventView {
         station = event.subject["station"]
         certificate = event.subject["certificate"]
         reason = event.reason
+        grantReason = event.subject["grant-reason"]
         actor = event.actor["actor"]
         details = event.details.filter { $0.name != "client" }.map { Detail(name: $0.name, value: $0.value) }
         isErased = record.isErased
@@ -149,6 +152,8 @@ extension EventKind {
         case .mailFailed: "mail-failed"
         case .mailDropped: "mail-dropped"
         case .revocationsFetched: "revocations-fetched"
+        case .grantIssued: "grant-issued"
+        case .grantRevoked: "grant-revoked"
         }
     }
 }
@@ -159,7 +164,9 @@ extension Event {
         let reason = self.reason.map { $0.replacing("-", with: " ") } ?? "no reason given"
         func detail(_ name: String, _ prefix: String = "") -> String { self[name].flatMap { $0.isEmpty ? nil : prefix + $0 } ?? "" }
         switch kind {
-        case .loginAccepted: return "accepted" + detail("factor", " with ") + detail("grace-until", " without a factor, grace until ")
+        case .loginAccepted:
+            return "accepted" + detail("factor", " with ") + detail("grant", " by grant ")
+                + detail("grace-until", " without a factor, grace until ")
         case .loginChallenged: return "asked for the code"
         case .loginRejected: return "refused: \(reason)"
         case .loginsRejected: return "refused \(self["count"] ?? "many") more times: \(reason)"
@@ -229,8 +236,12 @@ extension Event {
         case .revocationsFetched:
             return "revocation list " + detail("address") + detail("issuer", ": ") + detail("until", ", until ")
                 + detail("why", " cannot be fetched: ")
+        case .grantIssued: return "grant " + detail("grant") + " given" + detail("until", " until ") + detail("uses", ", uses: ") + why
+        case .grantRevoked: return "grant " + detail("grant") + " revoked"
         }
     }
+
+    private var why: String { subject["grant-reason"].map { ", \($0)" } ?? "" }
 
     private var device: String { subject["device"].map { ": \"\($0)\"" } ?? "" }
 

@@ -97,6 +97,13 @@ package struct ExamineNode: AdminOperation {
                 now: operations.now())
         }
         examine("users") { () throws(StoreError) in UserCheck.findings(try records.userFigures()) }
+        examine("grants") { () throws(StoreError) in
+            let now = operations.now()
+            let names = EventNames(records)
+            return GrantCheck.findings(
+                try records.grants(GrantFilter(openAt: now, limit: 1000)), count: try records.openGrantCount(at: now),
+                name: { names.user($0) })
+        }
         examine("passwords") { () throws(StoreError) in
             var kept: [PasswordKeeping.Part: Int] = [:]
             let keeping = try records.passwordKeeping()

@@ -176,6 +176,8 @@ extension Finding {
         case factorMissing = "factor-missing"
         case ntHashKept = "nt-hash-kept"
         case clearPasswordKept = "clear-password-kept"
+        case grantsOpen = "grants-open"
+        case grantWide = "grant-wide"
 
         package var severity: Severity {
             switch self {
@@ -187,7 +189,7 @@ extension Finding {
                 .authenticatorUnproven, .factorAlone, .certificateAlone, .revocationsNone, .passwordAlone, .nobodyLetIn, .rangeLarge,
                 .reasonTold, .usersNone, .backupNone,
                 .directoryAlone, .gatewayWaitsLonger, .gatewayRenewsRetries, .gatewaySigns, .gatewayNamesNoDevice,
-                .gatewaySendsNoAccounting, .mailFailed, .pageMissing:
+                .gatewaySendsNoAccounting, .mailFailed, .pageMissing, .grantsOpen:
                 .note
             case .settingsDoubtful, .settingsNotInForce, .portPrivileged, .limitsLow, .packetsDropped, .datagramsLost, .clockOff,
                 .clockSet, .diskLow, .journalLarge, .keyNotCopied, .keySpent, .secretWeak, .secretShared, .authenticatorAllowed,
@@ -196,7 +198,7 @@ extension Finding {
                 .revocationsNotFetched, .statusUnanswered, .stapleMissing,
                 .sessionsUncounted, .directoryForgeable, .gatewayGivesUpEarly, .gatewayUnsigned, .directoryNameLost,
                 .gatewayShowsNoChallenge, .gatewayProtocol, .gatewayCharset, .directoryCertificateEnding, .directorySyncFailed,
-                .directorySyncOld, .policyUnreachable, .countriesOld, .stationMissing, .channelOpen, .mailStuck, .pageUntrusted:
+                .directorySyncOld, .policyUnreachable, .countriesOld, .stationMissing, .channelOpen, .mailStuck, .pageUntrusted, .grantWide:
                 .warning
             case .settingsWrong, .settingsOpen, .portTaken, .clockWrong, .clockBehindTrail, .fileOpen, .fileForeign, .diskFull,
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,

@@ -65,9 +65,10 @@ extension ExplainPolicy {
             Factor(id: $0.id, kind: $0.kind, label: $0.label, state: $0.state, secret: Secret([]))
         }
         let home = try operations.home(of: user, at: client)
+        let grants = try records.grants(GrantFilter(user: user.id, openAt: time, limit: Grant.mostOpen)).map(\.grant)
         let outcome = OutcomeWords(
             user: user, client: client, ruling: ruling, factors: factors, grace: try records.graceFacts(ofUser: user.id), time: time,
-            home: home)
+            home: home, grants: grants)
         var answer = Answer(
             user: user.name, client: client.name, at: Instant(time), steps: steps, policy: ruling.policy?.label,
             require: ruling.requirement.rawValue, directory: home.directory, directoryBy: home.origin.words, outcome: outcome.sentences,
@@ -110,6 +111,8 @@ private struct OutcomeWords {
     var grace: GraceFacts
     var time: Timestamp
     var home: HomeRuling
+    /// Open ones.
+    var grants: [Grant]
 
     var sentences: [String] {
         var sentences: [String] = []
@@ -118,7 +121,7 @@ private struct OutcomeWords {
                 "No policy decides, so the client's own rule does: \(client.name) requires \(ruling.requirement.rawValue)"
                     + (ruling.requirement == .deny ? ", that is, it lets nobody in." : "."))
         }
-        sentences += asked
+        sentences += asked + granted
         if ruling.requirement != .deny, let limit = ruling.sessionLimit(own: user.mostSessions) {
             sentences.append(
                 "\(user.name) may have \(Words.count(limit.most, "session")) open at once, as the \(limit.origin.words) says.")
@@ -171,6 +174,20 @@ private struct OutcomeWords {
                     "\(start). Grace lets the password alone do until \(Instant(end))"
                         + (starts ? ", if the first login is at \(Instant(time))." : ".")
                 ]
+            }
+        }
+    }
+
+    private var granted: [String] {
+        grants.filter { $0.standing(at: time, for: client) == .open }.compactMap { grant in
+            let end = Instant(grant.until)
+            switch grant.kind {
+            case .bypass where ruling.requirement.owesSecond:
+                return "But until \(end) grant \(grant.id) stands in for the second factor: none is asked for."
+            case .code where ruling.requirement.owesSecond || ruling.requirement == .factor:
+                return "Until \(end) the temporary code of grant \(grant.id) does too."
+            case .bypass, .code:
+                return nil
             }
         }
     }

@@ -78,6 +78,7 @@ extension LoginStory {
             if let by = event["bound-by"] {
                 story.add("It is the user's by \(StepSentences.binding(by)); \(event["issuer"] ?? "?") issued it.", at: event.at, clock)
             }
+            for line in GrantSentences.lines(event) { story.add(line, at: event.at, clock) }
             story.add(ending(event, facts: facts, clock: clock), at: event.at, clock)
         }
         story.conclude(last, user: user, client: client, facts: facts, clock: clock)
@@ -129,6 +130,7 @@ extension LoginStory {
         switch event.kind {
         case .loginAccepted:
             if let factor = event["factor"] { return "Accepted with \(StepSentences.factor(factor)). The code is used up." }
+            if event["grant"] != nil { return "Accepted by the grant." }
             if let end = event["grace-until"] {
                 return
                     "Accepted for the password alone: the user has no factor yet, and policy \(event["policy"] ?? "?") gives grace until \(end)."
@@ -244,6 +246,7 @@ enum StepSentences {
     static func sentence(_ word: String) -> String {
         if let known = known[word] { return known }
         if word.hasPrefix("failed: ") { return "The factor could not be asked: \(word.dropFirst(8))." }
+        if word.hasPrefix("grant ") { return "Meanwhile the grant was \(word.dropFirst(6))." }
         if word.hasPrefix("new-password-refused: ") { return "The new password was refused: \(word.dropFirst(22))" }
         if word.hasPrefix("source "), word.hasSuffix(" unreachable") {
             let parts = word.dropFirst(7).dropLast(12).split(separator: ": ", maxSplits: 1)

@@ -303,6 +303,12 @@ package struct ReasonSentences: Sendable {
         case .accountDisabled, .accountLocked, .accountExpired, .outsideLogonHours, .logonNotAllowed, .notInDirectory, .directoryEntryUnfit,
             .directoryEntryChanged, .directoryNameTaken:
             ofAccount(reason)
+        case .grantNotValid:
+            Explanation(
+                meaning: "The grant of the help desk was used up, revoked or over when it was to be used. The steps say which.",
+                remedy:
+                    "`sallyport grant list --all --user \(user)` shows where it was used. If the user still needs one: "
+                    + "`sallyport grant add \(user) --reason TEXT`.")
         case .changedMeanwhile:
             Explanation(
                 meaning: "User, factor or policy were changed, disabled or removed while the login was under way.",

@@ -30,6 +30,8 @@ extension ShowUser {
         view.directoryBy = home.origin == .nobody ? nil : home.origin.words
         view.sessions = try operations.sessions(of: user)
         view.onboarding = try records.invitation(ofUser: user.id).map { Onboarding($0, at: operations.now()) }
+        let grants = try operations.openGrants(ofUser: user.id)
+        if !grants.isEmpty { view.grants = grants }
         view.warnings = warnings(view)
         return view
     }
@@ -41,6 +43,11 @@ extension ShowUser {
             warnings.append("Disabled: every login is refused. `sallyport user enable \(name)` lets \(view.name) in again.")
         }
         if !view.locks.isEmpty { warnings.append("Locked; the lock ends by itself. `sallyport user unlock \(name)` ends it now.") }
+        for grant in view.grants ?? [] where grant.kind == Grant.Kind.bypass.rawValue {
+            warnings.append(
+                "No second factor is asked of \(view.name) at \(grant.placesInWords) until \(grant.until), \(grant.usesInWords): \(grant.reason). "
+                    + "`sallyport grant revoke \(grant.id)` ends that.")
+        }
         if view.mustChangePassword == true { warnings.append("The password opens nothing until it is changed.") }
         if !view.hasPassword, view.directory == nil {
             warnings.append(

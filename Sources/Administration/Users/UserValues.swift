@@ -39,6 +39,8 @@ package struct UserView: Codable, Sendable, Equatable {
     package var sessions: Sessions?
     /// How far an invitation is.
     package var onboarding: Onboarding?
+    /// What the help desk gave and is open.
+    package var grants: [GrantView]?
     package var warnings: [String] = []
 
     /// What is open of how many.

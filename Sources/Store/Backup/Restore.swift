@@ -231,7 +231,7 @@ extension Records {
             Statement(.doubtCounters), Statement(.voidInvitations), Statement(.voidMails, [.integer(now.microseconds)]),
             Statement(.setSetting, [.text(SettingName.epoch), .text("\(number)")]),
             Statement(.setSetting, [.text(SettingName.epochUnseen), .text("\(made.microseconds)")]),
-            Statement(.raiseRevision),
+            Statement(.releaseAllGranted), Statement(.raiseRevision),
         ]
         if !keepsRecoveryCodes { statements.append(Statement(.voidRecoveryCodes)) }
         let restored = event([

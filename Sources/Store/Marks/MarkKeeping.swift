@@ -50,7 +50,7 @@ enum MarkKeeping: Sendable {
         case (.log(let log), .log(let taken)):
             if let position = log.take(settlement.marks, for: settlement.decision, index: index, in: taken) { return .used(position) }
             if isCertain, settlement.handle == nil, settlement.claim == nil, renewal == nil, settlement.grace == nil,
-                log.stillHolds(settlement)
+                settlement.grant == nil, log.stillHolds(settlement)
             {
                 return .taken
             }
@@ -137,6 +137,7 @@ extension Settlement {
         case person
         /// The mark at this position.
         case mark(Int)
+        case grant
         case sessions
     }
 
@@ -176,6 +177,7 @@ extension Settlement {
         for (position, mark) in marks.enumerated() where slot != nil || mark.isWrittenBesideLog {
             guards.append((.mark(position), Unit.Guard(statement(for: mark, slot: slot ?? 0))))
         }
+        for check in grantGuards { guards.append((.grant, check)) }
         // Behind the marks: a retry of what was accepted hears so, and not that its own session is one too many.
         if let claim { guards.append((.sessions, claim.check(ofUser: user))) }
         return guards
@@ -188,6 +190,7 @@ extension Settlement {
             rest.append(Statement(.startGrace, [.integer(grace.policy), .integer(grace.user), .integer(grace.at.microseconds)]))
         }
         if let claim { rest += claim.statements(ofUser: user, login: decision.login) }
+        rest += grantStatements
         guard let handle else {
             rest += renewal?.then ?? []
             return rest.isEmpty ? Unit(guarded: guards) : Unit(guarded: guards, then: { [rest] _ in rest })
@@ -201,7 +204,8 @@ extension Settlement {
                 ]))
         // After the own handle is used: what else is open goes.
         rest += renewal?.then ?? []
-        return Unit(guarded: guards, key: renewal == nil && claim == nil ? handle.bits.bytes : nil, then: { [rest] _ in rest })
+        return Unit(
+            guarded: guards, key: renewal == nil && claim == nil && grant == nil ? handle.bits.bytes : nil, then: { [rest] _ in rest })
     }
 
     private func statement(for mark: Mark, slot: Int64) -> Statement {

@@ -93,7 +93,8 @@ extension SQL {
                 (SELECT m.at FROM used m WHERE m.slot = ?2 - 1 AND m.factor = f.id ORDER BY m.step DESC LIMIT 1),
                 (SELECT m.at FROM used m WHERE m.slot = ?2 - 2 AND m.factor = f.id ORDER BY m.step DESC LIMIT 1)) END,
             r.counter, r.expires, f.unproven, u.nt_hash, u.clear_password, u.must_change, u.password_revision, u.directory, u.most_sessions,
-            u.time_zone
+            u.time_zone,
+            u.granted_until
         FROM user_name n
         JOIN "user" u ON u.id = n."user"
         LEFT JOIN factor f ON f."user" = u.id AND f.state = 'active'
@@ -106,7 +107,8 @@ extension SQL {
         SELECT u.id, u.name, u.status, u.password_hash, EXISTS (SELECT 1 FROM failure x WHERE x."user" = u.id),
             f.id, f.kind, f.label, f.secret, f.algorithm, f.digits, f.period, f.folded, f.drift, NULL, NULL, r.counter, r.expires,
             f.unproven, u.nt_hash, u.clear_password, u.must_change, u.password_revision, u.directory, u.most_sessions,
-            u.time_zone
+            u.time_zone,
+            u.granted_until
         FROM user_name n
         JOIN "user" u ON u.id = n."user"
         LEFT JOIN factor f ON f."user" = u.id AND f.state = 'active'

@@ -42,12 +42,13 @@ extension Records {
         // Retries come within seconds; an hour keeps enough to explain a late one.
         let expired = (now - .minutes(60)).microseconds
         let forgotten = (now - .minutes(24 * 60)).microseconds
-        let unit = Unit([
-            Statement(.dropHandles, [.integer(expired)]), Statement(.dropFailures, [.integer(forgotten)]),
-            Statement(.dropResynchronisations, [.integer(expired)]), Statement(.dropOldClaims, [.integer(expired)]),
-            Statement(.dropOldMails, [.integer((now - Records.mailKept).microseconds)]),
-            Statement(.dropOldInvitations, [.integer((now - Records.mailKept).microseconds)]),
-        ])
+        let unit = Unit(
+            [
+                Statement(.dropHandles, [.integer(expired)]), Statement(.dropFailures, [.integer(forgotten)]),
+                Statement(.dropResynchronisations, [.integer(expired)]), Statement(.dropOldClaims, [.integer(expired)]),
+                Statement(.dropOldMails, [.integer((now - Records.mailKept).microseconds)]),
+                Statement(.dropOldInvitations, [.integer((now - Records.mailKept).microseconds)]),
+            ] + Self.forgetGrants(at: now))
         try await change(unit) { _ in [] }
     }
 

@@ -26,6 +26,7 @@ struct OfflineOperations: Sendable {
                 hashPassword: { try await store.hash($0) }, now: { NodeClock.now().wall },
                 radiusAddresses: { settings.radiusListen.map { "\($0)" } }, dataDirectory: settings.dataDirectory)
             ports.accountingAddresses = { settings.radiusAccounting.map { "\($0)" } }
+            ports.longestGrant = settings.grantsLongest
             ports.replies = try DictionaryFolder.read(in: settings.dataDirectory)
             if let path = settings.countryDatabase {
                 let countries = Countries(path: path)

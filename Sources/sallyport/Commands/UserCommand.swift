@@ -164,6 +164,10 @@ extension UserCommand {
                 output.heading("Factors")
                 FactorCommand.table(user.factors, output)
             }
+            if let grants = user.grants, !grants.isEmpty {
+                output.heading("Grants of the help desk")
+                GrantCommand.table(grants, output, hasUser: false)
+            }
             if !user.logins.isEmpty {
                 output.heading("Latest logins")
                 AuditCommand.table(user.logins, output, hasUser: false)

@@ -12,6 +12,10 @@ struct LoginLog: Sendable {
     private let accepted = Counter(label: "sallyport_logins_total", dimensions: [("result", "accepted"), ("reason", "")])
     private let challenged = Counter(label: "sallyport_logins_total", dimensions: [("result", "challenged"), ("reason", "")])
     private let rejected: [String: Counter]
+    private let grants = Dictionary(
+        uniqueKeysWithValues: Grant.Kind.allCases.map {
+            ($0.rawValue, Counter(label: "sallyport_grant_uses_total", dimensions: [("kind", $0.rawValue)]))
+        })
     private let policies = PolicyCounters()
     private let doubts = Dictionary(
         uniqueKeysWithValues: [PolicyRule.Condition.network, .country, .hours].map {
@@ -57,7 +61,13 @@ struct LoginLog: Sendable {
         switch event.kind {
         case .loginAccepted:
             accepted.increment()
-            logger.debug("accepted", metadata: Self.metadata(event))
+            guard let grant = event["grant"] else {
+                logger.debug("accepted", metadata: Self.metadata(event))
+                break
+            }
+            // `12 bypass`; seldom enough to be seen always.
+            grants[String(grant.drop { $0 != " " }.dropFirst())]?.increment()
+            logger.info("accepted by a grant", metadata: Self.metadata(event))
         case .loginChallenged:
             challenged.increment()
             logger.debug("challenged", metadata: Self.metadata(event))
@@ -77,6 +87,7 @@ struct LoginLog: Sendable {
         if let source = event.source { metadata["source"] = .stringConvertible(source) }
         if let policy = event["policy"] { metadata["policy"] = .string(policy) }
         if let scheme = event["protocol"] { metadata["protocol"] = .string(scheme) }
+        if let grant = event["grant"] { metadata["grant"] = .string(grant) }
         if let reason = event.reason { metadata["reason"] = .string(reason) }
         if let steps = event["steps"] { metadata["steps"] = .string(steps) }
         return metadata

@@ -83,6 +83,7 @@ final class Node: Sendable {
         rules.rejectRelease = RejectRelease()
         let issued = IssuedHere(records: records)
         rules.certificates.names = settings.deviceTrust.names
+        rules.grants.codeHash = { records.temporaryCodeHash($0, grant: $1) }
         rules.certificates.registered = { certificate throws(NoAnswer) in try issued.registered(certificate) }
         let logins = Logins(
             records: records, seal: records.handles, passwords: passwords,
@@ -174,6 +175,7 @@ final class Node: Sendable {
         ports.replies = replies
         ports.nodeName = NodeLocation.nodeName
         if let countries { ports.countries = { Operations.Countries(countries) } }
+        ports.longestGrant = settings.grantsLongest
         (ports.eapShown, ports.eapServerName) = ({ tunnel.own.shown }, { tunnel.own.name })
         ports.accountingAddresses = { [weak radius] in radius?.boundAccounting.map { "\($0)" } ?? [] }
         ports.askByTLS = { [weak radius] request in

@@ -33,6 +33,7 @@ struct NodeFigures: Sendable {
     private let hashShed = GrowingFigure("sallyport_hash_shed_total")
     private let rejectsNotWritten = Gauge(label: "sallyport_rejects_not_written")
     private let openSessions = Gauge(label: "sallyport_sessions_open")
+    private let openGrants = Gauge(label: "sallyport_grants_open")
     private let authorityEnds = Gauge(label: "sallyport_ca_ends_seconds")
     private let devices = Gauge(label: "sallyport_devices")
     private let certificatesEnding = Gauge(label: "sallyport_certificates_ending")
@@ -107,6 +108,8 @@ struct NodeFigures: Sendable {
         "sallyport_radius_dropped_total": "Datagrams that got no answer, by cause.",
         "sallyport_accounting_records_total": "Accounting records by kind, retransmissions of the same packet not among them.",
         "sallyport_sessions_open": "Sessions that gateways carry, as far as they said.",
+        "sallyport_grants_open": "Grants of the help desk that are open.",
+        "sallyport_grant_uses_total": "Accepts by a grant of the help desk, by its kind.",
         "sallyport_directory_requests_total": "Logins that a directory was asked about, by what became of them.",
         "sallyport_directory_packets_total": "Packets to and from the servers of a directory, by what became of them.",
         "sallyport_directory_requests_waiting": "Logins that wait for a directory.",
@@ -148,7 +151,9 @@ struct NodeFigures: Sendable {
         if let syncs = try? records.syncRecords() { directories.refresh(passwords.figures, syncs: syncs) }
         revocation.refresh(at: NodeClock.now().wall)
         if let open = try? records.openSessions() { openSessions.record(open) }
-        refreshCertificates(at: NodeClock.now().wall)
+        let now = NodeClock.now().wall
+        if let open = try? records.openGrantCount(at: now) { openGrants.record(open) }
+        refreshCertificates(at: now)
         if let outbox = try? records.outboxFigures() {
             mailsWaiting.record(outbox.waiting)
             mailsFailed.record(outbox.failed)

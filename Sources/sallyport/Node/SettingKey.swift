@@ -202,12 +202,18 @@ extension SettingKey {
             events go before their time, but none of the last 30 days.
             """)
 
+    static let grantsLongest = SettingKey(
+        name: "grants.longest", kind: .text, standard: ["8 hours"],
+        meaning: """
+            How long a [grant](../help-desk/lost-phone.md) of the help desk may last: a number of `minutes` or `hours`, from 1 minute to 24 hours.
+            """)
+
     /// In the order of the file.
     static let all = [
         dataDirectory, database, masterKeySource, radiusListen, radiusAccounting, radsecListen, radsecCertificate, radsecKey,
         radsecClientCA, radsecRevoked, radsecVersion, eapClientCA, eapClientCRL, eapClientCRLURL, eapClientCRLGrace, eapClientOCSP,
         eapClientOCSPFailure, eapClientOCSPNonce, eapClientNames, eapServerName, eapServerOCSP,
-        countryDatabase, webHealth, webMetrics, webPublic, webPublicURL, webCertificate, webKey, sessionsKeep, sessionsLostAfter, auditAnchorFile, auditKeep,
+        countryDatabase, webHealth, webMetrics, webPublic, webPublicURL, webCertificate, webKey, sessionsKeep, sessionsLostAfter, grantsLongest, auditAnchorFile, auditKeep,
         auditLargestSize, logLevel, logFormat,
     ]
 }

@@ -38,6 +38,7 @@ extension Settings {
             if key.name == SettingKey.auditAnchorFile.name { _ = try anchorFile(value) }
             if key.name == SettingKey.auditKeep.name || key.name == SettingKey.sessionsKeep.name { _ = try keepTime(value) }
             if key.name == SettingKey.sessionsLostAfter.name { _ = try lostTime(value) }
+            if key.name == SettingKey.grantsLongest.name { _ = try grantTime(value) }
             if key.name == SettingKey.eapClientCRLGrace.name { _ = try grace(value) }
             if key.name == SettingKey.eapClientCRLURL.name { _ = try webAddresses(value) }
             if key.name == SettingKey.eapClientOCSP.name { _ = try responder(value) }
@@ -118,6 +119,15 @@ extension Settings {
         guard text != "for-ever", let time = try? keepTime(text) else {
             throw SettingsError(description: "must be never, or a time such as 1 day or 2 weeks")
         }
+        return time
+    }
+
+    static func grantTime(_ text: String) throws(SettingsError) -> Timestamp.Span {
+        guard let match = text.wholeMatch(of: /(\d{1,4}) ?(minute|hour)s?/)?.output, let count = Int64(match.1), count > 0 else {
+            throw SettingsError(description: "must be a time such as 8 hours or 90 minutes")
+        }
+        let time = Timestamp.Span.minutes(match.2 == "hour" ? count * 60 : count)
+        guard time <= Grant.longest else { throw SettingsError(description: "must be 24 hours at most") }
         return time
     }
 

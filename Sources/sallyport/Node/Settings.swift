@@ -47,6 +47,8 @@ struct Settings: Sendable, Equatable {
     var sessionsKeep: Timestamp.Span?
     /// Nil: never.
     var sessionsLostAfter: Timestamp.Span?
+    /// How long a grant may last.
+    var grantsLongest: Timestamp.Span
     /// Absolute; nil: none.
     var auditAnchorFile: String?
     /// Nil: for ever.
@@ -123,6 +125,7 @@ extension Settings {
             radiusAccounting = try Self.addresses(reader, .radiusAccounting)
             sessionsKeep = try Self.keepTime(reader.requiredString(forKey: ConfigKey(SettingKey.sessionsKeep.name)))
             sessionsLostAfter = try Self.lostTime(reader.requiredString(forKey: ConfigKey(SettingKey.sessionsLostAfter.name)))
+            grantsLongest = try Self.grantTime(reader.requiredString(forKey: ConfigKey(SettingKey.grantsLongest.name)))
             radsec = RadSecFiles(
                 listen: try Self.addresses(reader, .radsecListen), certificate: try Self.file(reader, .radsecCertificate),
                 key: try Self.file(reader, .radsecKey), clientCA: try Self.file(reader, .radsecClientCA),
