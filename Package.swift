@@ -20,6 +20,7 @@ let memorySafe = settings + [.strictMemorySafety()]
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -62,6 +63,9 @@ let package = Package(
             name: "Store", dependencies: ["LoginEngine", "CPostgres", grdb, crypto, logging], exclude: ["Migrations"],
             swiftSettings: settings),
         .target(name: "Directories", dependencies: ["LoginEngine", "RADIUS", "CArgon2", crypto, logging], swiftSettings: settings),
+        .systemLibrary(name: "CXML2", pkgConfig: "libxml-2.0", providers: [.apt(["libxml2-dev"])]),
+        .target(name: "CXMLReader", dependencies: ["CXML2"]),
+        .target(name: "Migration", dependencies: ["LoginEngine", "OTP", "CXMLReader", crypto, cryptoExtras], swiftSettings: memorySafe),
         .target(name: "Factors", dependencies: ["LoginEngine", "OTP", crypto, logging], swiftSettings: settings),
         // 4: the doors that need nothing of Administration
         .target(name: "CSockets"),
@@ -80,6 +84,9 @@ let package = Package(
             name: "StoreTests", dependencies: ["Store", "LoginEngine", "TestSupport", crypto], exclude: ["Golden"], swiftSettings: settings),
         .testTarget(
             name: "DirectoriesTests", dependencies: ["Directories", "LoginEngine", "RADIUS", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "MigrationTests", dependencies: ["Migration", "LoginEngine", "OTP", "TestSupport"], exclude: ["Golden", "Samples"],
+            swiftSettings: settings),
         .testTarget(name: "FactorsTests", dependencies: ["Factors", "LoginEngine", "OTP", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "RADIUSDoorTests",
@@ -118,7 +125,7 @@ if !core {
             name: "sallyport",
             dependencies: [
                 "RADIUS", "EAP", "OTP", "LoginEngine", "Store", "Directories", "Factors", "Administration", "RADIUSDoor", "ControlDoor",
-                "WebDoor", "TLS", "CSockets", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
+                "WebDoor", "TLS", "Migration", "CSockets", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
                 metrics,
                 coreMetrics, yams,
             ],
@@ -137,7 +144,7 @@ if !core {
             dependencies: ["WebDoor", .product(name: "HummingbirdTesting", package: "hummingbird"), logging], swiftSettings: settings),
         .testTarget(
             name: "sallyportTests",
-            dependencies: ["sallyport", "Administration", "Store", "LoginEngine", yams, argumentParser, logging, metrics, coreMetrics],
+            dependencies: ["sallyport", "Administration", "Migration", "Store", "LoginEngine", yams, argumentParser, logging, metrics, coreMetrics],
             swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",
@@ -160,6 +167,7 @@ if fuzz {
         .executableTarget(name: "FuzzEAP", dependencies: ["EAP"], path: "Fuzz/FuzzEAP"),
         .executableTarget(name: "FuzzBackup", dependencies: ["Store", "LoginEngine"], path: "Fuzz/FuzzBackup"),
         .executableTarget(name: "FuzzTunnel", dependencies: ["EAP", "TLS"], path: "Fuzz/FuzzTunnel"),
+        .executableTarget(name: "FuzzMigration", dependencies: ["Migration", "LoginEngine"], path: "Fuzz/FuzzMigration"),
         .executableTarget(name: "FuzzHandle", dependencies: ["Store", "LoginEngine"], path: "Fuzz/FuzzHandle"),
     ]
 }
