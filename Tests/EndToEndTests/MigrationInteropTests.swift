@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From another product's files to a login, by the commands that an administrator types; radclient and oathtool are the gateway and the token.
+// From another product's files to a login, by the commands that an administrator types; radclient is the gateway, oathtool the token.
 
 import Foundation
 import LoginEngine
@@ -25,7 +25,14 @@ struct MigrationInteropTests {
 
         let clients = try folder.file(
             "clients.conf",
-            "client localhost {\n\tipaddr = 127.0.0.1\n\tsecret = \"\(Self.secret.replacing("\"", with: "\\\""))\"\n\tshortname = \"My VPN\"\n}\n"
+            """
+            client localhost {
+            \tipaddr = 127.0.0.1
+            \tsecret = "\(Self.secret.replacing("\"", with: "\\\""))"
+            \tshortname = "My VPN"
+            }
+
+            """
         )
         let users = try folder.file("users", "alice\tCleartext-Password := \"\(TestNode.password)\"\n\tReply-Message = \"hello\"\n")
         let report = try await done("import", "freeradius", clients, users)

@@ -132,6 +132,19 @@ import Testing
         #expect(try draft(.oathCSV, "serial;seed;counter\n1;3132333435363738393031323334353637383930;9\n").factors.map(\.counter) == [9])
     }
 
+    @Test func keysAreReadAsTheModuleReadsThem() throws {
+        // Two bits are left over, and are not zero.
+        let draft = try draft(.googleAuthenticator, "jbswy3dpehpk3pxpjbswy3dpeh\n\" TOTP_AUTH\n", name: "alice")
+        #expect(draft.factors.map(\.key) == [Array("Hello!".utf8) + [0xDE, 0xAD, 0xBE, 0xEF] + Array("Hello!".utf8)])
+        #expect(Sample.refusal(.googleAuthenticator, "not base32 at all!\n") != nil)
+        #expect(try self.draft(.googleAuthenticator, "JBSWY3DPEHPK3PXP\n", name: "bob").factors.isEmpty)
+    }
+
+    @Test func aCounterThatIsNotInTheFileIsToldOf() throws {
+        let draft = try draft(.privacyidea, "bob@corp, OATH1, 3132333435363738393031323334353637383930, hotp, 6\n")
+        #expect(draft.notes.first?.why?.contains("counter") == true && draft.factors.first?.counter == 0)
+    }
+
     @Test(arguments: [
         ("/home/alice/.google_authenticator", "alice"), ("alice/google_authenticator", "alice"), ("/var/lib/otp/bob", "bob"),
         ("carol.google_authenticator", "carol"), (".google_authenticator", ""),

@@ -75,7 +75,7 @@ extension ImportFactors {
         var warnings = ["The file holds keys of tokens: delete it when the import is done."]
         if plan.shortKeys > 0 {
             warnings.append(
-                "\(Words.count(plan.shortKeys, "key")) shorter than 16 bytes, which RFC 4226 asks for: seed those tokens again when you can."
+                "\(Words.count(plan.shortKeys, "key")) shorter than 16 bytes, which RFC 4226 asks for: seed those tokens anew when you can."
             )
         }
         if plan.shared > 0 {

@@ -10,10 +10,10 @@ extension FactorCommand {
         static let configuration = CommandConfiguration(
             abstract: "Enrol tokens of many users from a CSV file.",
             discussion: """
-                The first line names the columns: user, kind (totp or hotp), label, secret (Base32), algorithm, digits, period, counter; user,
-                kind and secret are needed. `sallyport import` writes such files from those of other products. A token that its user has
-                already is left as it is, so the file can be imported again. Every line is checked before the first is written; a dry run
-                names all faults.
+                The first line names the columns: user, kind (totp or hotp), label, secret (Base32), algorithm, digits, period, counter;
+                user, kind and secret are needed. `sallyport import` writes such files from those of other products. A token that its
+                user has already is left as it is, so the file can be imported again. Every line is checked before the first is written;
+                a dry run names all faults.
 
                 Examples:
                   sallyport factor import factors.csv --dry-run

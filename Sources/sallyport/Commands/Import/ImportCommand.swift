@@ -14,10 +14,10 @@ struct ImportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import", abstract: "Read another product's files into files to review and apply.",
         discussion: """
-            Prints what would be taken, what was changed and what is left, by file and line. With --to it writes a folder: sallyport.yaml for
-            `sallyport apply`, secrets beside it, users.csv for `sallyport user import`, factors.csv for `sallyport factor import`, and the
-            report. Everything in it is for your eyes alone, and nothing is changed in the database. docs/start/migration.md says for each
-            kind what is taken.
+            Prints what would be taken, what was changed and what is left, by file and line. With --to it writes a folder: sallyport.yaml
+            for `sallyport apply`, secrets beside it, users.csv for `sallyport user import`, factors.csv for `sallyport factor import`, and
+            the report. Everything in it is for your eyes alone, and nothing is changed in the database. docs/start/migration.md says for
+            each kind what is taken.
 
             Kinds: \(MigrationKind.allCases.map(\.rawValue).joined(separator: ", ")).
 
