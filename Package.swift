@@ -20,6 +20,7 @@ let memorySafe = settings + [.strictMemorySafety()]
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let configuration = Target.Dependency.product(name: "Configuration", package: "swift-configuration")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 let grdb = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -68,6 +69,9 @@ let package = Package(
             swiftSettings: settings),
         .systemLibrary(name: "CCURL", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .target(name: "Channels", dependencies: ["LoginEngine", "CCURL"], swiftSettings: settings),
+        .systemLibrary(name: "CXML2", pkgConfig: "libxml-2.0", providers: [.apt(["libxml2-dev"])]),
+        .target(name: "CXMLReader", dependencies: ["CXML2"]),
+        .target(name: "Migration", dependencies: ["LoginEngine", "OTP", "CXMLReader", crypto, cryptoExtras], swiftSettings: memorySafe),
         .target(name: "Factors", dependencies: ["LoginEngine", "OTP", crypto, logging], swiftSettings: settings),
         // 4: the doors that need nothing of Administration
         .target(name: "CSockets"),
@@ -88,6 +92,9 @@ let package = Package(
         .testTarget(
             name: "DirectoriesTests", dependencies: ["Directories", "LoginEngine", "RADIUS", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "ChannelsTests", dependencies: ["Channels", "LoginEngine", "TLS", "TestSupport"], swiftSettings: settings),
+        .testTarget(
+            name: "MigrationTests", dependencies: ["Migration", "LoginEngine", "OTP", "TestSupport"], exclude: ["Golden", "Samples"],
+            swiftSettings: settings),
         .testTarget(name: "FactorsTests", dependencies: ["Factors", "LoginEngine", "OTP", "TestSupport"], swiftSettings: settings),
         .testTarget(
             name: "RADIUSDoorTests",
@@ -131,7 +138,8 @@ if !core {
             name: "sallyport",
             dependencies: [
                 "RADIUS", "EAP", "OTP", "LoginEngine", "Store", "Directories", "Channels", "Factors", "Administration", "RADIUSDoor",
-                "ControlDoor", "WebDoor", "Places", "TLS", "CSockets", "CScheduling", "CCURL", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
+                "ControlDoor", "WebDoor", "Places", "TLS", "Migration", "CSockets", "CScheduling", "CCURL", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle,
+                logging,
                 metrics,
                 coreMetrics, yams,
             ],
@@ -152,7 +160,9 @@ if !core {
             swiftSettings: settings),
         .testTarget(
             name: "sallyportTests",
-            dependencies: ["sallyport", "Administration", "Store", "LoginEngine", yams, argumentParser, logging, metrics, coreMetrics],
+            dependencies: [
+                "sallyport", "Administration", "Migration", "Store", "LoginEngine", yams, argumentParser, logging, metrics, coreMetrics,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",
@@ -175,6 +185,7 @@ if fuzz {
         .executableTarget(name: "FuzzEAP", dependencies: ["EAP"], path: "Fuzz/FuzzEAP"),
         .executableTarget(name: "FuzzBackup", dependencies: ["Store", "LoginEngine"], path: "Fuzz/FuzzBackup"),
         .executableTarget(name: "FuzzTunnel", dependencies: ["EAP", "TLS"], path: "Fuzz/FuzzTunnel"),
+        .executableTarget(name: "FuzzMigration", dependencies: ["Migration", "LoginEngine"], path: "Fuzz/FuzzMigration"),
         .executableTarget(name: "FuzzHandle", dependencies: ["Store", "LoginEngine"], path: "Fuzz/FuzzHandle"),
     ]
 }

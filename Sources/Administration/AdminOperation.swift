@@ -58,7 +58,7 @@ package enum Verbs {
         AddDirectoryServer.self, RemoveDirectoryServer.self, SyncDirectory.self, ShowSyncProgress.self,
         AddChannel.self, ListChannels.self, ShowChannel.self, SetChannel.self, RemoveChannel.self, TestChannel.self,
         ListMails.self, RetryMail.self, DropMail.self,
-        AddFactor.self, AddRecoveryCodes.self, ListFactors.self, ShowFactor.self, SetFactor.self, RemoveFactor.self,
+        AddFactor.self, ImportFactors.self, AddRecoveryCodes.self, ListFactors.self, ShowFactor.self, SetFactor.self, RemoveFactor.self,
         AddGrant.self, ListGrants.self, ShowGrant.self, RevokeGrant.self,
         AddPolicy.self, ListPolicies.self, ShowPolicy.self, SetPolicy.self, RemovePolicy.self, MovePolicy.self, DiffPolicy.self,
         ExplainPolicy.self, TestPolicies.self, ReportPolicy.self, ApplyBlueprint.self, ExportBlueprint.self,

@@ -35,7 +35,8 @@ struct Sallyport: AsyncParsableCommand {
             KeyCommand.self,
             PasswordCommand.self,
             ApplyCommand.self,
-            ExportCommand.self, BackupCommand.self, RestoreCommand.self, LoginCommand.self, DoctorCommand.self, BenchCommand.self,
+            ExportCommand.self, ImportCommand.self, BackupCommand.self, RestoreCommand.self, LoginCommand.self, DoctorCommand.self,
+            BenchCommand.self,
         ])
 
     static func main() async {
