@@ -182,7 +182,8 @@ extension Finding {
         package var severity: Severity {
             switch self {
             case .nodeRuns, .settingsRight, .clockRight, .filesRight, .diskRight, .databaseRight, .keyRight, .backupRight, .clientsRight,
-                .usersRight, .certificateRight, .clientAuthorityRight, .authorityRight, .directoriesRight, .gatewaysRight, .policiesRight, .channelsRight:
+                .usersRight, .certificateRight, .clientAuthorityRight, .authorityRight, .directoriesRight, .gatewaysRight, .policiesRight,
+                .channelsRight:
                 .ok
             case .nodeStopped, .coreDumps, .clockUnchecked, .databaseUnchecked, .databaseElsewhere, .keyBesideData, .keyChanging,
                 .keyWaiting, .clientsNone,
@@ -204,7 +205,8 @@ extension Finding {
                 .dataUnavailable, .databaseDamaged, .databaseUnwritable, .databaseNotDurable, .trailEdited, .secretsDamaged,
                 .secretDamaged, .secretKnown, .replyUnfit, .certificateEnded, .certificateNotInForce, .clientAuthorityMissing,
                 .clientAuthorityEnded, .authorityEnded, .authorityDamaged, .revocationsEnded, .directoryDown,
-                .directoryUnsigned, .directoryClosed, .directoryPlain, .directoryAccountRefused, .everybodyLockedOut, .countriesUnknown, .channelClosed:
+                .directoryUnsigned, .directoryClosed, .directoryPlain, .directoryAccountRefused, .everybodyLockedOut, .countriesUnknown,
+                .channelClosed:
                 .problem
             }
         }

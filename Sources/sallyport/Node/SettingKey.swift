@@ -213,7 +213,8 @@ extension SettingKey {
         dataDirectory, database, masterKeySource, radiusListen, radiusAccounting, radsecListen, radsecCertificate, radsecKey,
         radsecClientCA, radsecRevoked, radsecVersion, eapClientCA, eapClientCRL, eapClientCRLURL, eapClientCRLGrace, eapClientOCSP,
         eapClientOCSPFailure, eapClientOCSPNonce, eapClientNames, eapServerName, eapServerOCSP,
-        countryDatabase, webHealth, webMetrics, webPublic, webPublicURL, webCertificate, webKey, sessionsKeep, sessionsLostAfter, grantsLongest, auditAnchorFile, auditKeep,
+        countryDatabase, webHealth, webMetrics, webPublic, webPublicURL, webCertificate, webKey, sessionsKeep, sessionsLostAfter,
+        grantsLongest, auditAnchorFile, auditKeep,
         auditLargestSize, logLevel, logFormat,
     ]
 }
