@@ -110,15 +110,21 @@ extension Records {
     ) throws(DatabaseError) -> MeetingPlan {
         let person = meeting.person
         let id = SQLValue.integer(user.id)
-        let rows = try database.read([Statement(.membershipsOf, [id]), Statement(.namesOf, [id])])
+        let rows = try database.read([Statement(.membershipsOf, [id]), Statement(.namesOf, [id]), Statement(.groupsAround, [id])])
         var current: Set<Int64> = []
         for row in rows[0] { current.insert(try row.integer(0)) }
         var names: Set<String> = []
         for row in rows[1] { names.insert(try row.text(0)) }
+        // A sync keeps groups in groups: whoever is in one of these need not join the other, unless it is one that is left.
+        var around = current
+        if groups.allSatisfy({ !current.contains($0.id) || wanted.contains($0.name.lowercased()) }) {
+            for row in rows[2] { around.insert(try row.integer(0)) }
+        }
         var statements: [Statement] = []
         var changes: [String] = []
-        for group in groups where wanted.contains(group.name.lowercased()) != current.contains(group.id) {
+        for group in groups {
             let joins = wanted.contains(group.name.lowercased())
+            guard joins ? !around.contains(group.id) : current.contains(group.id) else { continue }
             statements.append(Statement(joins ? .insertMembership : .deleteMembership, [.integer(group.id), id]))
             changes.append(joins ? "joins \(group.name)" : "leaves \(group.name)")
         }
@@ -209,6 +215,13 @@ extension SQL {
     fileprivate static let groupsBelow = SQL(
         "SELECT id, name FROM \"group\" WHERE substr(name, 1, length(CAST(?1 AS TEXT))) = CAST(?1 AS TEXT) ORDER BY id")
     fileprivate static let membershipsOf = SQL("SELECT \"group\" FROM membership WHERE \"user\" = ?1")
+    fileprivate static let groupsAround = SQL(
+        """
+        WITH RECURSIVE around (id) AS (
+            SELECT m."group" FROM membership m WHERE m."user" = ?1
+            UNION SELECT i."group" FROM group_in_group i JOIN around ON i.member = around.id)
+        SELECT id FROM around
+        """)
     fileprivate static let namesOf = SQL("SELECT name_key FROM user_name WHERE \"user\" = ?1")
     fileprivate static let nameForMeeting = SQL("SELECT 1 FROM user_name WHERE name_key = ?1")
     fileprivate static let setEntry = SQL("UPDATE \"user\" SET entry_directory = ?2, entry_key = ?3 WHERE id = ?1")

@@ -6,6 +6,7 @@ import Foundation
 import LoginEngine
 import RADIUS
 import RADIUSDoor
+import TestSupport
 import Testing
 
 @testable import sallyport

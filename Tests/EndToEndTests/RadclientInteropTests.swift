@@ -106,7 +106,7 @@ struct RadclientInteropTests {
 }
 
 /// FreeRADIUS's test client, pointed at a node.
-private struct Radclient: Sendable {
+struct Radclient: Sendable {
     let program: Program
     let endpoint: UDPEndpoint
     let secret: String

@@ -56,6 +56,7 @@ struct Slapd: Sendable {
             memberof-group-oc groupOfNames
             overlay ppolicy
             ppolicy_use_lockout
+            limits dn.exact="\(reader)" size=unlimited
             access to attrs=userPassword by self write by anonymous auth by * none
             access to * by dn.exact="\(reader)" read by self read by anonymous auth by * none
 

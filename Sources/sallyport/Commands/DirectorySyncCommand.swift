@@ -23,7 +23,7 @@ extension DirectoryCommand {
 
         @Argument(help: "The directory's name.") var name: String
         @Flag(help: "Show what would be done, and do nothing.") var dryRun = false
-        @OptionGroup var confirmation: Confirmation
+        @Flag(name: [.customLong("yes"), .customShort("y")], help: "Do it, however much it takes away.") var isConfirmed = false
         @Option(
             name: .customLong("adopt"),
             help: ArgumentHelp("A user of this server who becomes the directory's; can be repeated.", valueName: "user"))
@@ -37,7 +37,7 @@ extension DirectoryCommand {
             defer { watch?.end() }
             let answer = try await node.perform(
                 SyncDirectory(
-                    name: name, isDryRun: dryRun, isConfirmed: confirmation.isYes, adopting: adopting, limit: limit))
+                    name: name, isDryRun: dryRun, isConfirmed: isConfirmed, adopting: adopting, limit: limit))
             watch?.end()
             try output.show(answer, warnings: answer.warnings) { show($0, output) }
             // The plan would be refused.
