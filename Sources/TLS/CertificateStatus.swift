@@ -47,6 +47,7 @@ package struct StatusQuestion: Sendable {
             throw .unusable("there is no certificate to ask about")
         }
         let trusted = authorities.isEmpty ? nil : try LoadedChain(pem: authorities, "the file of certificate authorities")
+        defer { withExtendedLifetime((loaded, trusted)) {} }
         let own = loaded.certificates[0]
         let above = (trusted?.certificates ?? []) + loaded.certificates.dropFirst()
         // By its key, not by its name alone: else a stranger's certificate of that name could vouch for the answer.
@@ -75,6 +76,7 @@ package struct StatusQuestion: Sendable {
         guard let issuer = LoadedChain([issuer]), let id = IssuedCertificate.read(subject, { openssl_read_status_id($0) }) else {
             throw IssuedCertificate.failed()
         }
+        defer { withExtendedLifetime(issuer) {} }
         defer { OCSP_CERTID_free(id) }
         guard let question = IssuedCertificate.read(request, { openssl_read_status_request($0) }) else { throw IssuedCertificate.failed() }
         defer { OCSP_REQUEST_free(question) }

@@ -37,10 +37,11 @@ package struct CertificateText: Sendable, Equatable {
 
     /// All certificates of a PEM text, as they are signed (DER).
     package static func chain(pem: [UInt8]) throws(TLSError) -> [[UInt8]] {
+        let loaded = try LoadedChain(pem: pem, "the certificate file")
+        // What it hands out is freed with it.
+        defer { withExtendedLifetime(loaded) {} }
         var chain: [[UInt8]] = []
-        for certificate in try LoadedChain(pem: pem, "the certificate file").certificates {
-            chain.append(try LoadedChain.bytes(of: certificate))
-        }
+        for certificate in loaded.certificates { chain.append(try LoadedChain.bytes(of: certificate)) }
         return chain
     }
 

@@ -76,6 +76,7 @@ extension TLSContext {
                 expected: settings.expectedPeer ?? "a certificate", fingerprint: "")
         }
         let check = ChainCheck(self, now: now)
+        defer { withExtendedLifetime((loaded, check)) {} }
         var others: [OpaquePointer?] = loaded.certificates.dropFirst().map { $0 }
         let isGood = openssl_verify_client(
             pointer, loaded.certificates[0], &others, CInt(others.count), Callbacks.verifyAgain, Unmanaged.passUnretained(check).toOpaque())

@@ -33,6 +33,7 @@ package struct SignedRevocationList: Sendable, Equatable {
         // A part of a list (RFC 5280 §5.2.4) says nothing by itself.
         guard !openssl_list_is_delta(found) else { throw .unusable("it is a delta of \(issuer)'s list; whole lists are read alone") }
         let trusted = try LoadedChain(pem: authorities, "the file of certificate authorities")
+        defer { withExtendedLifetime(trusted) {} }
         let isSigned = trusted.certificates.contains { openssl_signed_list(found, $0) }
         // A wrong signature leaves its words behind.
         ERR_clear_error()
