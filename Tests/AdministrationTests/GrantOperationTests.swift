@@ -4,6 +4,7 @@
 import Foundation
 import LoginEngine
 import Store
+import Synchronization
 import Testing
 
 @testable import Administration

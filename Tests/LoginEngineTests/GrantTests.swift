@@ -215,7 +215,7 @@ import Testing
         bench.grant(.bypass, uses: nil)
         for asking in [Asking.challenge, .append] {
             let client = LoginBench.client { settings in
-                settings.schemes = [.chap]
+                settings.schemes = .one(.chap)
                 settings.asking = asking
             }
             var request = bench.request("", client: client)
