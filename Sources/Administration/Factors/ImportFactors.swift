@@ -94,8 +94,10 @@ extension ImportFactors {
         private let skipsUnknownUsers: Bool
         private var factors: [Int64: [FactorRecord]] = [:]
         private var labels: [Int64: Set<String>] = [:]
-        /// Kind and key of what is added, by user.
-        private var keys: [Int64: [(kind: FactorKind, key: Secret, line: Int)]] = [:]
+        /// The highest number behind a label, by user and label.
+        private var numbers: [Int64: [String: Int]] = [:]
+        /// The line of each kind and key that is added, by user.
+        private var lines: [Int64: [[UInt8]: Int]] = [:]
         private var owners: [[UInt8]: Int64] = [:]
 
         init(_ operations: Operations, skipsUnknownUsers: Bool) {
@@ -145,23 +147,23 @@ extension ImportFactors {
                 steps.append(Answer.Step(line: line, action: "keep", user: user.name, what: "\(draft.kind.rawValue) \(factor.label)"))
                 return
             }
-            if let other = keys[user.id]?.first(where: { $0.kind == draft.kind && $0.key == draft.key }) {
-                throw Refusal(
-                    .conflict, "The same token stands on line \(other.line) already.", remedy: "Keep one of the two.", place: "secret")
+            let bytes = draft.key.reveal { $0 }
+            let mark = Array(draft.kind.rawValue.utf8) + bytes
+            if let other = lines[user.id]?[mark] {
+                throw Refusal(.conflict, "The same token stands on line \(other) already.", remedy: "Keep one of the two.", place: "secret")
             }
-            var taken = labels[user.id] ?? Set(existing.map { $0.label.lowercased() })
+            lines[user.id, default: [:]][mark] = line
+            if labels[user.id] == nil { labels[user.id] = Set(existing.map { $0.label.lowercased() }) }
             let base = draft.label ?? draft.kind.rawValue
             var label = base
-            var number = 1
-            while taken.contains(label.lowercased()) {
+            var number = numbers[user.id]?[base.lowercased()] ?? 1
+            while labels[user.id]?.contains(label.lowercased()) == true {
                 number += 1
                 label = "\(base.prefix(56)) \(number)"
             }
-            taken.insert(label.lowercased())
-            labels[user.id] = taken
-            keys[user.id, default: []].append((draft.kind, draft.key, line))
+            labels[user.id]?.insert(label.lowercased())
+            numbers[user.id, default: [:]][base.lowercased()] = number
             if draft.key.count < 16 { shortKeys += 1 }
-            let bytes = draft.key.reveal { $0 }
             if let owner = owners[bytes], owner != user.id { shared += 1 }
             owners[bytes] = user.id
             var factor = NewFactor(user: user.id, kind: draft.kind, label: label, secret: draft.key, created: operations.now())
