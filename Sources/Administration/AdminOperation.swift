@@ -56,7 +56,7 @@ package enum Verbs {
         RevealClientSecret.self, NodeStatus.self,
         AddDirectory.self, ListDirectories.self, ShowDirectory.self, SetDirectory.self, RemoveDirectory.self, TestDirectory.self,
         AddDirectoryServer.self, RemoveDirectoryServer.self,
-        AddFactor.self, AddRecoveryCodes.self, ListFactors.self, ShowFactor.self, SetFactor.self, RemoveFactor.self,
+        AddFactor.self, ImportFactors.self, AddRecoveryCodes.self, ListFactors.self, ShowFactor.self, SetFactor.self, RemoveFactor.self,
         AddPolicy.self, ListPolicies.self, ShowPolicy.self, SetPolicy.self, RemovePolicy.self, MovePolicy.self, DiffPolicy.self,
         ExplainPolicy.self, ApplyBlueprint.self, ExportBlueprint.self,
         ListEvents.self, ExportTrail.self, VerifyTrail.self, AnchorTrail.self, ShowTrailKey.self, TraceLogin.self,

@@ -54,6 +54,19 @@ struct ImportRow {
 
 enum ImportTable {
     static func rows(of text: String) throws(Refusal) -> [ImportRow] {
+        try rows(
+            of: text, columns: ImportUsers.columns, needed: ["name"], example: "name,email,groups", untrimmed: "password",
+            most: ImportUsers.mostRows)
+    }
+
+    /// - Parameters:
+    ///   - columns: every one that a file may have.
+    ///   - needed: those that it must have.
+    ///   - example: a first line for who lacks one.
+    ///   - untrimmed: the one in which blanks count.
+    static func rows(
+        of text: String, columns known: [String], needed: [String], example: String, untrimmed: String?, most: Int
+    ) throws(Refusal) -> [ImportRow] {
         var text = text
         if text.hasPrefix("\u{FEFF}") { text.removeFirst() }
         // The parser takes the rest of the file for one field when a quote is never closed.
@@ -71,20 +84,20 @@ enum ImportTable {
         }
         guard let header = table.first, !header.allSatisfy(\.isEmpty) else {
             throw Refusal(
-                .invalid, "The file is empty.", remedy: "Begin with a line of columns: \(ImportUsers.columns.joined(separator: ",")).",
-                place: "line 1")
+                .invalid, "The file is empty.", remedy: "Begin with a line of columns: \(known.joined(separator: ",")).", place: "line 1")
         }
         let columns = header.map { Valid.trimmed($0).lowercased() }
-        for column in columns where !ImportUsers.columns.contains(column) {
-            let near = NearNames.nearest(to: column, among: ImportUsers.columns)
+        for column in columns where !known.contains(column) {
+            let near = NearNames.nearest(to: column, among: known)
             throw Refusal(
                 .invalid, "No column `\(Valid.shown(column))`.",
-                remedy: near.isEmpty ? "There are \(Words.list(ImportUsers.columns))." : NearNames.question(near), place: "line 1")
+                remedy: near.isEmpty ? "There are \(Words.list(known))." : NearNames.question(near), place: "line 1")
         }
-        guard columns.contains("name"), Set(columns).count == columns.count else {
+        let missing = needed.first { !columns.contains($0) }
+        guard missing == nil, Set(columns).count == columns.count else {
             throw Refusal(
-                .invalid, columns.contains("name") ? "A column stands there twice." : "The column `name` is missing.",
-                remedy: "Begin with a line such as name,email,groups.", place: "line 1")
+                .invalid, missing.map { "The column `\($0)` is missing." } ?? "A column stands there twice.",
+                remedy: "Begin with a line such as \(example).", place: "line 1")
         }
         var rows: [ImportRow] = []
         var line = 1
@@ -96,10 +109,10 @@ enum ImportTable {
                     .invalid, "There are \(fields.count) fields for \(columns.count) columns.",
                     remedy: "Put fields with a comma in quotes; separate several groups by semicolons.", place: "line \(line)")
             }
-            let pairs = zip(columns, fields).map { ($0, $0 == "password" ? $1 : Valid.trimmed($1)) }
+            let pairs = zip(columns, fields).map { ($0, $0 == untrimmed ? $1 : Valid.trimmed($1)) }
             rows.append(ImportRow(line: line, fields: Dictionary(uniqueKeysWithValues: pairs)))
-            guard rows.count <= ImportUsers.mostRows else {
-                throw Refusal(.invalid, "The file has more than \(ImportUsers.mostRows) users.", remedy: "Split it.", place: "line \(line)")
+            guard rows.count <= most else {
+                throw Refusal(.invalid, "The file has more than \(most) lines.", remedy: "Split it.", place: "line \(line)")
             }
         }
         return rows

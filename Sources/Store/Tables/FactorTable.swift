@@ -45,26 +45,47 @@ package struct FactorRecord: Sendable, Equatable {
 
 extension Records {
     package func addFactor(_ factor: NewFactor, event: Event) async throws(StoreError) -> Int64 {
+        try await addFactors([(factor, event)])[0]
+    }
+
+    /// Adds them with their events in one transaction: all, or none where a user is gone.
+    ///
+    /// - Returns: the factors' ids, in order.
+    package func addFactors(_ additions: [(factor: NewFactor, event: Event)]) async throws(StoreError) -> [Int64] {
+        guard !additions.isEmpty else { return [] }
         let sealing = self.sealing
         let unit = Unit(
-            guarded: [
-                Unit.Guard(Statement(.userIsThere, [.integer(factor.user)])),
-                Unit.Guard(
-                    Statement(
-                        .insertFactor,
-                        [
-                            .integer(factor.user), .text(factor.kind.rawValue), .text(factor.label), .text(factor.state.rawValue),
-                            .text(factor.algorithm.rawValue), .integer(Int64(factor.digits)), .integer(Int64(factor.period)),
-                            .integer(factor.firstCounter - 1), .integer(factor.created.microseconds),
-                        ])),
-            ],
+            guarded: additions.flatMap { factor, _ in
+                [
+                    Unit.Guard(Statement(.userIsThere, [.integer(factor.user)])),
+                    Unit.Guard(
+                        Statement(
+                            .insertFactor,
+                            [
+                                .integer(factor.user), .text(factor.kind.rawValue), .text(factor.label), .text(factor.state.rawValue),
+                                .text(factor.algorithm.rawValue), .integer(Int64(factor.digits)), .integer(Int64(factor.period)),
+                                .integer(factor.firstCounter - 1), .integer(factor.created.microseconds),
+                            ])),
+                ]
+            },
             then: { rows in
-                guard !factor.secret.isEmpty, let id = try? rows[1].first?.integer(0) else { return [Statement(.raiseRevision)] }
-                let sealed = sealing.seal(factor.secret, at: .factorSecret(id, ofUser: factor.user))
-                return [Statement(.setFactorSecret, [.integer(id), .blob(sealed)]), Statement(.raiseRevision)]
+                var statements: [Statement] = []
+                for (index, addition) in additions.enumerated() where !addition.factor.secret.isEmpty {
+                    guard let id = try? rows[2 * index + 1].first?.integer(0) else { continue }
+                    let sealed = sealing.seal(addition.factor.secret, at: .factorSecret(id, ofUser: addition.factor.user))
+                    statements.append(Statement(.setFactorSecret, [.integer(id), .blob(sealed)]))
+                }
+                return statements + [Statement(.raiseRevision)]
             })
-        let rows = try await change(unit, refusals: [Self.noUser]) { _ in [event.about(user: factor.user)] }
-        do throws(DatabaseError) { return try rows[1][0].integer(0) } catch { throw StoreError(error) }
+        let refusals = [StoreError](repeating: Self.noUser, count: 2 * additions.count)
+        let rows = try await change(unit, refusals: refusals) { _ in additions.map { $0.event.about(user: $0.factor.user) } }
+        var ids: [Int64] = []
+        do throws(DatabaseError) {
+            for index in additions.indices { ids.append(try rows[2 * index + 1][0].integer(0)) }
+        } catch {
+            throw StoreError(error)
+        }
+        return ids
     }
 
     package func setFactorState(_ state: FactorState, ofFactor factor: Int64, event: Event) async throws(StoreError) {

@@ -13,7 +13,7 @@ struct FactorCommand: AsyncParsableCommand {
               sallyport factor add alice recovery
               sallyport factor list alice
             """,
-        subcommands: [Add.self, List.self, Show.self, Set.self, Remove.self])
+        subcommands: [Add.self, List.self, Show.self, Set.self, Remove.self, Import.self])
 
     static func table(_ factors: [FactorView], _ output: Output) {
         var table = Table([
