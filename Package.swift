@@ -125,7 +125,8 @@ if !core {
             name: "sallyport",
             dependencies: [
                 "RADIUS", "EAP", "OTP", "LoginEngine", "Store", "Directories", "Factors", "Administration", "RADIUSDoor", "ControlDoor",
-                "WebDoor", "TLS", "Migration", "CSockets", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle, logging,
+                "WebDoor", "TLS", "Migration", "CSockets", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle,
+                logging,
                 metrics,
                 coreMetrics, yams,
             ],
@@ -144,7 +145,9 @@ if !core {
             dependencies: ["WebDoor", .product(name: "HummingbirdTesting", package: "hummingbird"), logging], swiftSettings: settings),
         .testTarget(
             name: "sallyportTests",
-            dependencies: ["sallyport", "Administration", "Migration", "Store", "LoginEngine", yams, argumentParser, logging, metrics, coreMetrics],
+            dependencies: [
+                "sallyport", "Administration", "Migration", "Store", "LoginEngine", yams, argumentParser, logging, metrics, coreMetrics,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "EndToEndTests",

@@ -35,5 +35,6 @@ func probe(_ bytes: [UInt8]) {
         precondition(file.contents.reveal { $0.allSatisfy { $0 == 0x0A || (0x20...0x7E).contains($0) } }, "the apply file is plain ASCII")
     }
     let names = draft.files(in: "/f").map(\.name)
-    precondition(Set(names).count == names.count && names.allSatisfy { !$0.contains("..") }, "each secret has a file of its own")
+    precondition(Set(names).count == names.count, "each secret has a file of its own")
+    precondition(names.allSatisfy { !$0.split(separator: "/").contains("..") }, "files stay below the folder")
 }

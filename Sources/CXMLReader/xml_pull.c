@@ -46,4 +46,9 @@ const char *xml_pull_name(struct xml_pull *reader) { return text(xmlTextReaderCo
 
 const char *xml_pull_value(struct xml_pull *reader) { return text(xmlTextReaderConstValue(inner(reader))); }
 
-int xml_pull_line(struct xml_pull *reader) { return xmlTextReaderGetParserLineNumber(inner(reader)); }
+int xml_pull_line(struct xml_pull *reader) {
+    // The parser reads ahead of the node that is looked at; where there is none, it stands at what it could not read.
+    xmlNodePtr node = xmlTextReaderCurrentNode(inner(reader));
+    long line = node ? xmlGetLineNo(node) : 0;
+    return line > 0 ? (int)line : xmlTextReaderGetParserLineNumber(inner(reader));
+}

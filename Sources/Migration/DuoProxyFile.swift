@@ -45,7 +45,7 @@ struct DuoProxyFile {
             case "ad_client":
                 draft.left(
                     place, "[\(Characters.shown(section.name))]",
-                    "passwords of Active Directory are not set up by this import: `sallyport directory add`, then `directory:` of its clients"
+                    "passwords of Active Directory are not set up by this: `sallyport directory add`, then `directory:` of its clients"
                 )
             case "cloud", "sso": draft.left(place, "[\(Characters.shown(section.name))]", "there is no cloud service here")
             default: draft.left(place, "[\(Characters.shown(section.name))]", "it is nothing of RADIUS")

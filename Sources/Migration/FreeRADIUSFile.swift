@@ -64,7 +64,7 @@ enum FreeRADIUSFile {
         let place = text.place(section.line)
         let argument = section.arguments.first ?? ""
         let isAddress = argument.contains(".") && AddressRange(argument) != nil || argument.contains(":")
-        let name = section.values("shortname").last?.value ?? (isAddress || argument.isEmpty ? "client-\(argument)" : argument)
+        let name = section.values("shortname").last?.value ?? argument
         let what = "client \(Characters.shown(name))"
         for child in section.sections where child.name == "client" {
             draft.left(

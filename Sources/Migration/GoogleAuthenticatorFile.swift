@@ -16,7 +16,7 @@ enum GoogleAuthenticatorFile {
             let line = Characters.text(Characters.trimmed(raw))
             guard !line.isEmpty else { return }
             guard hasKey else {
-                guard let key = try? Base32.decode(line), !key.isEmpty else {
+                guard let key = key(line), !key.isEmpty else {
                     throw MigrationError(
                         text.place(number), "The first line is no key in Base32.",
                         remedy: "Name files as google-authenticator keeps them: ~/.google_authenticator of each user.")
@@ -62,12 +62,37 @@ enum GoogleAuthenticatorFile {
             return draft.left(text.place(1), what, "it does not say whether it is TOTP or HOTP: the file may be cut off")
         }
         if factor.kind == .hotp { factor.counter = counter }
-        if draft.users.contains(where: { $0.name == user }) == false { try draft.take(MigratedUser(name: user), at: text.place(1)) }
+        if !draft.hasUser(user) { try draft.take(MigratedUser(name: user), at: text.place(1)) }
         try draft.take(factor, at: text.place(1))
         if scratchCodes > 0 {
             draft.left(
                 text.place(1), "\(scratchCodes) scratch codes of \(Characters.shown(user))",
                 "eight digits are too few for a code that lasts: `sallyport factor add NAME recovery` makes new ones")
+        }
+    }
+
+    /// Base32 as the module reads it: bits that make no whole byte do not count, so that its codes and ours are the same.
+    private static func key(_ text: String) -> [UInt8]? {
+        if let key = try? Base32.decode(text) { return key }
+        let symbols = text.uppercased().utf8.filter { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "-") && $0 != UInt8(ascii: "=") }
+        guard let values = try? symbols.map({ try value($0) }) else { return nil }
+        var bytes: [UInt8] = []
+        var (buffer, bits) = (UInt32(0), UInt32(0))
+        for value in values {
+            buffer = (buffer << 5 | UInt32(value)) & 0xFFF
+            bits += 5
+            guard bits >= 8 else { continue }
+            bits -= 8
+            bytes.append(UInt8(truncatingIfNeeded: buffer >> bits))
+        }
+        return bytes
+    }
+
+    private static func value(_ symbol: UInt8) throws(OTPError) -> UInt8 {
+        switch symbol {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): symbol - UInt8(ascii: "A")
+        case UInt8(ascii: "2")...UInt8(ascii: "7"): symbol - UInt8(ascii: "2") + 26
+        default: throw .base32Character(position: 0)
         }
     }
 

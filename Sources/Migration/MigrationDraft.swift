@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What was taken from foreign files, in this server's terms, and a note for each thing that was taken, changed or left.
 
+internal import Foundation
 package import LoginEngine
 package import OTP
 
@@ -175,7 +176,9 @@ package struct MigrationDraft: Sendable {
     /// Of lower case letters, digits, `-`, `_` and `.`, 64 at most, and nobody else's.
     private mutating func freeName(for text: String) -> String {
         var name = ""
-        for scalar in text.lowercased().unicodeScalars {
+        // ö becomes o, and not a hyphen.
+        for scalar in text.lowercased().decomposedStringWithCanonicalMapping.unicodeScalars
+        where scalar.properties.generalCategory != .nonspacingMark {
             let isWord =
                 scalar.isASCII && (scalar.properties.isLowercase || ("0"..."9").contains(scalar) || "-_.".unicodeScalars.contains(scalar))
             if isWord {
@@ -206,6 +209,8 @@ package struct MigrationDraft: Sendable {
         directories.append(directory)
         return directory.name
     }
+
+    func hasUser(_ name: String) -> Bool { UserName.key(of: name).flatMap { userKeys[$0] } != nil }
 
     /// - Parameter why: said beside it: what of the entry did not come along.
     mutating func take(_ user: MigratedUser, at place: Place, _ why: String? = nil) throws(MigrationError) {

@@ -16,7 +16,7 @@ struct PSKCSecrets {
     }
 
     /// RFC 2898 §4.2 asks for 1,000 at least; more than this is made to keep somebody busy.
-    static let mostIterations = 5_000_000
+    static let mostIterations = 2_000_000
 
     private let key: SymmetricKey?
     /// Nil where the file names no method.

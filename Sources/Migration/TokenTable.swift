@@ -95,6 +95,9 @@ enum TokenTable {
         } else if key.count == 32 || key.count == 64 {
             remarks.append("taken as sha1, which its key of \(key.count) bytes may not be made for: try a login")
         }
+        if kind == .hotp, values[.counter] == nil {
+            remarks.append("its counter is not in the file and taken as 0: one that was used needs `counter` in the table")
+        }
         if factor.user.isEmpty { remarks.append("write its user into the table, or name owners by --owners") }
         try draft.take(factor, at: place, remarks.isEmpty ? nil : remarks.joined(separator: "; "))
     }

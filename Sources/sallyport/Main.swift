@@ -32,7 +32,8 @@ struct Sallyport: AsyncParsableCommand {
             PolicyCommand.self, SessionCommand.self, AuthorityCommand.self, TraceCommand.self, AuditCommand.self, KeyCommand.self,
             PasswordCommand.self,
             ApplyCommand.self,
-            ExportCommand.self, BackupCommand.self, RestoreCommand.self, LoginCommand.self, DoctorCommand.self, BenchCommand.self,
+            ExportCommand.self, ImportCommand.self, BackupCommand.self, RestoreCommand.self, LoginCommand.self, DoctorCommand.self,
+            BenchCommand.self,
         ])
 
     static func main() async {

@@ -124,7 +124,7 @@ enum Sample {
 
     @Test func passphraseIsNotHashedForEver() throws {
         let text = String(decoding: try Sample.file("rfc6030-figure7.pskcxml").bytes, as: UTF8.self)
-        for rounds in ["0", "5000001", "99999999999999999999"] {
+        for rounds in ["0", "2000001", "99999999999999999999"] {
             let changed = text.replacing("<IterationCount>1000<", with: "<IterationCount>\(rounds)<")
             #expect(Sample.refusal(.pskc, changed, Sample.key("qwerty")) != nil)
         }

@@ -17,7 +17,7 @@ import Testing
         + ([
             UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, PolicyCommand.self, TraceCommand.self,
             SessionCommand.self, AuditCommand.self, KeyCommand.self, ApplyCommand.self, ExportCommand.self, DoctorCommand.self,
-            BackupCommand.self, RestoreCommand.self, AuthorityCommand.self,
+            BackupCommand.self, RestoreCommand.self, AuthorityCommand.self, ImportCommand.self,
         ]
         as [any ParsableCommand.Type]).flatMap { all($0, behind: []) }
 

@@ -10,15 +10,32 @@ final class PrivateFolder {
     private(set) var written: [String] = []
 
     /// Made before anything is issued: a folder that cannot be made costs nothing then.
-    init(_ path: String) throws(Refusal) {
+    ///
+    /// - Parameters:
+    ///   - flag: which one named it.
+    ///   - takesEmpty: whether it may be there, where it is this user's own and nothing is in it.
+    init(_ path: String, flag: String = "--out", takesEmpty: Bool = false) throws(Refusal) {
         self.path = path
         guard mkdir(path, 0o700) == 0 else {
             let isThere = errno == EEXIST
+            if isThere, takesEmpty, Self.isOwnAndEmpty(path), chmod(path, 0o700) == 0 { return }
             throw Refusal(
                 isThere ? .conflict : .failed,
-                isThere ? "This is there already." : "The folder cannot be made: \(String(cString: strerror(errno))).",
-                remedy: "Name a new folder with --out.", place: path)
+                isThere
+                    ? takesEmpty ? "This is there already, and no empty folder of your own." : "This is there already."
+                    : "The folder cannot be made: \(String(cString: strerror(errno))).",
+                remedy: "Name a new folder with \(flag).", place: path)
         }
+    }
+
+    private static func isOwnAndEmpty(_ path: String) -> Bool {
+        // A link could lead to a folder that others look into.
+        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path),
+            attributes[.type] as? FileAttributeType == .typeDirectory,
+            (attributes[.ownerAccountID] as? NSNumber)?.uint32Value == geteuid(),
+            let contents = try? FileManager.default.contentsOfDirectory(atPath: path)
+        else { return false }
+        return contents.isEmpty
     }
 
     /// Of letters, digits, dots and hyphens.
