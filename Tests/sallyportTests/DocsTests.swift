@@ -76,7 +76,9 @@ import Testing
 
     @Test func everyKeyOfAnApplyFileIsOnItsPage() throws {
         let text = try Self.text("docs/run/apply.md")
-        for key in ApplyFile.directoryKeys + ApplyFile.ldapKeys + ApplyFile.clientKeys + ApplyFile.policyKeys + ApplyFile.conditionKeys + ["members", "groups", "until", "for"] {
+        for key in ApplyFile.directoryKeys + ApplyFile.ldapKeys + ApplyFile.clientKeys + ApplyFile.policyKeys + ApplyFile.conditionKeys + [
+            "members", "groups", "until", "for",
+        ] {
             #expect(text.contains("`\(key)`") || text.contains("\(key): "), "docs/run/apply.md lacks \(key)")
         }
     }
