@@ -86,9 +86,7 @@ import Testing
     @Test func everyKeyOfAnApplyFileIsOnItsPage() throws {
         let text = try Self.text("docs/run/apply.md")
         for key in ApplyFile.directoryKeys + ApplyFile.ldapKeys + ApplyFile.clientKeys + ApplyFile.policyKeys + ApplyFile.conditionKeys
-            + ApplyFile.hoursKeys + [
-                "members", "groups", "until", "for",
-            ]
+            + ApplyFile.hoursKeys + ["members", "groups", "until", "for"]
         {
             #expect(text.contains("`\(key)`") || text.contains("\(key): "), "docs/run/apply.md lacks \(key)")
         }
