@@ -42,7 +42,8 @@ import Testing
         let words = lines.joined().replacing("Subject:", with: "").split(separator: " ")
         #expect(words.allSatisfy { $0.utf8.count <= HeaderText.longestWord && $0.hasPrefix("=?UTF-8?B?") && $0.hasSuffix("?=") })
         let decoded = try words.map { word in
-            try #require(String(validating: try #require(Self.decoded(word.dropFirst(10).dropLast(2))), as: UTF8.self))
+            let bytes = try #require(Self.decoded(word.dropFirst(10).dropLast(2)))
+            return try #require(String(validating: bytes, as: UTF8.self))
         }
         #expect(decoded.joined() == HeaderText.harmless(subject))
     }

@@ -208,12 +208,13 @@ final class Node: Sendable {
             records: records, hashing: store.hashing, logins: logins, passwords: passwords,
             openConversations: { [weak radius] in radius?.openConversations ?? 0 },
             tunnelWork: { [weak radius] in radius?.tunnelWork ?? (0, 0) }, tunnel: tunnel)
+        let answering = operations
         web = WebService(
             health: settings.webHealth, metrics: settings.webMetrics,
             pages: pages.map { pages in
                 WebService.Pages(
                     listen: settings.pages.listen,
-                    sources: PageSources(operations, origin: settings.pages.url ?? "", logger: Logger(label: "sallyport.web")),
+                    sources: PageSources(answering, origin: settings.pages.url ?? "", logger: Logger(label: "sallyport.web")),
                     certificates: { pages.context })
             },
             sources: WebSources(
