@@ -113,7 +113,7 @@ import Testing
             #expect(try await command("grant", "revoke", "1").status == 0)
             #expect(try await ask(gateway, "\(code.1)\(code.2)")?.code == .accessReject)
             #expect(try await command("grant", "list").output.contains("No open grants."))
-            #expect(try await command("grant", "list", "--all", "--json").output.contains("\"state\" : \"revoked\""))
+            #expect(try await command("grant", "list", "--all", "--json").output.contains("\"state\":\"revoked\""))
             #expect(try await command("grant", "add", "alice").status == 64, "a reason is asked for")
             #expect(try await command("grant", "add", "alice", "--reason", "lost", "--for", "9h").everything.contains("grants.longest"))
             #expect(try await command("grant", "add", "alice", "--reason", "lost", "--uses", "0").status == 64)
