@@ -169,7 +169,7 @@ import Testing
             Issue.record("a closed connection judged a password")
             return
         }
-        let nobody = Bench([LDAPServer(security: .plain, host: "127.0.0.1", port: 1)])
+        let nobody = Bench([try #require(LDAPServer("ldap://127.0.0.1:1"))])
         guard case .unreachable = await nobody.check() else {
             Issue.record("nobody judged a password")
             return
