@@ -601,14 +601,14 @@ extension Migration {
 
     private static let postgres21 = Migration(
         number: 21, name: "ldap-directories",
-        checksum: "c2f9d5d3eb9fd184c2ae03aa55695691cd19517b5480b2a79566374e8465648b",
+        checksum: "7384ea68a089b11aabf83406b2b1a63d00a27710e5262806a4de3e7cbf19e445",
         script: #"""
             -- How a directory is asked by LDAP, as JSON; null for one that speaks RADIUS. The password of its account is in "secret".
-            ALTER TABLE directory ADD COLUMN ldap TEXT;
+            ALTER TABLE directory ADD COLUMN ldap TEXT COLLATE "C";
 
             -- The directory's entry that a user is, by the directory's own name of it, which stays when the entry is renamed.
             ALTER TABLE "user" ADD COLUMN entry_directory BIGINT;
-            ALTER TABLE "user" ADD COLUMN entry_key TEXT;
+            ALTER TABLE "user" ADD COLUMN entry_key TEXT COLLATE "C";
             CREATE UNIQUE INDEX user_by_entry ON "user" (entry_directory, entry_key) WHERE entry_directory IS NOT NULL;
             """#)
 

@@ -14,7 +14,7 @@ import Testing
     private static let secret = "reader's password"
     private static let alice = "uid=alice,ou=people,dc=example"
 
-    private static func settings(_ kind: DirectoryKind = .ldap, _ servers: [LDAPServer]) -> LDAPSettings {
+    private static func settings(_ kind: DirectoryKind, _ servers: [LDAPServer]) -> LDAPSettings {
         var settings = LDAPSettings(kind)
         settings.servers = servers
         settings.base = "dc=example"
@@ -33,7 +33,7 @@ import Testing
                 wall: Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000)), uptime: BlockingPool.uptime())
         }
 
-        init(_ kind: DirectoryKind = .ldap, _ servers: [LDAPServer], timeout: Timestamp.Span = .milliseconds(400)) {
+        init(_ servers: [LDAPServer], _ kind: DirectoryKind = .ldap, timeout: Timestamp.Span = .milliseconds(400)) {
             var settings = DirectorySettings(name: "corp", servers: [], secret: Secret(utf8: secret))
             settings.kind = kind
             let ldap = LDAPSourceTests.settings(kind, servers)
@@ -130,7 +130,7 @@ import Testing
                 .bytes(BER.bound(number, 49, "80090308: LdapErr: DSID-0C090447, comment: AcceptSecurityContext error, data \(data), v3839"))
             ]
         }
-        let bench = Bench(.activeDirectory, [server.server])
+        let bench = Bench([server.server], .activeDirectory)
         #expect(await bench.check("CORP\\alice") == verdict)
         #expect(server.binds == [.bind(name: "alice@corp.example", password: Array("right".utf8))], "bound once, by the domain's name")
         #expect(bench.source.servers.status.first?.isUp == true)
@@ -138,7 +138,7 @@ import Testing
 
     @Test func aNameOfAnotherDomainReachesNoServer() async throws {
         let server = try ScriptedLDAP { _, _ in [] }
-        let bench = Bench(.activeDirectory, [server.server])
+        let bench = Bench([server.server], .activeDirectory)
         #expect(await bench.check("alice@evil.example") == .refused(.notInDirectory))
         #expect(server.connections == 0)
     }
@@ -169,7 +169,7 @@ import Testing
             Issue.record("a closed connection judged a password")
             return
         }
-        let nobody = Bench([LDAPServer(security: .plain, host: "127.0.0.1", port: 1)])
+        let nobody = Bench([try #require(LDAPServer("ldap://127.0.0.1:1"))])
         guard case .unreachable = await nobody.check() else {
             Issue.record("nobody judged a password")
             return

@@ -33,7 +33,7 @@ final class ScriptedLDAP: Sendable {
     var requests: [Request] { shared.requests.withLock { $0 } }
     var binds: [Request] { requests.filter { if case .bind = $0 { true } else { false } } }
     var connections: Int { shared.connections.load(ordering: .acquiring) }
-    var server: LDAPServer { LDAPServer(security: .plain, host: "127.0.0.1", port: port) }
+    let server: LDAPServer
 
     /// - Parameter answer: what is done for the message with this number; nothing leaves it without an answer.
     init(answer: @escaping @Sendable (_ number: Int, Request) -> [Deed]) throws {
@@ -50,6 +50,7 @@ final class ScriptedLDAP: Sendable {
         }
         try #require(listen(listening, 64) == 0)
         port = UInt16(bigEndian: name.sin_port)
+        server = try #require(LDAPServer("ldap://127.0.0.1:\(port)"))
         let shared = Shared()
         self.shared = shared
         shared.threads.enter()
@@ -94,7 +95,7 @@ final class ScriptedLDAP: Sendable {
                 shared.requests.withLock { $0.append(request) }
                 for deed in answer(number, request) {
                     switch deed {
-                    case .bytes(let bytes): _ = send(connection, bytes, bytes.count, CInt(MSG_NOSIGNAL.rawValue))
+                    case .bytes(let bytes): _ = send(connection, bytes, bytes.count, CInt(MSG_NOSIGNAL))
                     case .close: return
                     }
                 }
