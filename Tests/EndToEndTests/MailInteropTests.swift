@@ -5,6 +5,7 @@ import Administration
 import Foundation
 import Glibc
 import LoginEngine
+import RADIUS
 import Store
 import TLS
 import TestSupport
