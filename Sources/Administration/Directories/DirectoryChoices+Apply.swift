@@ -67,7 +67,8 @@ extension DirectoryChoices {
         }
         if case .address(let address) = server.place, !address.isOfOneHost {
             throw Refusal(
-                .invalid, "\(address) is the address of no single server.", remedy: "Give the address at which it answers.", place: "server")
+                .invalid, "\(address) is the address of no single server.", remedy: "Give the address at which it answers.", place: "server"
+            )
         }
         return server
     }
