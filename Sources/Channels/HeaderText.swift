@@ -4,6 +4,8 @@
 enum HeaderText {
     /// RFC 5322 §2.1.1: what a line should not be longer than, without its end.
     static let longestLine = 78
+    /// `Subject: ` and what is no longer.
+    private static let longestName = 12
     /// RFC 2047 §2
     static let longestWord = 75
 
@@ -47,7 +49,8 @@ enum HeaderText {
     /// Each holds whole characters, since each is decoded by itself (RFC 2047 §5).
     private static func encodedWords(_ text: String) -> [String] {
         let (start, end) = ("=?UTF-8?B?", "?=")
-        let room = (longestWord - start.utf8.count - end.utf8.count) / 4 * 3
+        // Room is left for the field's name, so that the first one fits on its line.
+        let room = (longestLine - longestName - start.utf8.count - end.utf8.count) / 4 * 3
         var words: [String] = []
         var bytes: [UInt8] = []
         func close() {
