@@ -16,7 +16,8 @@ import Testing
         [([], Sallyport.self)]
         + ([
             UserCommand.self, GroupCommand.self, ClientCommand.self, FactorCommand.self, PolicyCommand.self, TraceCommand.self,
-            SessionCommand.self, AuditCommand.self, KeyCommand.self, ApplyCommand.self, ExportCommand.self, DoctorCommand.self,
+            SessionCommand.self, GrantCommand.self, AuditCommand.self, KeyCommand.self, ApplyCommand.self, ExportCommand.self,
+            DoctorCommand.self,
             BackupCommand.self, RestoreCommand.self, AuthorityCommand.self, ImportCommand.self,
         ]
         as [any ParsableCommand.Type]).flatMap { all($0, behind: []) }

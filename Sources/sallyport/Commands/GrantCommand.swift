@@ -78,8 +78,9 @@ extension GrantCommand {
         static let configuration = CommandConfiguration(
             abstract: "Give a user a bypass of the second factor, or a temporary code.",
             discussion: """
-                Without --code no second factor is asked for. The password is all the same, a certificate where one is required, and what a
-                policy denies stays denied. A code is shown once. It is typed wherever a code is, with PAP, EAP-GTC and EAP-TTLS/PAP.
+                Without --code no second factor is asked for. The password is needed all the same, a certificate
+                where one is required, and what a policy denies stays denied. A code is shown once; it is typed
+                wherever a code is, with PAP, EAP-GTC and EAP-TTLS/PAP.
 
                 Examples:
                   sallyport grant add alice --code --reason 'lost phone, ticket 4711'

@@ -130,6 +130,11 @@ struct SettingsFlags: ParsableArguments {
     var sessionsLostAfter: String?
 
     @Option(
+        name: .customLong("grants-longest"),
+        help: ArgumentHelp("How long a grant of the help desk may last: 8 hours, 90 minutes.", valueName: "time"))
+    var grantsLongest: String?
+
+    @Option(
         name: .customLong("audit-anchor-file"),
         help: ArgumentHelp("Where the trail's signed end is appended every minute; none for nowhere.", valueName: "file"))
     var auditAnchorFile: String?
@@ -163,7 +168,8 @@ struct SettingsFlags: ParsableArguments {
             (.webHealth, webHealth), (.webMetrics, webMetrics), (.webPublic, webPublic), (.webPublicURL, webPublicURL),
             (.webCertificate, webCertificate), (.webKey, webKey),
             (.sessionsKeep, sessionsKeep),
-            (.sessionsLostAfter, sessionsLostAfter), (.auditAnchorFile, auditAnchorFile), (.auditKeep, auditKeep),
+            (.sessionsLostAfter, sessionsLostAfter), (.grantsLongest, grantsLongest), (.auditAnchorFile, auditAnchorFile),
+            (.auditKeep, auditKeep),
             (.auditLargestSize, auditLargestSize), (.logLevel, logLevel), (.logFormat, logFormat),
         ]
         return typed.reduce(into: [:]) { $0[$1.0.name] = $1.1 }
