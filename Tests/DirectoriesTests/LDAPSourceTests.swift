@@ -25,7 +25,7 @@ import Testing
     /// A node's part of it, with its own deadlines.
     private final class Bench: Sendable {
         let source: LDAPPasswordSource
-        let deadlines = Deadlines(now: { Self.now })
+        let deadlines = Deadlines(now: { Bench.now })
         let changes = Mutex<[String]>([])
 
         static var now: Moment {
