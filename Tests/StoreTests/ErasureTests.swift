@@ -218,6 +218,7 @@ import Testing
         // As before the rows were sealed.
         for undone in [
             "ALTER TABLE erasure DROP COLUMN seal", "DROP TABLE session", "DROP TABLE session_claim",
+            "DROP TABLE invitation", "DROP TABLE outbox", "DROP TABLE channel",
             "DROP TABLE grant_use", "DROP TABLE access_grant", "ALTER TABLE \"user\" DROP COLUMN granted_until",
             "ALTER TABLE \"user\" DROP COLUMN most_sessions", "ALTER TABLE \"group\" DROP COLUMN most_sessions",
             "ALTER TABLE client DROP COLUMN disconnect_port",
