@@ -51,14 +51,17 @@ package struct SMTPTransfer: Sendable {
     /// - Returns: what went wrong; nil where the server has the mail.
     private func perform(_ message: MailMessage, _ state: State) -> String? {
         guard Self.isReady, let transfer = curl_easy_init() else { return "libcurl cannot be used" }
-        defer { curl_easy_cleanup(transfer) }
-        guard let recipients = curl_slist_append(nil, "<\(message.to)>") else { return "no memory" }
-        defer { curl_slist_free_all(recipients) }
-        let context = Unmanaged.passUnretained(state).toOpaque()
-        // Its memory is libcurl's until the transfer is cleaned up, which is before this ends.
+        let recipients = curl_slist_append(nil, "<\(message.to)>")
         let words = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
         words.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
-        defer { words.deallocate() }
+        defer {
+            // In this order: what the transfer says at its end still goes into that memory.
+            curl_easy_cleanup(transfer)
+            curl_slist_free_all(recipients)
+            words.deallocate()
+        }
+        guard let recipients else { return "no memory" }
+        let context = Unmanaged.passUnretained(state).toOpaque()
         let scheme = settings.security == .tls ? "smtps" : "smtp"
         let milliseconds = Int(clamping: settings.timeout.microseconds / 1_000)
         var isSet = curl_set_error_buffer(transfer, words)

@@ -50,15 +50,7 @@ extension Logins {
         guard let user = facts.user, user.directory == open.withLock({ $0.login.directory }) else {
             return conclude(open, .refused(.changedMeanwhile))
         }
-        var ruling =
-            rulebook.policies.isEmpty
-            ? Ruling.own(of: client)
-            : rulebook.policies.ruling(
-                for: client, groups: facts.groups, manner: rulebook.policies.asksManner ? LoginManner(request) : .unknown)
-        if !rulebook.replies.isEmpty {
-            ruling.reply = rulebook.replies.plan(for: client, policy: ruling.policy, groups: facts.groups)
-        }
-        ruling.groupLimit = rulebook.limits.least(of: facts.groups)
+        let ruling = rulebook.ruling(of: request, facts, at: moment.wall)
         let subject = FailureSubject.user(user.id)
         let failures = shard(of: subject).state.withLock { $0.known(subject, stored: facts.failures) }
         let login = Login(

@@ -145,8 +145,6 @@ package final class Logins: LoginJudge, Sendable {
             let request = attempts[index].request
             homes.place(&facts[position], at: request.client, named: request.name, lookupKey: key)
         }
-        // Most rulebooks do not ask.
-        func manner(_ request: LoginRequest) -> LoginManner { policies.asksManner ? LoginManner(request) : .unknown }
         var failure: NoAnswer?
         do throws(NoAnswer) {
             try keepUsers(outOf: &facts, at: moment)
@@ -163,16 +161,7 @@ package final class Logins: LoginJudge, Sendable {
                 attempts[index].completion(.none(failure))
                 continue
             }
-            let client = attempts[index].request.client
-            var ruling =
-                policies.isEmpty
-                ? .own(of: client)
-                : policies.ruling(
-                    for: client, groups: facts[position].groups, manner: manner(attempts[index].request),
-                    place: policies.asksPlace
-                        ? rulebook.place(of: attempts[index].request, user: facts[position].user, at: moment.wall) : .unknown)
-            if !replies.isEmpty { ruling.reply = replies.plan(for: client, policy: ruling.giving, groups: facts[position].groups) }
-            ruling.groupLimit = limits.least(of: facts[position].groups)
+            let ruling = rulebook.ruling(of: attempts[index].request, facts[position], at: moment.wall)
             // With the realm: `alice@a` and `alice@b` are two people, whatever the client strips.
             let key = facts[position].stranger == nil ? key : UserName.key(of: attempts[index].request.name) ?? key
             begin(attempts[index], key: key, facts: facts[position], ruling: ruling, at: moment)

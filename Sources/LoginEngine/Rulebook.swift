@@ -22,6 +22,20 @@ package struct Rulebook: Sendable {
 }
 
 extension Rulebook {
+    /// What a login has to prove, and what an accept says: by everything that its policies ask for.
+    func ruling(of request: LoginRequest, _ facts: LoginFacts, at time: Timestamp) -> Ruling {
+        let client = request.client
+        var ruling =
+            policies.isEmpty
+            ? Ruling.own(of: client)
+            : policies.ruling(
+                for: client, groups: facts.groups, manner: policies.asksManner ? LoginManner(request) : .unknown,
+                place: policies.asksPlace ? place(of: request, user: facts.user, at: time) : .unknown)
+        if !replies.isEmpty { ruling.reply = replies.plan(for: client, policy: ruling.giving, groups: facts.groups) }
+        ruling.groupLimit = limits.least(of: facts.groups)
+        return ruling
+    }
+
     /// Only what policies ask for is looked up.
     func place(of request: LoginRequest, user: User?, at time: Timestamp) -> LoginPlace {
         let address = request.callingStation.flatMap { NetworkAddress(station: $0) }

@@ -80,8 +80,14 @@ extension Records {
             return try change(user, meeting, groups, wanted)
         }
         if let ofEntry { return try change(ofEntry, meeting, groups, wanted) }
-        // Nobody's here, and the directory decides alone.
-        guard person.creates else { return .same }
+        guard person.creates else {
+            // Nobody's here, and the directory decides alone; but it says by which other names it knows the same person.
+            for name in [person.name].compactMap({ $0 }) + person.aliases {
+                guard let key = UserName.key(of: name) else { continue }
+                guard try database.read([Statement(.nameForMeeting, [.text(key)])])[0].isEmpty else { return .refused(.directoryNameTaken) }
+            }
+            return .same
+        }
         guard let ownKey, let name = person.name else { return .refused(.directoryEntryUnfit) }
         if let namesake = try Known(found[2].first) {
             // The same name in the same directory is the same person, unless it is known to be another.
@@ -129,7 +135,8 @@ extension Records {
             changes.append(joins ? "joins \(group.name)" : "leaves \(group.name)")
         }
         var aliases: [UserAlias] = []
-        if user.entry == nil {
+        // Whose password lives there for what a group or a gateway says may be somebody else of the same name.
+        if user.entry == nil, user.home == .directory(person.directory) {
             statements.append(Statement(.setEntry, [id, .integer(person.directory), .text(person.key)]))
             changes.append("known to \(person.directoryName)")
             aliases = try free(person.aliases, but: names)

@@ -75,6 +75,10 @@ package struct SyncedUserChange: Sendable {
     package var email: String?
     package var phone: String?
     package var entry: String
+    /// Where the password lives from then on.
+    package var home: PasswordHome?
+    /// As the user was when it was planned; whom somebody changed meanwhile is left alone.
+    package var was: SyncedUser
     /// Keys of names that go.
     package var drops: [String] = []
     package var aliases: [UserAlias] = []
@@ -84,8 +88,9 @@ package struct SyncedUserChange: Sendable {
     package var dropsHandles = false
     package var event: Event
 
-    package init(_ user: SyncedUser, entry: String, event: Event) {
+    package init(_ user: SyncedUser, was: SyncedUser, entry: String, event: Event) {
         (id, name, key, status, email, phone) = (user.id, user.name, user.key, user.status, user.email, user.phone)
+        (home, self.was) = (user.home, was)
         isDisabledBySync = user.isDisabledBySync
         self.entry = entry
         self.event = event
@@ -177,6 +182,11 @@ extension Records {
     /// In user_name.is_alias: a login name is 0, what was given here is 1.
     static let syncedAlias: Int64 = 2
 
+    /// Whether a sync disabled the user, and not an administrator.
+    package func isDisabledBySync(user: Int64) throws(StoreError) -> Bool {
+        try read([Statement(.disabledBySync, [.integer(user)])]) { results throws(DatabaseError) in !results[0].isEmpty }
+    }
+
     package func syncRecords() throws(StoreError) -> [SyncRecord] {
         try read([Statement(.syncRecords)]) { results throws(DatabaseError) in
             var records: [SyncRecord] = []
@@ -263,6 +273,9 @@ extension Records {
         }
     }
 
+    /// Of a user of whom nobody says where the password lives; no row has that number.
+    private static let noHome: Int64 = -1
+
     /// Names may go from one of these users to another.
     ///
     /// - Throws: as `addSynced`.
@@ -271,7 +284,13 @@ extension Records {
         let own = Set(changes.map(\.id))
         for change in changes {
             guards.append(
-                Unit.Guard(Statement(.userOfSync, [.integer(change.id), .integer(directory), .text(change.entry)])))
+                Unit.Guard(
+                    Statement(
+                        .userOfSync,
+                        [
+                            .integer(change.id), .integer(directory), .text(change.entry), .text(change.was.status.rawValue),
+                            .flag(change.was.isDisabledBySync), .integer(change.was.home?.stored ?? Self.noHome),
+                        ])))
             for key in [change.key] + change.aliases.map(\.key) {
                 guards.append(
                     Unit.Guard(
@@ -294,6 +313,7 @@ extension Records {
                         [
                             id, .text(change.name), .text(change.key), .text(change.status.rawValue), .text(change.email),
                             .text(change.phone), .integer(directory), .text(change.entry), .flag(change.isDisabledBySync),
+                            .integer(change.home?.stored),
                         ]))
                 statements.append(Statement(.renameInSync, [.text(change.key), id, .text(change.name)]))
                 if change.isRenamed {
@@ -403,6 +423,7 @@ extension SQL {
         SELECT directory, claimed_by, claimed_until, started, ended, succeeded, failures, problem, counts FROM directory_sync
         ORDER BY directory
         """)
+    fileprivate static let disabledBySync = SQL("SELECT 1 FROM \"user\" WHERE id = ?1 AND status = 'disabled' AND sync_disabled = 1")
     fileprivate static let insertSync = SQL("INSERT INTO directory_sync (directory) VALUES (?1) ON CONFLICT DO NOTHING")
     fileprivate static let claimSync = SQL(
         """
@@ -421,6 +442,7 @@ extension SQL {
     fileprivate static let userOfSync = SQL(
         """
         SELECT 1 FROM "user" WHERE id = ?1 AND (entry_directory IS NULL OR entry_directory = ?2 AND entry_key = ?3)
+            AND status = ?4 AND sync_disabled = ?5 AND COALESCE(directory, -1) = ?6
         """)
     fileprivate static let insertSyncedUser = SQL(
         """
@@ -429,7 +451,7 @@ extension SQL {
         """)
     fileprivate static let updateSyncedUser = SQL(
         """
-        UPDATE "user" SET name = ?2, name_key = ?3, status = ?4, email = ?5, phone = ?6, directory = ?7, entry_directory = ?7,
+        UPDATE "user" SET name = ?2, name_key = ?3, status = ?4, email = ?5, phone = ?6, directory = ?10, entry_directory = ?7,
             entry_key = ?8, sync_disabled = ?9
         WHERE id = ?1
         """)

@@ -78,7 +78,7 @@ import Testing
         func renamed(_ user: SyncedUser, _ name: String, aliases: [String] = [], drops: [String] = []) -> SyncedUserChange {
             var result = user
             (result.name, result.key) = (name, name)
-            var change = SyncedUserChange(result, entry: user.entry ?? "", event: Event(.userChanged, at: start))
+            var change = SyncedUserChange(result, was: user, entry: user.entry ?? "", event: Event(.userChanged, at: start))
             change.isRenamed = name != user.key
             change.drops = (change.isRenamed ? [user.key] : []) + drops
             change.aliases = aliases.map { UserAlias(name: $0, key: $0) }
@@ -141,15 +141,31 @@ import Testing
         await #expect(throws: StoreError.self) { try await claim("one", at: 200) }
     }
 
+    /// Between the plan of a sync and its step somebody disables the user, or moves the password.
+    @Test(arguments: TestDatabases.all) func whomSomebodyChangedMeanwhileIsLeftAlone(_ kind: TestDatabases) async throws {
+        let fixture = try await Fixture(kind)
+        let corp = try await directory(fixture)
+        let users = [new("bob", "e1")]
+        try await fixture.change { try await $0.addSynced(users, directory: corp, at: start) }
+        let before = try #require(try state(fixture, corp).users.first)
+        try await fixture.change { try await $0.setStatus(.disabled, ofUser: before.id, event: Event(.userChanged, at: start)) }
+        let change = SyncedUserChange(before, was: before, entry: "e1", event: Event(.userChanged, at: start))
+        await #expect(throws: StoreError.self) {
+            try await fixture.change { try await $0.changeSynced([change], directory: corp) }
+        }
+        #expect(try state(fixture, corp).users.first?.status == .disabled)
+    }
+
     @Test(arguments: TestDatabases.all) func aChangeByHandEndsWhatASyncSaid(_ kind: TestDatabases) async throws {
         let fixture = try await Fixture(kind)
         let corp = try await directory(fixture)
         let users = [new("bob", "e1")]
         try await fixture.change { try await $0.addSynced(users, directory: corp, at: start) }
-        var user = try #require(try state(fixture, corp).users.first)
+        let before = try #require(try state(fixture, corp).users.first)
+        var user = before
         user.status = .disabled
         user.isDisabledBySync = true
-        let change = SyncedUserChange(user, entry: "e1", event: Event(.userChanged, at: start))
+        let change = SyncedUserChange(user, was: before, entry: "e1", event: Event(.userChanged, at: start))
         try await fixture.change { try await $0.changeSynced([change], directory: corp) }
         #expect(try state(fixture, corp).users.first?.isDisabledBySync == true)
         var record = try #require(try fixture.records.user(key: "bob"))

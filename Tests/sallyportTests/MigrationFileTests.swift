@@ -27,6 +27,7 @@ import Testing
                     let file = try #require(files.first { folder + "/" + $0.name == path }, "no file \(path)")
                     return SecretText(file.contents)
                 case .variable(let name): return SecretText("variable \(name)")
+                case .document(let path): return SecretText("document \(path)")
                 }
             }
         ).read(text.contents.reveal { $0 })

@@ -27,7 +27,10 @@ extension SetUser {
         guard !isEmpty else {
             throw Refusal(.invalid, "Nothing to change was given.", remedy: "`sallyport user set --help` lists what can be changed.")
         }
-        guard !draft.changes.isEmpty || hash != nil || expiresPassword == true else {
+        // Otherwise the next sync could enable whom an administrator wants out.
+        let staysDisabled =
+            try status == UserStatus.disabled.rawValue && old.status == .disabled && records.isDisabledBySync(user: old.id)
+        guard !draft.changes.isEmpty || hash != nil || expiresPassword == true || staysDisabled else {
             return Done("Nothing to change: user \(old.name) is like that already.")
         }
 
@@ -36,6 +39,9 @@ extension SetUser {
             operations.event(.userChanged, by: actor, user: old.id, subject: subject, ["change": change])
         }
         let isLeaving = draft.record.status == .disabled && old.status != .disabled
+        if staysDisabled {
+            try await records.setStatus(.disabled, ofUser: old.id, event: event("stays disabled, whatever a sync says"))
+        }
         if draft.record != old { try await records.updateUser(draft.record, event: event(draft.fields.joined(separator: ", "))) }
         if draft.movesDirectory {
             try await records.setHome(draft.ownHome, ofUser: old.id, event: event("directory: \(draft.ownWord)"))

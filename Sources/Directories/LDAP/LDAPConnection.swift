@@ -441,6 +441,11 @@ package final class LDAPConnection: @unchecked Sendable {
     private func wait(for message: CInt, until: Timestamp, now: () -> Timestamp, _ what: String) throws(LDAPFailure) -> OpaquePointer {
         var result: OpaquePointer?
         let left = until - now()
+        // Whoever sends without end is not listened to without end.
+        guard left.microseconds > 0 else {
+            isBroken = true
+            throw LDAPFailure(.timeout, "\(what) was not answered in time")
+        }
         var time = Self.time(max(left, .milliseconds(1)))
         let type = ldap_result(ld, message, 0, &time, &result)
         if type > 0, let result { return result }

@@ -29,7 +29,8 @@ package struct LDAPLookup: Sendable {
         return LDAPText.filled(template, name) { template.contains("=") ? LDAPText.nameValue($0) : $0 }
     }
 
-    private var bindsByEntryName: Bool { settings.bind == .direct && settings.bindName?.contains("=") == true }
+    /// The name that is bound is the entry's own.
+    var bindsByEntryName: Bool { settings.bind == .direct && settings.bindName?.contains("=") == true }
 
     var attributes: [String] {
         let map = settings.attributes

@@ -82,6 +82,12 @@ package final class LDAPPasswordSource: Sendable {
             let answer = try connection.bind(lookup.bindName(of: name), password, asksPolicy: asksPolicy, until: until, now: uptime)
             if let verdict = verdict(answer) { return verdict }
             guard let entry = try lookup.find(name, on: connection, until: until, now: uptime) else { return .refused(.notInDirectory) }
+            // A name may be somebody's at the bind and another's in the search, below another base: it is the entry that is to have the
+            // password. Only behind a bind that was right, so that nobody is locked out by it.
+            if !lookup.bindsByEntryName {
+                let own = try connection.bind(entry.dn, password, asksPolicy: asksPolicy, until: until, now: uptime)
+                if let verdict = verdict(own) { return verdict == .wrong ? .refused(.notInDirectory) : verdict }
+            }
             let groups = try lookup.groups(of: entry, name, on: connection, until: until, now: uptime)
             return .rightOf(lookup.person(entry, groups: groups))
         }

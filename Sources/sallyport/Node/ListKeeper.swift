@@ -123,7 +123,8 @@ final class ListKeeper: Sendable {
     func fetch(isAsked: Bool = false, at now: Timestamp) {
         let due = state.withLock { state -> [WebAddress] in
             guard !state.isBusy else { return [] }
-            let due = state.sources.filter { isAsked || $0.due <= now }.map(\.address)
+            // A clock that was set back must not keep lists from being fetched.
+            let due = state.sources.filter { isAsked || $0.due <= now || $0.due > now + Self.longestPause }.map(\.address)
             state.isBusy = !due.isEmpty
             return due
         }
@@ -152,6 +153,10 @@ final class ListKeeper: Sendable {
         let before = sources.first { $0.address == address }?.list
         guard list.begins <= now.seconds else {
             throw WebProblem(description: "the list of \(list.issuer) begins in the future; is the clock of this host right?")
+        }
+        // Otherwise an older list of the first authority could come behind it.
+        if let before, before.issuer != list.issuer, before.ends > now.seconds {
+            throw WebProblem(description: "the list is of \(list.issuer), and that of \(before.issuer) from there is in force")
         }
         if let before, before.issuer == list.issuer, !list.succeeds(before) {
             throw WebProblem(description: "the list of \(list.issuer) is older than the one that is kept")

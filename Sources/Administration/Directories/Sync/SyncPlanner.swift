@@ -230,7 +230,11 @@ struct SyncPlanner {
         var change = SyncPlan.Change(kind: .change, user: user, result: user, entry: person.entry)
         change.isAdopted = person.isAdopted
         change.result.entry = person.entry
-        change.result.home = .directory(directory.id)
+        // Whose password an administrator moved elsewhere keeps it there.
+        if user.home == nil || person.isAdopted, user.home != .directory(directory.id) {
+            change.result.home = .directory(directory.id)
+            change.fields.append("directory: \(directory.name)")
+        }
         if user.entry == nil { change.fields.append(person.isAdopted ? "adopted by \(directory.name)" : "known to \(directory.name)") }
         if person.name != user.name { change.fields.append("name: \(user.name) → \(person.name)") }
         (change.result.name, change.result.key) = (person.name, person.key)

@@ -131,7 +131,7 @@ final class SyncWriter {
         let event = operations.event(
             .userChanged, by: actor, user: change.user.id, subject: subject,
             ["change": fields.joined(separator: ", "), "directory": directory.name])
-        var written = SyncedUserChange(change.result, entry: change.entry, event: event)
+        var written = SyncedUserChange(change.result, was: change.user, entry: change.entry, event: event)
         written.drops = change.drops
         written.aliases = change.aliases
         written.isRenamed = change.isRenamed
