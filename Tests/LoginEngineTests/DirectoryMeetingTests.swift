@@ -59,6 +59,22 @@ import Testing
         #expect(bench.rejections == ["denied-by-policy"])
     }
 
+    /// The user is known only behind the password, by a spelling that nobody had.
+    @Test func whoIsMetIsJudgedByThePoliciesOfTheUser() {
+        let (bench, client) = bench { tables, _ in
+            tables.users["bob"] = Self.bob
+            tables.groups[2] = [Self.group]
+            return .changed(key: "bob")
+        }
+        var out = PolicyRule(name: "out", requirement: .deny)
+        out.when.users = [2]
+        var rest = PolicyRule(name: "rest", requirement: .password)
+        rest.when.groups = [Self.group]
+        bench.logins.rulebook.policies = PolicyTable([Policy(id: 1, revision: 1, rule: out), Policy(id: 2, revision: 1, rule: rest)])
+        #expect(bench.ask(bench.request(theirs, name: "corp.example\\bob", client: client))?.isAccept != true)
+        #expect(bench.rejections == ["denied-by-policy"])
+    }
+
     @Test func aWrongPasswordMeetsNobody() {
         let (bench, client) = bench { _, _ in
             Issue.record("met by a wrong password")

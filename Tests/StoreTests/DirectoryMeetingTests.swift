@@ -94,7 +94,13 @@ import Testing
         let (fixture, directory, _) = try await ready(kind)
         // Alice's password lives here.
         #expect(try await meet(fixture, person(directory, "k1", "alice"), typed: "CORP\\alice") == .refused(.directoryNameTaken))
+        // Nor is it opened by another name that the directory knows the same person by, where it makes no users.
+        let known = person(directory, "k1", "alice", creates: false)
+        #expect(try await meet(fixture, known, typed: "a.smith") == .refused(.directoryNameTaken))
         let alice = fixture.user
+        // A gateway says where the password lives, the user does not: somebody else there may have the same name.
+        #expect(try await meet(fixture, person(directory, "k7", "alice"), user: alice) == .same)
+        #expect(try fixture.query("SELECT id FROM \"user\" WHERE entry_key IS NOT NULL").isEmpty)
         try await fixture.change { try await $0.setHome(.directory(directory), ofUser: alice, event: Event(.userChanged, at: start)) }
         #expect(try await meet(fixture, person(directory, "k1", "alice"), typed: "CORP\\alice") == .changed(key: "alice"))
         #expect(try fixture.records.user(key: "corp\\alice")?.id == alice)

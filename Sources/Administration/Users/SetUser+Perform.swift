@@ -89,7 +89,8 @@ extension SetUser {
         if isLeaving, let ended = await operations.endAccess(try operations.openSessions(ofUser: old.id), by: actor) {
             warnings.append(ended)
         }
-        let changes = draft.changes + (hash == nil ? [] : ["password"]) + (expiresPassword == true ? ["password expired"] : [])
+        let changes =
+            draft.changes + (staysDisabled ? ["stays disabled, whatever a sync says"] : []) + (hash == nil ? [] : ["password"]) + (expiresPassword == true ? ["password expired"] : [])
         return Done("Changed user \(draft.record.name): \(changes.joined(separator: ", ")).", warnings: warnings)
     }
 
