@@ -235,7 +235,7 @@ extension Records {
         ofDirectory directory: Int64, by claimant: String, at now: Timestamp, counts: String?, problem: String?, event: Event?
     ) async throws(StoreError) {
         let values: [SQLValue] = [
-            .integer(directory), .text(claimant), .integer(now.microseconds), .text(problem), .text(counts),
+            .integer(directory), .text(claimant), .integer(now.microseconds), .text(problem), .text(counts), .flag(problem == nil),
         ]
         try await change(Unit([Statement(.endSync, values)])) { _ in event.map { [$0] } ?? [] }
     }
@@ -433,7 +433,7 @@ extension SQL {
     fileprivate static let endSync = SQL(
         """
         UPDATE directory_sync SET claimed_by = NULL, claimed_until = NULL, ended = ?3, problem = ?4,
-            succeeded = CASE WHEN ?4 IS NULL THEN ?3 ELSE succeeded END, failures = CASE WHEN ?4 IS NULL THEN 0 ELSE failures + 1 END,
+            succeeded = CASE WHEN ?6 = 1 THEN ?3 ELSE succeeded END, failures = CASE WHEN ?6 = 1 THEN 0 ELSE failures + 1 END,
             counts = COALESCE(?5, counts)
         WHERE directory = ?1 AND claimed_by = ?2
         """)

@@ -44,7 +44,7 @@ struct DirectorySyncInteropTests {
             #expect(try await node.perform(ShowGroup(name: "corp/Engineers")).users == ["alice"])
             #expect(try await node.perform(ShowGroup(name: "corp/VPN Users")).groups == ["corp/Engineers"])
             let alice = try await node.perform(ShowUser(name: "alice"))
-            #expect(alice.email == "alice@corp.example" && alice.groups.contains("corp/VPN Users") && alice.directory == "corp")
+            #expect(alice.email == "alice@corp.example" && alice.groups == ["corp/Engineers"] && alice.directory == "corp")
             #expect(try await node.perform(ShowUser(name: "JÜRGEN")).name == "jürgen")
             // A policy by a synced group lets in by the directory's password.
             var policy = PolicyChoices()
@@ -65,14 +65,12 @@ struct DirectorySyncInteropTests {
             #expect(try await gateway.login("alice", Slapd.password)?.code == .accessReject)
             #expect(try await node.perform(ListGroups()).groups.map(\.name).contains("corp/Ring"))
             #expect(try await node.perform(SyncDirectory(name: "corp")).counts.isNothing)
-            #expect(try await node.metricsPage("/metrics").body.contains(#"sallyport_directory_sync_failures{directory="corp"} 0"#))
 
             try await slapd.stop()
             await #expect(throws: Refusal.self) { try await node.perform(SyncDirectory(name: "corp", isConfirmed: true)) }
             #expect(try await node.perform(ShowUser(name: "robert")).status == "active")
             let findings = try await node.perform(ExamineNode(seconds: 0)).findings
             #expect(findings.contains { $0.kind == .directorySyncFailed })
-            #expect(try await node.metricsPage("/metrics").body.contains(#"sallyport_directory_sync_failures{directory="corp"} 1"#))
         }
     }
 
