@@ -29,7 +29,7 @@ package struct WebService: Service {
     private let logger: Logger
     private let headWithin: TimeAmount
 
-    private struct Plan {
+    struct Plan {
         var kind: Kind
         var address: ListenAddress
     }
@@ -88,7 +88,9 @@ package struct WebService: Service {
             }
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for (index, plan) in plans.enumerated() {
-                    group.addTask { try await serve(plan, index: index) }
+                    let listener = WebListener(
+                        plan: plan, index: index, sources: sources, pages: pages, board: board, logger: logger, headWithin: headWithin)
+                    group.addTask { try await listener.run() }
                 }
                 try await group.waitForAll()
             }
@@ -97,61 +99,6 @@ package struct WebService: Service {
             throw error
         }
         board.fail(CancellationError())
-    }
-
-    private func serve(_ plan: Plan, index: Int) async throws {
-        switch plan.kind {
-        case .health: try await serve(plan, index: index, Routes.health(sources), by: http(OpenConnections(), headWithin))
-        case .metrics: try await serve(plan, index: index, Routes.metrics(sources), by: http(OpenConnections(), headWithin))
-        case .pages:
-            guard let pages else { return }
-            // A phone on a slow network takes a while for a handshake.
-            let builder = https(OpenConnections(limit: 1_024, ofASource: 64), TimeAmount.seconds(15), pages.certificates)
-            try await serve(plan, index: index, PageRoutes(pages.sources).router(), by: builder)
-        }
-    }
-
-    private func configuration(_ connections: OpenConnections, _ headWithin: TimeAmount) -> HTTP1Channel.Configuration {
-        HTTP1Channel.Configuration(
-            additionalChannelHandlers: ConnectionGuard.handlers(connections, headWithin: headWithin), idleTimeout: Self.idleTimeout)
-    }
-
-    private func http(_ connections: OpenConnections, _ headWithin: TimeAmount) -> HTTPServerBuilder {
-        .http1(configuration: configuration(connections, headWithin))
-    }
-
-    private func https(
-        _ connections: OpenConnections, _ headWithin: TimeAmount, _ certificates: @escaping @Sendable () -> TLSContext?
-    ) -> HTTPServerBuilder {
-        var configuration = configuration(connections, headWithin)
-        // Whoever is open to everybody believes in no head of 80 KiB.
-        configuration.httpDecoder = .init(maxHeaderFieldSize: 8_192, maxHeaderListSize: 16_384, maxHeaderFieldCount: 100)
-        let made = configuration
-        return HTTPServerBuilder { responder in
-            TLSChannel(base: HTTP1Channel(responder: responder, configuration: made), certificates: certificates)
-        }
-    }
-
-    private func serve<Context: InitializableFromSource & RequestContext>(
-        _ plan: Plan, index: Int, _ router: Router<Context>, by builder: HTTPServerBuilder
-    ) async throws where Context.Source == ApplicationRequestContextSource {
-        var quiet = logger
-        // What a port scanner sends is no news for whoever runs the node.
-        quiet.logLevel = max(logger.logLevel, .warning)
-        let application = Application(
-            router: router, server: builder,
-            configuration: ApplicationConfiguration(address: .hostname(plan.address.hostText, port: Int(plan.address.port))),
-            onServerRunning: { channel in
-                let address = ListenAddress(host: plan.address.host, port: UInt16(channel.localAddress?.port ?? Int(plan.address.port)))
-                logger.info("listening", metadata: ["door": "\(plan.kind.rawValue)", "address": "\(address)"])
-                board.set(address, at: index)
-            },
-            logger: quiet)
-        do {
-            try await application.run()
-        } catch let error as IOError {
-            throw WebDoorError(error, kind: plan.kind, address: plan.address)
-        }
     }
 }
 
