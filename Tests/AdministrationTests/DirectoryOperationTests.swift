@@ -52,7 +52,7 @@ import Testing
         #expect(await refusal { $0.timeout = "31s" }.contains("100ms to 30s"))
         #expect(await refusal { $0.takes = ["MS-MPPE-Send-Key"] }.contains("cannot be taken over"))
         #expect(await refusal { $0.takes = ["No-Such-Thing"] }.contains("cannot be taken over"))
-        #expect(await refusal { $0.type = "ldap" }.contains("none of radius"))
+        #expect(await refusal { $0.type = "ldp" }.contains("none of radius"))
         #expect(await office.refusal(of: AddDirectory(name: "local", choices: Self.choices())).contains("this server's own"))
         #expect(await office.refusal(of: ShowDirectory(name: "nps")).contains("No directory `nps`"))
     }

@@ -53,7 +53,7 @@ struct ServeCommand: AsyncParsableCommand {
         Observability.start(level: settings.logLevel, format: settings.logFormat, metrics: metrics)
         let logger = Logger(label: "sallyport.node")
         for warning in settings.warnings { logger.warning("\(warning)") }
-        let node = try Node.open(settings, in: directory, metrics: metrics, migrates: !refusesToMigrate)
+        let node = try Node.open(settings, in: directory, metrics: metrics, migrates: !refusesToMigrate, isServing: true)
         let notice = ServiceNotice()
         do {
             try await node.start()

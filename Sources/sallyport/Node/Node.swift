@@ -46,14 +46,16 @@ final class Node: Sendable {
 
     /// Opens the store and binds nothing yet.
     ///
-    /// - Parameter factors: kinds beside those that ship.
+    /// - Parameters:
+    ///   - isServing: whether the disk is readied for many commits.
+    ///   - factors: kinds beside those that ship.
     /// - Throws: `StoreError`, `ClientTableError`, `Refusal`, each one line with its remedy.
     static func open(
         _ settings: Settings, in directory: DataDirectory, metrics: PrometheusRegistry, migrates: Bool = true,
-        factors: [any SecondFactor] = []
+        isServing: Bool = false, factors: [any SecondFactor] = []
     ) throws -> Node {
         let logger = Logger(label: "sallyport.node")
-        let store = try OpenedStore.open(settings, in: directory, migrates: migrates, isServing: true)
+        let store = try OpenedStore.open(settings, in: directory, migrates: migrates, isServing: isServing)
         do {
             return try Node(settings, store: store, factors: factors, metrics: metrics, logger: logger)
         } catch {
