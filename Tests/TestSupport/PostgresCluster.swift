@@ -55,7 +55,7 @@ package final class PostgresCluster: Sendable {
         as() { if [ "$(id -u)" = 0 ]; then (cd / && exec runuser -u postgres -- "$@"); else "$@"; fi; }
         start() {
             as "$bin/pg_ctl" -D "$dir/data" -w -t 60 -l "$dir/log" \
-                -o "-k $dir -c listen_addresses= -c max_connections=400 -c shared_buffers=64MB -c max_wal_senders=0 -c wal_level=minimal" \
+                -o "-k $dir -c listen_addresses= -c max_connections=900 -c shared_buffers=64MB -c max_wal_senders=0 -c wal_level=minimal" \
                 start </dev/null >>"$dir/out" 2>&1
         }
         stop() { as "$bin/pg_ctl" -D "$dir/data" -w -m "$1" stop </dev/null >>"$dir/out" 2>&1; }
