@@ -138,7 +138,8 @@ if !core {
             name: "sallyport",
             dependencies: [
                 "RADIUS", "EAP", "OTP", "LoginEngine", "Store", "Directories", "Channels", "Factors", "Administration", "RADIUSDoor",
-                "ControlDoor", "WebDoor", "Places", "TLS", "Migration", "CSockets", "CScheduling", "CCURL", "CQREncode", argumentParser, unixSignals, configuration, crypto, lifecycle,
+                "ControlDoor", "WebDoor", "Places", "TLS", "Migration", "CSockets", "CScheduling", "CCURL", "CQREncode", argumentParser,
+                unixSignals, configuration, crypto, lifecycle,
                 logging,
                 metrics,
                 coreMetrics, yams,

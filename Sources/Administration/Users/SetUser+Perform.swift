@@ -89,8 +89,10 @@ extension SetUser {
         if isLeaving, let ended = await operations.endAccess(try operations.openSessions(ofUser: old.id), by: actor) {
             warnings.append(ended)
         }
-        let changes =
-            draft.changes + (staysDisabled ? ["stays disabled, whatever a sync says"] : []) + (hash == nil ? [] : ["password"]) + (expiresPassword == true ? ["password expired"] : [])
+        var changes = draft.changes
+        if staysDisabled { changes.append("stays disabled, whatever a sync says") }
+        if hash != nil { changes.append("password") }
+        if expiresPassword == true { changes.append("password expired") }
         return Done("Changed user \(draft.record.name): \(changes.joined(separator: ", ")).", warnings: warnings)
     }
 
