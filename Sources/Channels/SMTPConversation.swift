@@ -31,6 +31,7 @@ package struct SMTPConversation: Sendable, Equatable {
 
     package private(set) var entries: [Entry] = []
     private var isGreeted = false
+    private var isOver = false
 
     package init() {}
 
@@ -60,12 +61,15 @@ package struct SMTPConversation: Sendable, Equatable {
         case "MAIL": begin(.sender, milliseconds)
         case "RCPT": begin(.recipient, milliseconds)
         case "DATA": begin(.content, milliseconds)
+        // What the server says to that is no answer to what failed before.
+        case "QUIT": isOver = true
         default: break
         }
     }
 
     /// A line of the server's; a reply may have several (RFC 5321 §4.2.1).
     mutating func note(received line: String, at milliseconds: Int) {
+        guard !isOver else { return }
         let line = Self.shown(line)
         if !isGreeted {
             isGreeted = true
