@@ -20,7 +20,10 @@ package struct TLSPeer: EAPPeerMethod, TunnelledPeer {
 
     package mutating func take(request: ArraySlice<UInt8>, identifier: UInt8) -> PeerStep {
         switch tunnel.take(request) {
-        case .response(let data): return .response(data)
+        case .response(let data):
+            // RFC 5216 §2.1.2: of a session that is taken up again the device's Finished is the last word before Success. TLS 1.3 has one more.
+            isDone = isDone || tunnel.session.isResumed && !tunnel.session.isTLS13
+            return .response(data)
         case .failed(let fault): return .failure(fault)
         case .established:
             isDone = true
