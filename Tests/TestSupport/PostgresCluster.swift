@@ -26,6 +26,13 @@ package final class PostgresCluster: Sendable {
     /// The one that tests share, each in a schema of its own.
     package static func shared() throws -> PostgresCluster { try started.get() }
 
+    /// Each test makes a schema of a hundred files: in memory, where there is plenty of it.
+    private static var place: String {
+        var space = statvfs()
+        let isPlenty = statvfs("/dev/shm", &space) == 0 && UInt64(space.f_bavail) * UInt64(space.f_frsize) > 4 << 30
+        return isPlenty ? "/dev/shm/" : NSTemporaryDirectory()
+    }
+
     package let folder: String
     private let input: FileHandle
     private let output: FileHandle
@@ -35,7 +42,7 @@ package final class PostgresCluster: Sendable {
         guard let programs = Self.programs else {
             throw Failure(description: "PostgreSQL's initdb is not here: scripts/install-packages test")
         }
-        folder = NSTemporaryDirectory() + "sallyport-pg-" + UUID().uuidString.prefix(8).lowercased()
+        folder = Self.place + "sallyport-pg-" + UUID().uuidString.prefix(8).lowercased()
         let (toShell, fromShell) = (Pipe(), Pipe())
         // The keeper ends when this end is closed: by the end of this process, and by no other program that it starts.
         _ = fcntl(toShell.fileHandleForWriting.fileDescriptor, F_SETFD, FD_CLOEXEC)
