@@ -73,7 +73,7 @@ import Testing
             plan.newestTLS = version
             plan.deviceAuthority = IssuedCertificate(certificate: authority.pem, key: authority.keyPEM)
             let tally = try await run(plan)
-            #expect(tally.accepted > 0 && tally.rejected == 0 && tally.lost == 0 && tally.bad == 0 && tally.proofs >= tally.accepted)
+            #expect(tally.accepted > 0 && tally.rejected == 0 && tally.lost == 0 && tally.bad == 0 && tally.proofs >= tally.accepted, "\(tally)")
             // All but the first of each user.
             #expect(mode == .tls ? tally.resumed == 0 : tally.resumed >= tally.accepted - Self.users && tally.resumed > 0)
         }
