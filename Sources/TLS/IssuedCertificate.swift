@@ -48,6 +48,18 @@ package struct IssuedCertificate: Sendable {
         key = try Self.write { PEM_write_bio_PKCS8PrivateKey($0, own, nil, nil, 0, nil, nil) }
     }
 
+    /// Whether the authority signed it: by its key, not by its name alone.
+    package func isIssued(by authority: IssuedCertificate) -> Bool {
+        guard let own = Self.read(certificate, { PEM_read_bio_X509($0, nil, Callbacks.noPassphrase, nil) }) else { return false }
+        defer { X509_free(own) }
+        guard let issuer = Self.read(authority.certificate, { PEM_read_bio_X509($0, nil, Callbacks.noPassphrase, nil) }) else {
+            return false
+        }
+        defer { X509_free(issuer) }
+        defer { ERR_clear_error() }
+        return openssl_issued(own, issuer)
+    }
+
     static func read(_ pem: [UInt8], _ body: (OpaquePointer) -> OpaquePointer?) -> OpaquePointer? {
         pem.withUnsafeBytes { bytes in
             guard let memory = BIO_new_mem_buf(bytes.baseAddress, CInt(clamping: bytes.count)) else { return nil }

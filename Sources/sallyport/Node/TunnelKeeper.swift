@@ -109,8 +109,10 @@ final class TunnelKeeper: Sendable {
             guard state.used == nil else { return }
             let mark = try mark()
             var new = try take(try own.load(), try trust(at: now))
-            // One of somebody else's lies alone; what was made here lies beside its authority.
-            if new.expires - now < .seconds(Self.renewal), let authority = try own.read("ca") {
+            // What somebody else issued is renewed by them, also where an authority that was made here still lies beside it.
+            if new.expires - now < .seconds(Self.renewal), let authority = try own.read("ca"), let server = try own.read("server"),
+                server.isIssued(by: authority)
+            {
                 try own.issue(by: authority)
                 new = try take(try own.load(), try trust(at: now))
             }
