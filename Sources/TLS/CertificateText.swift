@@ -45,6 +45,16 @@ package struct CertificateText: Sendable, Equatable {
         return chain
     }
 
+    /// The name of whoever issued a certificate, from its bytes (DER); nil: they are no certificate.
+    package static func issuer(of bytes: [UInt8]) -> String? {
+        guard let found = IssuedCertificate.read(bytes, { d2i_X509_bio($0, nil) }) else {
+            _ = OpenSSLError.take()
+            return nil
+        }
+        defer { X509_free(found) }
+        return PeerCertificate(found)?.issuer
+    }
+
     /// The same certificate in PEM, from its bytes.
     package static func pem(of bytes: [UInt8]) throws(TLSError) -> [UInt8] {
         let found = IssuedCertificate.read(bytes) { d2i_X509_bio($0, nil) }
