@@ -44,7 +44,8 @@ struct DirectorySyncInteropTests {
             #expect(try await node.perform(ShowGroup(name: "corp/Engineers")).users == ["alice"])
             #expect(try await node.perform(ShowGroup(name: "corp/VPN Users")).groups == ["corp/Engineers"])
             let alice = try await node.perform(ShowUser(name: "alice"))
-            #expect(alice.email == "alice@corp.example" && alice.groups == ["corp/Circle", "corp/Engineers"] && alice.directory == "corp", "\(alice)")
+            #expect(alice.email == "alice@corp.example" && alice.directory == "corp")
+            #expect(alice.groups == ["corp/Circle", "corp/Engineers"])
             #expect(try await node.perform(ShowUser(name: "JÜRGEN")).name == "jürgen")
             // A policy by a synced group lets in by the directory's password.
             var policy = PolicyChoices()

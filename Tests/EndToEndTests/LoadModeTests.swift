@@ -40,7 +40,8 @@ import Testing
             users: BenchUsers(prefix: "u", count: Self.users, seed: 1), mode: mode)
         plan.window = 4
         plan.sockets = 1
-        plan.seconds = 1
+        // So many logins, however long this machine takes for them.
+        (plan.most, plan.seconds) = (40, 60)
         plan.warmup = 0
         plan.ahead = 1_000
         return plan
@@ -56,8 +57,9 @@ import Testing
             var plan = plan(node.endpoint, secret, mode)
             plan.newestTLS = version
             let tally = try await run(plan)
+            #expect(tally.accepted > 0 && tally.rejected == 0 && tally.lost == 0 && tally.bad == 0, "\(tally)")
             // The keys of each accept are those of its device.
-            #expect(tally.accepted > 0 && tally.rejected == 0 && tally.lost == 0 && tally.bad == 0 && tally.proofs >= tally.accepted)
+            #expect(tally.proofs >= tally.accepted)
             #expect(try await node.logins("login-accepted", count: 1).count > 0)
             #expect(node.node.radius.openConversations == 0)
         }
@@ -73,9 +75,11 @@ import Testing
             plan.newestTLS = version
             plan.deviceAuthority = IssuedCertificate(certificate: authority.pem, key: authority.keyPEM)
             let tally = try await run(plan)
-            #expect(tally.accepted > 0 && tally.rejected == 0 && tally.lost == 0 && tally.bad == 0 && tally.proofs >= tally.accepted, "\(tally)")
-            // All but the first of each user.
-            #expect(mode == .tls ? tally.resumed == 0 : tally.resumed >= tally.accepted - Self.users && tally.resumed > 0)
+            #expect(tally.accepted > 0 && tally.rejected == 0 && tally.lost == 0 && tally.bad == 0, "\(tally)")
+            #expect(tally.proofs >= tally.accepted)
+            // All but the first of each user, and those that were under way beside it.
+            let first = Self.users + plan.window
+            #expect(mode == .tls ? tally.resumed == 0 : tally.resumed >= tally.accepted - first && tally.resumed > 0, "\(tally)")
         }
     }
 

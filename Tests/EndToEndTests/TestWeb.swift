@@ -65,9 +65,12 @@ struct TestResponder: Sendable {
     let port: Int
     private let running: RunningProgram
 
-    static func start(for authority: TestAuthority) async throws -> TestResponder {
+    /// It reads once, when it starts, which certificates are revoked.
+    ///
+    /// - Parameter port: 0: any that is free.
+    static func start(for authority: TestAuthority, port wanted: Int = 0) async throws -> TestResponder {
         let openssl = try #require(Program(installed: "openssl"))
-        let running = try await openssl.start(authority.responder + ["-port", "0"])
+        let running = try await openssl.start(authority.responder + ["-port", "\(wanted)"])
         // ACCEPT [::]:41951 PID=21309
         @Sendable func port() -> Int? {
             let line = running.output.split(separator: "\n").first { $0.hasPrefix("ACCEPT") && $0.contains("PID") }
