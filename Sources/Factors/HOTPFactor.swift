@@ -36,15 +36,17 @@ package struct HOTPFactor: SecondFactor {
         let next = UInt64(max(0, factor.highestUsed + 1))
         // Behind a restore the counter may lie behind what was used: then a code shows itself by its successor alone.
         let isProven = factor.unproven.map { factor.highestUsed > $0 } ?? true
-        if isProven, let counter = hotp.search(code, from: next, window: Self.window) { return right(counter) }
+        // Two counters of one token may share a code: what was used just now is not taken for the code of a later one.
+        let oldest = UInt64(max(0, factor.highestUsed + 1 - Self.remembered))
+        func used() -> UInt64? { oldest < next ? hotp.search(code, from: oldest, window: Int(next - oldest)) : nil }
+        if isProven, let counter = hotp.search(code, from: next, window: Self.window) { return right(used() ?? counter) }
         if let wait = factor.resynchronisation, now.wall <= wait.expires, wait.counter >= factor.highestUsed,
             wait.counter < Self.highestCounter,
             let counter = hotp.search(code, from: UInt64(wait.counter + 1), window: 1)
         {
-            return right(counter)
+            return right(used() ?? counter)
         }
-        let oldest = UInt64(max(0, factor.highestUsed + 1 - Self.remembered))
-        if oldest < next, let counter = hotp.search(code, from: oldest, window: Int(next - oldest)) { return right(counter) }
+        if let counter = used() { return right(counter) }
         let near = isProven ? Self.window : 0
         if let counter = hotp.search(code, from: next + UInt64(near), window: Self.resynchronisationWindow - near) {
             return .beyondWindow(
@@ -64,8 +66,11 @@ package struct HOTPFactor: SecondFactor {
         {
             counters.append(wait.counter + 1)
         }
-        counters += max(0, next - Self.remembered)..<next
-        return counters.map { LiveCode(hotp.code(counter: UInt64($0)), .hotp(factor: factor.id, counter: $0)) }
+        func live(_ counter: Int64) -> LiveCode {
+            LiveCode(hotp.code(counter: UInt64(counter)), .hotp(factor: factor.id, counter: counter))
+        }
+        let used = (max(0, next - Self.remembered)..<next).map(live)
+        return counters.map(live).filter { ahead in !used.contains { $0.text == ahead.text } } + used
     }
 
     private func token(of factor: Factor) -> Token? {

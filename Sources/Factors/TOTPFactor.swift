@@ -22,7 +22,15 @@ package struct TOTPFactor: SecondFactor {
         guard let code = OTPCode.normalized(text), code.utf8.count == factor.digits else { return .malformed }
         guard let totp = token(of: factor)?.totp else { return .wrong }
         guard let step = totp.match(code, at: now.wall.seconds, window: Self.window, drift: factor.drift) else { return .wrong }
-        return .right(.totp(factor: factor.id, step: step))
+        return .right(.totp(factor: factor.id, step: used(step, of: factor, by: totp) ?? step))
+    }
+
+    /// The step that was used last, where it has the same code as this one: what was used just now is not taken for the code of another step.
+    private func used(_ step: Int64, of factor: Factor, by totp: TOTP) -> Int64? {
+        let last = factor.highestUsed
+        let reach = 2 * Int64(Self.window)
+        guard last != step, last >= step - reach, last <= step + reach, let code = totp.code(step: step) else { return nil }
+        return totp.code(step: last) == code ? last : nil
     }
 
     package func codes(for factor: Factor, at now: Moment) -> [LiveCode] {
@@ -30,7 +38,7 @@ package struct TOTPFactor: SecondFactor {
         let centre = totp.step(at: now.wall.seconds) + Int64(factor.drift)
         // The likeliest first.
         return (0...Int64(Self.window)).flatMap { $0 == 0 ? [centre] : [centre - $0, centre + $0] }.compactMap { step in
-            totp.code(step: step).map { LiveCode($0, .totp(factor: factor.id, step: step)) }
+            totp.code(step: step).map { LiveCode($0, .totp(factor: factor.id, step: used(step, of: factor, by: totp) ?? step)) }
         }
     }
 

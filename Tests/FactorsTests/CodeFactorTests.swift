@@ -46,6 +46,28 @@ import Testing
         #expect(TOTPFactor().verify(try code(factor, ahead: 0), for: factor, at: now) == .wrong)
     }
 
+    /// Two steps of this key in a row have the same code.
+    @Test func aUsedCodeIsNotTakenForThatOfTheNextStep() throws {
+        let step = now.wall.seconds / 30
+        let later = Moment(wall: now.wall + .seconds(30), uptime: now.uptime)
+        var twin = factor()
+        twin.secret = Secret(Array("collision-0000872727".utf8))
+        #expect(TOTPFactor().verify("784083", for: twin, at: now) == .right(.totp(factor: 7, step: step)))
+        #expect(TOTPFactor().verify("784083", for: twin, at: later) == .right(.totp(factor: 7, step: step + 1)))
+        for used in [step, step + 1] {
+            twin.highestUsed = used
+            for moment in [now, later] {
+                #expect(TOTPFactor().verify("784083", for: twin, at: moment) == .right(.totp(factor: 7, step: used)))
+                let marks = TOTPFactor().codes(for: twin, at: moment).filter { $0.text == "784083" }.map(\.mark)
+                #expect(marks.allSatisfy { $0 == .totp(factor: 7, step: used) } && marks.count == 2)
+            }
+        }
+        for extreme in [Int64.min, -1, .max] {
+            twin.highestUsed = extreme
+            #expect(TOTPFactor().verify("784083", for: twin, at: now) == .right(.totp(factor: 7, step: step)))
+        }
+    }
+
     @Test(arguments: ["", "12345", "1234567", "12345a", "١٢٣٤٥٦"])
     func whatHasNotItsShapeIsNoGuess(text: String) {
         #expect(TOTPFactor().verify(text, for: factor(), at: now) == .malformed)
@@ -93,6 +115,22 @@ import Testing
     @Test func aUsedCodeIsRecognisedForTheDatabaseToRefuse() throws {
         #expect(HOTPFactor().verify(try code(5), for: factor(highestUsed: 5), at: now) == .right(.hotp(factor: 8, counter: 5)))
         #expect(HOTPFactor().verify(try code(3), for: factor(highestUsed: 5), at: now) == .wrong)
+    }
+
+    /// Counters 3 and 7 of this key have the same code: whoever overheard it at 3 is not let in by it as 7.
+    @Test func aUsedCodeIsNotTakenForThatOfALaterCounter() throws {
+        var twin = factor(highestUsed: 2)
+        twin.secret = Secret([
+            0x5a, 0xaf, 0xc4, 0x9e, 0x82, 0x91, 0x9a, 0xff, 0x36, 0x92, 0x97, 0x16, 0x6c, 0x96, 0xd3, 0x1e, 0x59, 0x7b, 0xb4, 0x36,
+        ])
+        #expect(HOTPFactor().verify("220005", for: twin, at: now) == .right(.hotp(factor: 8, counter: 3)))
+        for used in [3, 4] as [Int64] {
+            twin.highestUsed = used
+            #expect(HOTPFactor().verify("220005", for: twin, at: now) == .right(.hotp(factor: 8, counter: 3)))
+            #expect(HOTPFactor().codes(for: twin, at: now).filter { $0.text == "220005" }.map(\.mark) == [.hotp(factor: 8, counter: 3)])
+        }
+        twin.highestUsed = 5
+        #expect(HOTPFactor().verify("220005", for: twin, at: now) == .right(.hotp(factor: 8, counter: 7)))
     }
 }
 
