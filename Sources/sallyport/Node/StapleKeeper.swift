@@ -66,7 +66,9 @@ final class StapleKeeper: Sendable {
     /// Asks where it is time; returns at once.
     func refresh(isAsked: Bool = false, at now: Timestamp) {
         let due = state.withLock { state -> Int? in
-            guard isAsked || !state.isBusy && state.due.map({ $0 <= now }) ?? true else { return nil }
+            // One that lies further ahead than any pause was set before the clock was put back.
+            let isDue = state.due.map { $0 <= now || $0 > now + Self.longestPause } ?? true
+            guard isAsked || !state.isBusy && isDue else { return nil }
             state.isBusy = true
             return state.generation
         }
