@@ -24,9 +24,10 @@ struct RevocationInteropTests {
         phone = try authority.issue("phone", alternatives: ["email:alice@corp.example"])
     }
 
-    private func withNode(
+    /// - Returns: the node's folder.
+    @discardableResult private func withNode(
         in data: TemporaryFolder? = nil, _ flags: [String: String], _ body: (TestNode) async throws -> Void
-    ) async throws {
+    ) async throws -> TemporaryFolder {
         let node = try await TestNode.start(in: data, flags: ["eap.client-ca": authority.certificate].merging(flags) { $1 })
         do {
             if data == nil {
@@ -43,6 +44,7 @@ struct RevocationInteropTests {
             throw error
         }
         await node.stop()
+        return node.folder
     }
 
     private func login(_ node: TestNode, _ issued: TestAuthority.Issued? = nil) async throws -> Finished {
@@ -81,8 +83,7 @@ struct RevocationInteropTests {
         try publish(try authority.revoke(), web)
         let old = TestAuthority.bytes(of: "\(web.folder.path)/devices.crl")
         let flags = ["eap.client-crl-url": web.address("devices.crl")]
-        let data = Kept<TemporaryFolder?>(nil)
-        try await withNode(flags) { node in
+        let data = try await withNode(flags) { node in
             try await takes(node) { $0.list != nil }
             expectSuccess(try await login(node), hasKeys: true)
             #expect(try await findings(node).contains(.revocationsNotFetched) == false)
@@ -110,10 +111,9 @@ struct RevocationInteropTests {
             #expect(kept.count == 1)
             let mode = try FileManager.default.attributesOfItem(atPath: "\(node.folder.path)/eap/lists/\(kept[0])")[.posixPermissions]
             #expect(mode as? Int == 0o600)
-            data.value = node.folder
         }
         try await web.stop()
-        try await withNode(in: data.value, flags) { node in
+        try await withNode(in: data, flags) { node in
             // Nobody to fetch from; what was kept holds.
             #expect(node.node.tunnel.lists.sources.first?.list != nil)
             expectRefused(try await login(node), node, "revoked_certificate")
@@ -121,7 +121,7 @@ struct RevocationInteropTests {
             #expect(try await findings(node).contains(.revocationsNotFetched))
         }
         // The same data with another address: the list of the first is gone.
-        try await withNode(in: data.value, ["eap.client-crl-url": "http://127.0.0.1:1/other.crl"]) { node in
+        try await withNode(in: data, ["eap.client-crl-url": "http://127.0.0.1:1/other.crl"]) { node in
             let left = try FileManager.default.contentsOfDirectory(atPath: "\(node.folder.path)/eap/lists")
             #expect(left.isEmpty, "\(left)")
         }
@@ -306,10 +306,4 @@ struct RevocationInteropTests {
         await node.stop()
         try await later.stop()
     }
-}
-
-/// For what a closure hands out.
-private final class Kept<Value>: @unchecked Sendable {
-    var value: Value
-    init(_ value: Value) { self.value = value }
 }

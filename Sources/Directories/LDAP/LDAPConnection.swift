@@ -90,7 +90,7 @@ package enum LDAPScope: CInt, Sendable {
     case subtree = 2
 }
 
-/// Used by one thread at a time.
+/// Used by one thread at a time, to which the pool lends it: that, and not the library, is what makes it safe to hand over.
 package final class LDAPConnection: @unchecked Sendable {
     package let server: LDAPServer
     private var ld: OpaquePointer?

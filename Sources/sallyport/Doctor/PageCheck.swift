@@ -21,7 +21,7 @@ enum PageCheck {
                 Finding(
                     .certificateEnded, "web.public", "The certificate of the pages for users has expired: browsers refuse the links.",
                     remedy: "Put a new one into \(file)."))
-        } else if inForce.expires - now <= PageKeeper.notice {
+        } else if inForce.expires - now <= CertificateWatch.notice {
             findings.append(
                 Finding(
                     .certificateEnding, "web.public", "The certificate of the pages for users ends \(Instant(inForce.expires)).",

@@ -10,7 +10,7 @@ enum RadSecCheck {
         return findings(inForce, file: keeper.files.certificate ?? "", now: now)
     }
 
-    static func findings(_ inForce: RadSecKeeper.InForce, file: String, now: Timestamp) -> [Finding] {
+    static func findings(_ inForce: CertificateWatch.InForce, file: String, now: Timestamp) -> [Finding] {
         let end = Instant(inForce.expires)
         let remedy = "Put a new one into \(file), with its key; it is read within a minute."
         var findings: [Finding] = []
@@ -18,7 +18,7 @@ enum RadSecCheck {
             findings.append(
                 Finding(
                     .certificateEnded, file, "The certificate \(inForce.subject) expired at \(end): gateways refuse it.", remedy: remedy))
-        } else if inForce.expires - now <= RadSecKeeper.notice {
+        } else if inForce.expires - now <= CertificateWatch.notice {
             findings.append(Finding(.certificateEnding, file, "The certificate \(inForce.subject) expires at \(end).", remedy: remedy))
         } else {
             findings.append(Finding(.certificateRight, file, "RADIUS over TLS shows \(inForce.subject), which holds until \(end)."))

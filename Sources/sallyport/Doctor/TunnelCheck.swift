@@ -68,7 +68,7 @@ enum TunnelCheck {
             return Finding(
                 .certificateEnded, file, "The certificate \(inForce.subject) of EAP expired at \(end): devices refuse it.", remedy: remedy)
         }
-        if inForce.expires - now <= RadSecKeeper.notice {
+        if inForce.expires - now <= CertificateWatch.notice {
             return Finding(.certificateEnding, file, "The certificate \(inForce.subject) of EAP expires at \(end).", remedy: remedy)
         }
         return Finding(.certificateRight, file, "EAP-TTLS, PEAP and EAP-TLS show \(inForce.subject), which holds until \(end).")
@@ -97,7 +97,7 @@ enum TunnelCheck {
                 "The authority \(authority.subject) of devices expired at \(Instant(expires)): nobody is let in by "
                     + "its certificates.", remedy: remedy)
         }
-        guard expires - now <= RadSecKeeper.notice else { return nil }
+        guard expires - now <= CertificateWatch.notice else { return nil }
         return Finding(
             .clientAuthorityEnding, files.authorities, "The authority \(authority.subject) of devices expires at \(Instant(expires)).",
             remedy: remedy)

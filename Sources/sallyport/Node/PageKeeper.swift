@@ -10,47 +10,35 @@ import TLS
 import WebDoor
 
 final class PageKeeper: Sendable {
-    /// One that is self-made is made anew from here on; another is told of once a day.
-    static let notice = Timestamp.Span.minutes(30 * 24 * 60)
-
-    struct InForce: Sendable {
-        var subject: String
-        var expires: Timestamp
-        /// Why the files as they are now are not in force.
-        var problem: String?
-    }
-
     let files: PageFiles
-    private let logger: Logger
-    private let state = Mutex(State())
-
-    private struct State {
-        var mark: [String] = []
-        var context: TLSContext?
-        var inForce: InForce?
-        var told: Timestamp?
-    }
+    private let watch: CertificateWatch
+    private let used = Mutex<TLSContext?>(nil)
 
     /// Nil where nothing is to listen.
     init?(files: PageFiles, logger: Logger) {
         guard !files.listen.isEmpty else { return nil }
         self.files = files
-        self.logger = logger
+        watch = CertificateWatch("the pages for users", file: files.certificatePath, logger: logger)
     }
 
-    var inForce: InForce? { state.withLock { $0.inForce } }
+    var inForce: CertificateWatch.InForce? { watch.inForce }
 
     /// What connections are made from that begin now.
-    var context: TLSContext? { state.withLock { $0.context } }
+    var context: TLSContext? { used.withLock { $0 } }
 
     /// - Throws: `SettingsError`, one line.
     func load(at now: Timestamp) throws(SettingsError) {
         if files.isSelfMade, !FileManager.default.fileExists(atPath: files.certificatePath) { try make(at: now) }
         try take()
-        if files.isSelfMade, let inForce, inForce.expires - now < Self.notice {
+        if isDue(at: now) {
             try make(at: now)
             try take()
         }
+    }
+
+    /// Whether one that is self-made is to be made anew.
+    private func isDue(at now: Timestamp) -> Bool {
+        files.isSelfMade && (inForce.map { $0.expires - now < CertificateWatch.notice } ?? true)
     }
 
     private func make(at now: Timestamp) throws(SettingsError) {
@@ -64,50 +52,21 @@ final class PageKeeper: Sendable {
     }
 
     private func take() throws(SettingsError) {
-        let mark = files.mark
-        // Noted before they are read: what changes meanwhile is read again.
-        state.withLock { $0.mark = mark }
-        let settings = try files.read()
-        do throws(TLSError) {
-            let context = try TLSContext(.server, settings)
-            state.withLock {
-                $0.context = context
-                $0.inForce = InForce(subject: context.subject ?? "", expires: Timestamp(seconds: context.expires ?? 0))
-                $0.told = nil
+        try watch.load(files.mark) { () throws(SettingsError) in
+            let settings = try files.read()
+            do throws(TLSError) {
+                let context = try TLSContext(.server, settings)
+                used.withLock { $0 = context }
+                return context
+            } catch {
+                throw SettingsError(description: "web.certificate: \(error.description)")
             }
-        } catch {
-            throw SettingsError(description: "web.certificate: \(error.description)")
         }
     }
 
     /// Reads them again where they have changed, or are said to have.
     func reload(isAsked: Bool, at now: Timestamp) {
-        let isDue = files.isSelfMade && (inForce.map { $0.expires - now < Self.notice } ?? true)
-        if isAsked || isDue || files.mark != state.withLock({ $0.mark }) {
-            do throws(SettingsError) {
-                try load(at: now)
-                logger.notice(
-                    "the certificate of the pages for users was read again",
-                    metadata: ["certificate": "\(inForce?.subject ?? "")", "expires": "\(inForce.map { "\(Instant($0.expires))" } ?? "")"])
-            } catch {
-                state.withLock { $0.inForce?.problem = error.description }
-                logger.error("\(error.description); the certificate of before stays in force")
-            }
-        }
-        tell(at: now)
-    }
-
-    private func tell(at now: Timestamp) {
-        let due = state.withLock { state -> InForce? in
-            guard let inForce = state.inForce, inForce.expires - now <= Self.notice else { return nil }
-            if let told = state.told, now - told < .minutes(24 * 60) { return nil }
-            state.told = now
-            return inForce
-        }
-        guard let due else { return }
-        logger.warning(
-            "\(due.expires <= now ? "the certificate of the pages for users has expired" : "the certificate of the pages for users expires soon"); put a new one into \(files.certificatePath)",
-            metadata: ["certificate": "\(due.subject)", "expires": "\(Instant(due.expires))"])
+        watch.reload(isAsked: isAsked || isDue(at: now), mark: files.mark, at: now) { () throws(SettingsError) in try load(at: now) }
     }
 }
 
