@@ -3,6 +3,7 @@
 
 package import LoginEngine
 internal import OTP
+internal import Synchronization
 
 package struct HOTPFactor: SecondFactor {
     /// Counters ahead of the last used one that are taken at once (RFC 4226 §7.2: the look-ahead window).
@@ -29,7 +30,8 @@ package struct HOTPFactor: SecondFactor {
 
     package func verify(_ text: String, for factor: Factor, at now: Moment) -> CodeVerdict {
         guard let code = OTPCode.normalized(text), code.utf8.count == factor.digits else { return .malformed }
-        guard let hotp = token(of: factor)?.hotp else { return .wrong }
+        guard let token = token(of: factor) else { return .wrong }
+        let hotp = token.hotp
         // A counter at the end of its range is no token's: an editor's or an import's mistake must not stop the node.
         guard factor.highestUsed < Self.highestCounter else { return .wrong }
         func right(_ counter: UInt64) -> CodeVerdict { .right(.hotp(factor: factor.id, counter: Int64(clamping: counter))) }
@@ -38,8 +40,12 @@ package struct HOTPFactor: SecondFactor {
         let isProven = factor.unproven.map { factor.highestUsed > $0 } ?? true
         // Two counters of one token may share a code: what was used just now is not taken for the code of a later one.
         let oldest = UInt64(max(0, factor.highestUsed + 1 - Self.remembered))
-        func used() -> UInt64? { oldest < next ? hotp.search(code, from: oldest, window: Int(next - oldest)) : nil }
-        if isProven, let counter = hotp.search(code, from: next, window: Self.window) { return right(used() ?? counter) }
+        func used() -> UInt64? { oldest < next ? token.match(code, among: oldest..<next) : nil }
+        if isProven, let counter = hotp.search(code, from: next, window: Self.window) {
+            if let counter = used() { return right(counter) }
+            token.keep(code, of: counter)
+            return right(counter)
+        }
         if let wait = factor.resynchronisation, now.wall <= wait.expires, wait.counter >= factor.highestUsed,
             wait.counter < Self.highestCounter,
             let counter = hotp.search(code, from: UInt64(wait.counter + 1), window: 1)
@@ -83,7 +89,29 @@ package struct HOTPFactor: SecondFactor {
     /// With its key taken in; kept with the factor.
     private final class Token: Sendable {
         let hotp: HOTP
+        /// Of the counters that were used last: each login compares with them.
+        private let latest = Mutex<[(counter: UInt64, code: UInt32)]>([])
+
         init(_ hotp: HOTP) { self.hotp = hotp }
+
+        /// The counter whose code this is.
+        func match(_ text: String, among counters: Range<UInt64>) -> UInt64? {
+            guard let wanted = OTPCode.value(text, digits: hotp.digits) else { return nil }
+            return latest.withLock { latest in
+                counters.last { counter in
+                    let code = latest.first { $0.counter == counter }?.code ?? hotp.value(counter: counter)
+                    return code ^ wanted == 0
+                }
+            }
+        }
+
+        func keep(_ text: String, of counter: UInt64) {
+            guard let code = OTPCode.value(text, digits: hotp.digits) else { return }
+            latest.withLock { latest in
+                if latest.count >= HOTPFactor.remembered { latest.removeFirst() }
+                latest.append((counter, code))
+            }
+        }
     }
 
     package func start(_ start: FactorStart, answer: @escaping @Sendable (FactorAnswer) -> Void) {}

@@ -11,11 +11,13 @@ package struct NetworkAddress: Hashable, Sendable {
     }
 
     /// - Parameter bytes: 4 (IPv4) or 16 (IPv6) bytes in network order; nil for any other count.
-    package init?(bytes: some Collection<UInt8>) {
+    package init?(bytes: ArraySlice<UInt8>) {
         guard bytes.count == 4 || bytes.count == 16 else { return nil }
         let value = bytes.reduce(UInt128(0)) { $0 << 8 | UInt128($1) }
         bits = bytes.count == 4 ? Self.mappedPrefix | value : value
     }
+
+    package init?(bytes: [UInt8]) { self.init(bytes: bytes[...]) }
 
     package init(v4 value: UInt32) {
         bits = Self.mappedPrefix | UInt128(value)

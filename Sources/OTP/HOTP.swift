@@ -51,8 +51,8 @@ public struct HOTP: Sendable {
         value(counter: counter) ^ wanted == 0
     }
 
-    /// RFC 4226 §5.3: 31 bits, so that no sign is in the way.
-    private func value(counter: UInt64) -> UInt32 {
+    /// The code as a number. RFC 4226 §5.3: 31 bits, so that no sign is in the way.
+    package func value(counter: UInt64) -> UInt32 {
         (hmac.truncated(counter) & 0x7fff_ffff) % modulus
     }
 }

@@ -14,7 +14,7 @@ public enum OTPCode {
     }
 
     /// The number that `digits` ASCII digits write; nil for any other text. Other scripts' digits are refused.
-    static func value(_ text: String, digits: Int) -> UInt32? {
+    package static func value(_ text: String, digits: Int) -> UInt32? {
         guard text.utf8.count == digits else { return nil }
         var value: UInt32 = 0
         for byte in text.utf8 {
