@@ -8,9 +8,11 @@ package struct Ruling: Sendable, Equatable {
     package var policy: Policy?
     /// The report-only policy that would have decided.
     package var reported: Policy?
-    /// What is not known of this login, and the policy asks for: it decides because it asks for more than what would decide without it.
+    /// What is not known of this login, and the policy asks for: what it demands is asked in addition to what would decide without it.
     /// Empty: it matches.
     package var doubts: [PolicyRule.Condition] = []
+    /// Nobody is let in without a factor, whatever grace the policy gives: a policy that perhaps decides gives none.
+    package var deniesGrace = false
     /// The policy whose attributes an accept carries: never one that perhaps does not match.
     package var giving: Policy?
     /// What an accept carries; nil: nothing.
@@ -48,9 +50,8 @@ package struct Ruling: Sendable, Equatable {
 extension PolicyTable {
     /// The first that matches decides; report-only ones are passed over.
     ///
-    /// Where something that a policy asks for is not known, it fails closed: such a policy decides if it asks for more than what would
-    /// decide otherwise, and else counts as one that does not match. So what is unknown never makes a login easier, and what an accept
-    /// carries is that of the policy that does match.
+    /// Where something that a policy asks for is not known, it fails closed: what such policies ask for is asked in addition to what would
+    /// be asked otherwise. So what is unknown never makes a login easier, and what an accept carries is that of the policy that does match.
     ///
     /// - Parameters:
     ///   - groups: the user's, nested ones too; empty for a name that nobody has.
@@ -59,8 +60,7 @@ extension PolicyTable {
         for client: Client, groups: [Int64], manner: LoginManner = .unknown, place: LoginPlace = .unknown
     ) -> Ruling {
         var ruling = Ruling.own(of: client)
-        // Of those that perhaps match: the strictest, and of equals the first.
-        var doubtful: Policy?
+        var doubtful = DoubtfulPolicies()
         var doubtfulReport: Policy?
         visit(client, groups: groups, place) { policy in
             let rule = policy.rule
@@ -71,8 +71,8 @@ extension PolicyTable {
                     if ruling.reported == nil, doubtfulReport.map({ $0.rule.strictness < rule.strictness }) ?? true {
                         doubtfulReport = policy
                     }
-                } else if doubtful.map({ $0.rule.strictness < rule.strictness }) ?? true {
-                    doubtful = policy
+                } else {
+                    doubtful.add(policy)
                 }
                 return true
             case .yes:
@@ -85,10 +85,8 @@ extension PolicyTable {
                 return false
             }
         }
-        if let doubtful, ruling.strictness < doubtful.rule.strictness {
-            ruling.requirement = doubtful.rule.requirement
-            ruling.policy = doubtful
-            ruling.doubts = doubtful.rule.when.verdicts(client, groups: groups, manner, place).filter { $0.fit == .unknown }.map(
+        if let strictest = doubtful.strictest, ruling.take(doubtful) {
+            ruling.doubts = strictest.rule.when.verdicts(client, groups: groups, manner, place).filter { $0.fit == .unknown }.map(
                 \.condition)
         }
         if let doubtfulReport, ruling.strictness < doubtfulReport.rule.strictness, ruling.reported == nil {
@@ -114,9 +112,75 @@ extension PolicyTable {
     }
 }
 
+/// Those of which it is not known whether they match, in front of the one that decides.
+private struct DoubtfulPolicies {
+    /// Of equals the first.
+    private(set) var strictest: Policy?
+    /// What all of them ask for together; nil: there is none.
+    private(set) var requirement: Requirement?
+    /// One of them asks for a factor, and gives no grace.
+    private(set) var deniesGrace = false
+
+    mutating func add(_ policy: Policy) {
+        let rule = policy.rule
+        requirement = requirement.map { $0.joined(with: rule.requirement) } ?? rule.requirement
+        deniesGrace = deniesGrace || rule.requirement.asksFactor && rule.unenrolled == .deny
+        if strictest.map({ $0.rule.strictness < rule.strictness }) ?? true { strictest = policy }
+    }
+}
+
+extension Ruling {
+    /// Asks for what these ask for too.
+    ///
+    /// - Returns: whether they change anything.
+    fileprivate mutating func take(_ doubtful: DoubtfulPolicies) -> Bool {
+        guard let strictest = doubtful.strictest, let demanded = doubtful.requirement else { return false }
+        let (own, ownGrace) = (requirement, policy.map { $0.rule.unenrolled != .deny } ?? false)
+        let isStricter = strictness < strictest.rule.strictness
+        requirement = own.joined(with: demanded)
+        if isStricter || requirement != own {
+            policy = strictest
+            // Grace lets in by the first proof alone, which has to be enough for what would decide otherwise.
+            deniesGrace = doubtful.deniesGrace || own != .password && !ownGrace
+            return true
+        }
+        deniesGrace = ownGrace && doubtful.deniesGrace
+        return deniesGrace
+    }
+}
+
 extension Requirement {
+    /// What two policies ask for together. A certificate stands for the password, and not the other way around.
+    package func joined(with other: Requirement) -> Requirement {
+        if self == .deny || other == .deny { return .deny }
+        let (first, second) = (max(firstProof, other.firstProof), asksFactor || other.asksFactor)
+        return switch (first, second) {
+        case (.certificate, true): .certificateAndFactor
+        case (.certificate, false): .certificate
+        case (.password, true): .passwordAndFactor
+        case (.none, true): .factor
+        case (.password, false), (.none, false): .password
+        }
+    }
+
+    private enum FirstProof: Int, Comparable {
+        case none, password, certificate
+
+        static func < (left: FirstProof, right: FirstProof) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    private var firstProof: FirstProof {
+        switch self {
+        case .factor, .deny: .none
+        case .password, .passwordAndFactor: .password
+        case .certificate, .certificateAndFactor: .certificate
+        }
+    }
+
+    fileprivate var asksFactor: Bool { self == .factor || owesSecond }
+
     /// More is asked of whoever logs in.
-    var strictness: Int {
+    package var strictness: Int {
         switch self {
         case .password: 0
         case .factor: 1
@@ -274,13 +338,13 @@ extension Ruling {
     }
 
     package func grace(_ facts: GraceFacts, at now: Timestamp) -> Grace {
-        guard let policy else { return .none }
+        guard let policy, !deniesGrace else { return .none }
         return policy.rule.unenrolled.grace(facts, under: policy.id, at: now)
     }
 
     /// In a few stable words, for the trail: `deny`, `password`, `password+factor, and there is none`.
     package func consequence(factors: [Factor], grace facts: GraceFacts, at now: Timestamp) -> String {
-        guard requirement == .factor || requirement.owesSecond else { return requirement.rawValue }
+        guard requirement.asksFactor else { return requirement.rawValue }
         let usable = usable(factors)
         if !usable.factors.isEmpty { return requirement.rawValue }
         if !usable.hasOthers, case .until(let end, _) = grace(facts, at: now) {

@@ -115,8 +115,8 @@ import Testing
         #expect(nowhere.steps.map(\.verdict) == ["no-match", "unknown", "decides", "later"])
         #expect(
             nowhere.steps[2].text
-                == "decides: it is not known whether it matches: nothing says from where this comes (--from), and it asks for more than what would decide "
-                + "without it: nobody is let in.")
+                == "decides: it is not known whether it matches: nothing says from where this comes (--from), and what it asks for is asked in addition to "
+                + "what would decide without it: nobody is let in.")
         #expect(nowhere.steps[1].text.hasPrefix("does not decide: it is not known whether it matches: nothing says from where"))
         let mac = try await office.perform(ExplainPolicy(user: "alice", client: "office", from: "00-10-A4-23-19-C0"))
         #expect(mac.policy == "abroad@1" && mac.warnings.contains { $0.contains("is no address") })

@@ -136,6 +136,34 @@ import Testing
         #expect(decides(certain, policy(6, .passwordAndFactor), at: place(nil)).policy?.id == 5)
     }
 
+    /// Of a password with a code and a certificate neither is more than the other: whoever hides where he is does not choose.
+    @Test func whatCannotBeComparedIsAskedForTogether() {
+        let home = policy(1, .passwordAndFactor) { rule in
+            rule.when.countries = [country("DE")]
+            rule.unenrolled = .graceDays(7)
+        }
+        let rest = policy(2, .certificate)
+        let ruling = decides(home, rest, at: place("10.0.0.1"))
+        #expect(ruling.requirement == .certificateAndFactor && ruling.policy?.id == 1 && ruling.doubts == [.country])
+        #expect(ruling.deniesGrace && ruling.giving?.id == 2)
+        #expect(decides(home, rest, at: place("10.0.0.1", "FR")).requirement == .certificate)
+        #expect(decides(home, rest, at: place("10.0.0.1", "DE")).requirement == .passwordAndFactor)
+        // A password alone would be enough, and so it is while the grace lasts.
+        #expect(!decides(home, policy(2, .password), at: place("10.0.0.1")).deniesGrace)
+        // The one that is sure gives grace, and the one in doubt none.
+        let code = policy(1, .factor) { $0.when.countries = [country("DE")] }
+        let graced = decides(code, policy(2, .passwordAndFactor) { $0.unenrolled = .graceDays(7) }, at: place("10.0.0.1"))
+        #expect(graced.requirement == .passwordAndFactor && graced.policy?.id == 2 && graced.deniesGrace && graced.doubts == [.country])
+    }
+
+    @Test(arguments: Requirement.allCases, Requirement.allCases)
+    func whatIsAskedTogetherIsNoLessThanEither(_ one: Requirement, _ other: Requirement) {
+        let both = one.joined(with: other)
+        #expect(both == other.joined(with: one) && one.joined(with: one) == one)
+        #expect(both.joined(with: one) == both && both.joined(with: other) == both)
+        #expect(both.strictness >= one.strictness && both.strictness >= other.strictness)
+    }
+
     @Test func anAcceptCarriesOnlyWhatIsOfAPolicyThatMatches() {
         let office = policy(1, .passwordAndFactor) { $0.when.networks = ranges("203.0.113.0/24") }
         let rest = policy(2, .password)

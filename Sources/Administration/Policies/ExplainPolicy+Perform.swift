@@ -41,12 +41,13 @@ extension ExplainPolicy {
                 let unknown = "it is not known whether it matches: \(Words.list(doubts.map { words.doubt($0.condition) }))"
                 if !isDecided, entry.policy == ruling.policy {
                     step.verdict = "decides"
-                    step.text = "decides: \(unknown), and it asks for more than what would decide without it: \(view.what)."
+                    step.text =
+                        "decides: \(unknown), and what it asks for is asked in addition to what would decide without it: \(view.what)."
                 } else {
                     step.verdict = "unknown"
                     step.text =
                         "does not decide: \(unknown)"
-                        + (view.isReportOnly ? "." : ", so it could only if it asked for more than what decides.")
+                        + (view.isReportOnly ? "." : "; what it asks for is asked here anyway.")
                 }
             } else if view.isReportOnly {
                 step.verdict = "reports"

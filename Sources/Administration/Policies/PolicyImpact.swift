@@ -38,7 +38,7 @@ struct PolicyImpact {
 }
 
 extension Operations {
-    static let unknownWords = "Where it is not known, the policy decides only if it asks for more than what would decide without it."
+    static let unknownWords = "Where it is not known, what the policy asks for is asked in addition to what would decide without it."
 
     /// Counts by one statement, whatever the number of users.
     func impact(of position: Int, in policies: [Policy]) throws -> PolicyImpact {

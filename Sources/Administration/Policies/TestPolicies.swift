@@ -116,7 +116,7 @@ package struct TestPolicies: AdminOperation {
             }
             if !ruling.doubts.isEmpty, !result.differences.isEmpty {
                 result.differences.append(
-                    "it decides since \(Words.list(ruling.doubts.map { login.words.doubt($0) })), and it asks for more than what would decide without it"
+                    "it decides since \(Words.list(ruling.doubts.map { login.words.doubt($0) })): what it asks for is asked in addition to what would decide without it"
                 )
             }
             result.isRight = result.differences.isEmpty

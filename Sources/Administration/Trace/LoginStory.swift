@@ -67,7 +67,7 @@ extension LoginStory {
             }
             if let unknown = event["not-known"], position == 0 || event.kind != .loginChallenged {
                 story.add(
-                    "It is not known whether policy \(event["policy"] ?? "?") matches (\(unknown)); it decides because it asks for more than what "
+                    "It is not known whether policy \(event["policy"] ?? "?") matches (\(unknown)); what it asks for is asked in addition to what "
                         + "would decide without it.", at: event.at, clock)
             }
             if let reported = event["report-only"] {
