@@ -7,14 +7,21 @@
 
 #include <openssl/ocsp.h>
 
+/// As the handshake found it good; behind a session that was taken up, or of a certificate that is trusted by itself, as it was shown.
+/// What was shown may hold more, in any order.
+static inline STACK_OF(X509) *_Nullable openssl_chain(const SSL *_Nonnull connection) {
+    STACK_OF(X509) *verified = SSL_get0_verified_chain(connection);
+    return verified && sk_X509_num(verified) > 1 ? verified : SSL_get_peer_cert_chain(connection);
+}
+
 static inline int openssl_chain_count(const SSL *_Nonnull connection) {
-    STACK_OF(X509) *chain = SSL_get_peer_cert_chain(connection);
+    STACK_OF(X509) *chain = openssl_chain(connection);
     return chain ? sk_X509_num(chain) : 0;
 }
 
 /// Of the connection's own; not to be freed.
 static inline X509 *_Nullable openssl_chain_certificate(const SSL *_Nonnull connection, int index) {
-    STACK_OF(X509) *chain = SSL_get_peer_cert_chain(connection);
+    STACK_OF(X509) *chain = openssl_chain(connection);
     return chain ? sk_X509_value(chain, index) : NULL;
 }
 

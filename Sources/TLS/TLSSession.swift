@@ -182,12 +182,15 @@ package final class TLSSession {
         return String(decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
     }
 
-    /// As it was shown, DER: the peer's own first. Also behind a session that was taken up, as it was shown then.
+    /// DER: the peer's own first, then who vouches for it, as the handshake found it good; behind a session that was taken up, as it was
+    /// shown then.
     package var peerChain: [[UInt8]] {
         guard let own = SSL_get1_peer_certificate(pointer) else { return [] }
         defer { X509_free(own) }
         let others = (0..<min(openssl_chain_count(pointer), Self.longestChain)).compactMap { openssl_chain_certificate(pointer, $0) }
-        return ([own] + others).compactMap { try? LoadedChain.bytes(of: $0) }
+        let shown = ([own] + others).compactMap { try? LoadedChain.bytes(of: $0) }
+        // The chain that was found good begins with it too.
+        return Array(shown.prefix(1) + shown.dropFirst().filter { $0 != shown.first })
     }
 
     /// Of the context that it was made from.

@@ -96,7 +96,8 @@ final class DeviceStatusKeeper: DeviceStatusSource {
             question = made
         } catch {
             note("\(error)")
-            return completion(rule.acceptsSilence ? .fine(Self.unanswered) : .refused(Self.refusal(of: chain, "\(error)")))
+            // The device itself may have brought that about: no silence of the responder, which may be let in.
+            return completion(.refused(Self.refusal(of: chain, "\(error)")))
         }
         let moment = now()
         let known = state.withLock { state -> DeviceStatus? in
@@ -118,15 +119,15 @@ final class DeviceStatusKeeper: DeviceStatusSource {
         }
         switch isFirst {
         case false?: return
-        case nil: return completion(unanswered(question, "too many wait for the same answer"))
+        case nil: return completion(unanswered(question, "too many wait for the same answer", isSilence: false))
         case true?: break
         }
         let isTaken = pool.run { [self] in
             send(question)
         } completion: { [self] result in
-            finish(question, result ?? .failure(WebProblem(description: "the responder's queue is full")))
+            finish(question, result)
         }
-        if !isTaken { finish(question, .failure(WebProblem(description: "the responder's queue is full"))) }
+        if !isTaken { finish(question, nil) }
     }
 
     func refusal(of chain: [[UInt8]]) -> PeerRefusal? {
@@ -173,14 +174,17 @@ final class DeviceStatusKeeper: DeviceStatusSource {
         }
     }
 
-    private func finish(_ question: StatusQuestion, _ result: Result<CertificateStatus, WebProblem>) {
+    /// - Parameter result: nil: nobody was asked, since too much waits.
+    private func finish(_ question: StatusQuestion, _ result: Result<CertificateStatus, WebProblem>?) {
         let verdict: DeviceStatus
         switch result {
-        case .success(let status):
+        case .success(let status)?:
             verdict = judge(status, question)
             keep(status, of: question)
-        case .failure(let problem):
+        case .failure(let problem)?:
             verdict = unanswered(question, problem.description)
+        case nil:
+            verdict = unanswered(question, "the responder's queue is full", isSilence: false)
         }
         let waiting = state.withLock { $0.waiting.removeValue(forKey: question.subject) ?? [] }
         for one in waiting { one(verdict) }
@@ -222,16 +226,21 @@ final class DeviceStatusKeeper: DeviceStatusSource {
     }
 
     /// No answer that is worth anything: an earlier one may still be, for a time.
-    private func unanswered(_ question: StatusQuestion, _ why: String) -> DeviceStatus {
+    ///
+    /// - Parameter isSilence: false: nobody was asked. Whoever brings that about by many handshakes at once gains nothing.
+    private func unanswered(_ question: StatusQuestion, _ why: String, isSilence: Bool = true) -> DeviceStatus {
         note(why)
         let moment = now()
         let earlier = state.withLock { state -> CertificateStatus? in
-            guard let entry = state.kept[question.subject], entry.status.ends + grace >= moment else { return nil }
+            // Nobody takes a revocation back because its answer has aged.
+            guard let entry = state.kept[question.subject], entry.status.ends + grace >= moment || entry.status.state == .revoked else {
+                return nil
+            }
             state.figures.kept += 1
             return entry.status
         }
         if let earlier { return judge(earlier, question) }
-        if rule.acceptsSilence { return .fine(Self.unanswered) }
+        if rule.acceptsSilence, isSilence { return .fine(Self.unanswered) }
         return .refused(
             question.refusal(
                 .revocationUnknown, "whether it is revoked cannot be asked: \(why)", expected: "an answer of its OCSP responder"))
