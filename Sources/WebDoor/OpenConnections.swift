@@ -4,11 +4,13 @@
 import NIOCore
 import Synchronization
 
+import struct LoginEngine.NetworkAddress
+
 /// Thread-safe: connections live on several event loops.
 final class OpenConnections: Sendable {
     /// A handful of probes and scrapers is what comes to listeners that are not for people.
     static let limit = 64
-    /// One address cannot push out what others have open.
+    /// One house cannot push out what others have open.
     static let limitOfASource = 16
 
     private let limit: Int
@@ -20,7 +22,8 @@ final class OpenConnections: Sendable {
 
     private struct Entry {
         var channel: any Channel
-        var source: String
+        /// Nil: a connection without an address.
+        var source: NetworkAddress?
         /// Counts up with each sign of life.
         var latest: UInt64
         /// Whether a whole head ever came.
@@ -37,7 +40,7 @@ final class OpenConnections: Sendable {
         }
 
         /// The one that was silent for longest, where there are too many of a source or of all.
-        func surplus(from source: String, _ limit: Int, _ limitOfASource: Int) -> Entry? {
+        func surplus(from source: NetworkAddress?, _ limit: Int, _ limitOfASource: Int) -> Entry? {
             let ofSource = entries.values.filter { $0.source == source }
             let candidates =
                 ofSource.count > limitOfASource ? ofSource : entries.count > limit ? Array(entries.values) : []
@@ -49,7 +52,7 @@ final class OpenConnections: Sendable {
 
     func add(_ channel: any Channel) {
         let id = ObjectIdentifier(channel)
-        let source = channel.remoteAddress?.ipAddress ?? ""
+        let source = channel.remoteAddress?.ipAddress.flatMap { NetworkAddress($0) }?.house
         let (limit, limitOfASource) = (limit, limitOfASource)
         let surplus = state.withLock { state -> (any Channel)? in
             state.entries[id] = Entry(channel: channel, source: source, latest: state.tick())

@@ -28,7 +28,7 @@ struct RequestBudget {
     ///   - source: of IPv6 its network counts, since one house has all of it.
     ///   - now: uptime.
     mutating func admits(_ source: NetworkAddress, at now: Timestamp) -> Bool {
-        let source = source.isIPv4 ? source : NetworkAddress(bits: source.bits & (UInt128.max << 64))
+        let source = source.house
         var bucket = buckets[source] ?? Bucket(left: burst, at: now)
         let seconds = Double((now - bucket.at).microseconds) / 1_000_000
         bucket.left = min(burst, bucket.left + max(0, seconds) * perMinute / 60)
@@ -41,4 +41,9 @@ struct RequestBudget {
         buckets[source] = bucket
         return isAdmitted
     }
+}
+
+extension NetworkAddress {
+    /// Whom an address belongs to: of IPv6 the network of 64 bits, all of which one house has.
+    var house: NetworkAddress { isIPv4 ? self : NetworkAddress(bits: bits & (UInt128.max << 64)) }
 }
