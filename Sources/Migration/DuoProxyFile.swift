@@ -190,7 +190,7 @@ struct DuoProxyFile {
             let name = "\(section.name.replacing("_", with: "-"))-\(address.number)"
             let line = text.place(address.line)
             guard let ranges = ranges(address.value) else {
-                draft.left(line, "client \(name)", "`\(Characters.shown(address.value))` is no address, range or network")
+                draft.left(line, "client \(name)", "what stands there is no address, range or network")
                 continue
             }
             guard let secret = secrets.first(where: { $0.number == address.number }) else {

@@ -82,8 +82,7 @@ enum FreeRADIUSFile {
         for (value, line) in items.map({ ($0.value ?? "", $0.line) }) + (items.isEmpty && isAddress ? [(argument, section.line)] : []) {
             guard let range = range(value, mask: mask) else {
                 return draft.left(
-                    text.place(line), what,
-                    "`\(Characters.shown(value))` is no address; a client is known by its address here, not by a host name")
+                    text.place(line), what, "what stands there is no address; a client is known by its address here, not by a host name")
             }
             if "\(range)" != value, mask == nil, !value.hasSuffix("/32"), !value.hasSuffix("/128") {
                 draft.remark(text.place(line), what, "`\(Characters.shown(value))` means \(range)")

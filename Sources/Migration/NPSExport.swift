@@ -39,8 +39,7 @@ enum NPSExport {
         func value(_ key: String) -> String { properties.first(key)?.text ?? "" }
         guard let range = FreeRADIUSFile.range(value("ip_address"), mask: nil) else {
             return draft.left(
-                place, what,
-                "`\(Characters.shown(value("ip_address")))` is no address; a client is known by its address here, not by a host name")
+                place, what, "its ip_address is no address; a client is known by its address here, not by a host name")
         }
         // Blanks at its ends are part of a secret, though not one that is taken.
         let secret = properties.first("shared_secret")?.ownText ?? ""
