@@ -121,6 +121,11 @@ extension Records {
         for row in rows[0] { current.insert(try row.integer(0)) }
         var names: Set<String> = []
         for row in rows[1] { names.insert(try row.text(0)) }
+        // Found by the directory's filter alone, which may go by what people write of themselves: the entry has to bear one of the names.
+        if meeting.user != nil, user.entry == nil {
+            let borne = ([person.name].compactMap { $0 } + person.aliases).compactMap { UserName.key(of: $0) }
+            guard borne.contains(where: names.contains) else { return .refused(.directoryEntryChanged) }
+        }
         // A sync keeps groups in groups: whoever is in one of these need not join the other, unless it is one that is left.
         var around = current
         if groups.allSatisfy({ !current.contains($0.id) || wanted.contains($0.name.lowercased()) }) {

@@ -49,6 +49,12 @@ import Testing
         #expect(plain.isBelow(base) && base.isBelow(base) && !base.isBelow(plain))
         #expect(!(try #require(DistinguishedName("cn=x,dc=evilcorp,dc=example"))).isBelow(base))
         let comma = try #require(DistinguishedName(#"cn=a\,dc\=corp,dc=example"#))
+        // In one text, no two names are the same.
+        let others = [
+            #"cn=a,dc=corp,dc=example"#, #"cn=a\\\,dc\=corp,dc=example"#, #"cn=a\+dc\=corp,dc=example"#, "cn=a+dc=corp,dc=example",
+        ]
+        let texts = Set(try ([comma] + others.map { try #require(DistinguishedName($0)) }).map(\.joined))
+        #expect(texts.count == 5, "\(texts)")
         #expect(comma.parts.count == 2 && comma.firstValue == "a,dc=corp")
     }
 

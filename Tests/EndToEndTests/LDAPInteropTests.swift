@@ -168,6 +168,25 @@ struct LDAPInteropTests {
         }
     }
 
+    /// The name that is bound says who somebody is; the administrator's filter says who may come.
+    @Test(arguments: ["(&(uid={account})(objectClass=*))": true, "(&(uid={account})(!(uid=alice)))": false])
+    func aFilterHoldsWhereUsersBindByTheirEntrysName(_ filter: String, _ isIn: Bool) async throws {
+        try await withSlapd { node, slapd in
+            try await addDirectory(node, slapd, [slapd.startTLS]) {
+                $0.bind = "direct"
+                $0.account = nil
+                $0.bindName = "uid={account},ou=people,\(Slapd.base)"
+                $0.filter = filter
+            }
+            try await node.addClient {
+                $0.directory = "corp"
+                $0.requirement = "password"
+            }
+            #expect(try await GatewayClient(node).login("alice", Slapd.password)?.code == (isIn ? .accessAccept : .accessReject))
+            #expect(try await node.perform(ListUsers()).users.count == (isIn ? 1 : 0))
+        }
+    }
+
     @Test func theNextServerIsAskedAndWithoutAnyNobodyIsWrong() async throws {
         try await withSlapd { node, slapd in
             let second = try await Slapd.start()

@@ -100,6 +100,9 @@ import Testing
         let alice = fixture.user
         // A gateway says where the password lives, the user does not: somebody else there may have the same name.
         #expect(try await meet(fixture, person(directory, "k7", "alice"), user: alice) == .same)
+        // A filter may go by what people write of themselves: an entry that bears none of her names is not hers.
+        #expect(try await meet(fixture, person(directory, "k8", "mallory"), user: alice) == .refused(.directoryEntryChanged))
+        #expect(try await meet(fixture, person(directory, "k8", nil), user: alice) == .refused(.directoryEntryChanged))
         #expect(try fixture.query("SELECT id FROM \"user\" WHERE entry_key IS NOT NULL").isEmpty)
         try await fixture.change { try await $0.setHome(.directory(directory), ofUser: alice, event: Event(.userChanged, at: start)) }
         #expect(try await meet(fixture, person(directory, "k1", "alice"), typed: "CORP\\alice") == .changed(key: "alice"))

@@ -42,12 +42,13 @@ package struct LDAPLookup: Sendable {
     package func find(_ name: DirectoryAccountName, on connection: LDAPConnection, until: Timestamp, now: () -> Timestamp)
         throws(LDAPFailure) -> LDAPEntry?
     {
-        if bindsByEntryName {
-            return try connection.search(
-                bindName(of: name), .base, settings.users ?? "(objectClass=*)", attributes, limit: 1, until: until, now: now
-            ).first
-        }
         let own = LDAPText.filled(settings.filterText, name, LDAPText.filterValue)
+        if bindsByEntryName {
+            // Its name says who it is; a filter of the administrator's says who may come all the same.
+            let parts = [LDAPFilterPreset(rawValue: settings.filter) == nil ? own : nil, settings.users].compactMap { $0 }
+            let filter = parts.isEmpty ? "(objectClass=*)" : parts.count == 1 ? parts[0] : "(&\(parts.joined()))"
+            return try connection.search(bindName(of: name), .base, filter, attributes, limit: 1, until: until, now: now).first
+        }
         let filter = settings.users.map { "(&\(own)\($0))" } ?? own
         let found = try connection.search(settings.base, .subtree, filter, attributes, limit: 2, until: until, now: now)
         guard found.count < 2 else { throw LDAPFailure(.tooMany, "several entries fit \(filter.prefix(200))") }
@@ -149,7 +150,7 @@ package struct LDAPLookup: Sendable {
             return isText ? String(decoding: value, as: UTF8.self).lowercased() : LDAPText.hex(value)
         }
         // Where entries have none, whoever is moved is another one.
-        let name = DistinguishedName(entry.dn)?.parts.joined(separator: ",") ?? entry.dn.lowercased()
+        let name = DistinguishedName(entry.dn)?.joined ?? entry.dn.lowercased()
         return "dn:" + String(name.prefix(Self.longestKey - 3))
     }
 

@@ -183,7 +183,7 @@ struct LDAPReading {
             default: false
             }
         }
-        let reference = isPlain ? name : DistinguishedName(name)?.parts.joined(separator: ",") ?? name.lowercased()
+        let reference = isPlain ? name : DistinguishedName(name)?.joined ?? name.lowercased()
         let (_, kept) = references.insert(reference)
         return kept
     }

@@ -120,12 +120,15 @@ package final class LDAPServers: Sendable {
 
     /// Runs `body` with a connection to the first server that answers. Blocks.
     ///
+    /// A bind that no answer came to is sent once more and not again: each may be a wrong password that the directory counts.
+    ///
     /// - Throws: what the last server failed by; `.refused` and the like of a server that answers at once.
     func ask<Result>(
         _ role: Role, until: Timestamp, _ body: (LDAPConnection, _ until: Timestamp) throws(LDAPFailure) -> Result
     ) throws(LDAPFailure) -> Result {
         var tried: Set<Int> = []
         var last = LDAPFailure(.unreachable, "no server answers")
+        var wasBound = false
         while now().uptime < until, let index = choose(beside: tried) {
             tried.insert(index)
             // What was kept may have been closed meanwhile: then a new one is worth a try.
@@ -136,6 +139,11 @@ package final class LDAPServers: Sendable {
                     if error.kind == .malformed, !isFresh, error.text == Self.noneKept { continue }
                     guard error.isOfServer else { throw error }
                     last = error
+                    if error.isBehindBind, wasBound {
+                        note(index, failedBy: last)
+                        throw last
+                    }
+                    wasBound = wasBound || error.isBehindBind
                     if !isFresh, error.kind == .unreachable { continue }
                     break
                 }

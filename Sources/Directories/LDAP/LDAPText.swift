@@ -90,6 +90,15 @@ package struct DistinguishedName: Sendable, Hashable {
     static let longest = 4_096
     static let mostParts = 64
 
+    /// All parts in one text, which is that of no other name: what joins them is escaped in values.
+    package var joined: String { parts.joined(separator: ",") }
+
+    private static func escaped(_ value: String) -> String {
+        let joining = [UInt8(ascii: ","), UInt8(ascii: "+"), UInt8(ascii: "\\")]
+        guard value.utf8.contains(where: joining.contains) else { return value }
+        return value.replacing("\\", with: "\\\\").replacing(",", with: "\\,").replacing("+", with: "\\+")
+    }
+
     package init?(_ text: String) {
         guard text.utf8.count <= Self.longest else { return nil }
         var parts: [String] = []
@@ -110,7 +119,7 @@ package struct DistinguishedName: Sendable, Hashable {
             let name = String(decoding: trimmed(type), as: UTF8.self)
             guard !name.isEmpty, let text = String(validating: value, as: UTF8.self) else { return false }
             if first == nil { first = text }
-            part.append("\(name.lowercased())=\(text.lowercased())")
+            part.append("\(name.lowercased())=\(Self.escaped(text.lowercased()))")
             (value, type, inValue, keep) = ([], [], false, 0)
             return true
         }
