@@ -64,10 +64,27 @@ import Testing
         #expect(await refusal { $0.ldap?.domains = ["corp example"] }.contains("is no domain"))
         #expect(await refusal { $0.ldap?.map = [.init("nam", ["uid"])] }.contains("Did you mean `name`?"))
         #expect(await refusal { $0.ldap?.map = [.init("name", ["u*d"])] }.contains("is no attribute"))
+        #expect(await refusal("openldap") { $0.secret = nil }.contains("`openldap`"))
         #expect(await refusal { $0.takes = ["Class"] }.contains("has no `take`"))
         #expect(
             await refusal("radius") { ($0.servers, $0.secret) = (["192.0.2.7"], SecretText("a shared secret of 24")) }.contains(
                 "RADIUS server is asked by its secret alone"))
+    }
+
+    @Test func aKeptPasswordIsShownToNoOtherServer() async throws {
+        let office = try Office()
+        try await office.perform(AddDirectory(name: "corp", choices: Self.choices("ldap")))
+        func set(_ server: String, password: String? = nil) -> SetDirectory {
+            var choices = DirectoryChoices()
+            (choices.servers, choices.secret) = ([server], password.map { SecretText($0) })
+            return SetDirectory(directory: "corp", choices: choices)
+        }
+        let elsewhere = "ldaps://dc3.corp.example"
+        #expect(await office.refusal(of: set(elsewhere)).contains("is not shown to \(elsewhere)"))
+        try await office.perform(set(elsewhere, password: "given anew"))
+        // The same one without TLS is another.
+        #expect(await office.refusal(of: set("ldap://dc3.corp.example")).contains("is not shown to ldap://dc3.corp.example"))
+        try await office.perform(set("starttls://dc3.corp.example"))
     }
 
     @Test func aTypeStaysAndItsGroupsAreItsOwn() async throws {

@@ -9,8 +9,9 @@ extension AddDirectory {
     package func perform(in operations: Operations, by actor: Actor) async throws -> Done {
         let name = try Valid.directoryName(name)
         try operations.free(directory: name)
-        let isLDAP = choices.type.flatMap { DirectoryKind(rawValue: $0) }?.isLDAP == true
-        guard choices.secret != nil || isLDAP else {
+        // A type that is none is refused as such, below.
+        let needsSecret = choices.type.map { DirectoryKind(rawValue: $0)?.isLDAP == false } ?? true
+        guard choices.secret != nil || !needsSecret else {
             throw Refusal(
                 .invalid, "A directory needs the secret that its servers share with this one.", remedy: "Give it with --secret-stdin.",
                 place: "secret")

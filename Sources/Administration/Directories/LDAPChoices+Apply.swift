@@ -38,6 +38,16 @@ extension DirectoryChoices {
             }
             new.secret = secret.secret
         }
+        // Whoever may change a directory need not know its password, and could have it sent to a server of their own, or in the open.
+        if secret == nil, let before = old.ldap, before.account != nil,
+            let stranger = ldap.servers.first(where: { server in
+                !before.servers.contains { $0.host == server.host && (server.security != .plain || $0.security == .plain) }
+            })
+        {
+            throw Refusal(
+                .conflict, "The account's password that is kept was given for \(before.servers[0]), and is not shown to \(stranger).",
+                remedy: "Give it anew with --password-stdin.", place: "server")
+        }
         if let filter = chosen.filter { ldap.filter = try Self.filter(filter) }
         if let users = chosen.users { ldap.users = users == Operations.unsaid ? nil : try Self.wholeFilter(users, "users") }
         try chosen.map(into: &ldap.attributes)
