@@ -63,7 +63,7 @@ import Testing
         ("network", "203.0.113.7/24", "`203.0.113.7/24` has bits set behind its prefix. Did you mean `203.0.113.0/24`?"),
         ("network", "2001:db8::1/32", "Did you mean `2001:db8::/32`?"), ("not-network", "10.0.0.0/33", "`10.0.0.0/33` is no network."),
         ("network", "office", "`office` is no network."), ("country", "Germany", "`Germany` is no country."),
-        ("not-country", "D1", "`D1` is no country."),
+        ("not-country", "D1", "`D1` is no country."), ("country", "uk", "Did you mean GB?"), ("country", "QQ", "`QQ` is no country."),
         ("hours", "mon-fri 07:00-20:00 Europe/Berlni", "No time zone `Europe/Berlni`. Did you mean `Europe/Berlin`?"),
         ("hours", "holiday", "These hours never come"), ("hours", "workdays", "`workdays` are no days."),
         ("hours", "mon 9-17", "`9-17` are no times."), ("hours", "mon UTC x", "Nothing may stand where `x` does."),

@@ -61,10 +61,9 @@ extension PolicyChoices {
     static func countries(_ texts: [String], _ field: String) throws(Refusal) -> [CountryCode] {
         var codes: [CountryCode] = []
         for text in texts.flatMap({ $0.split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init) }) {
-            guard let code = CountryCode(text) else {
-                throw Refusal(
-                    .invalid, "`\(Valid.shown(text))` is no country.", remedy: "Write its two letters (ISO 3166-1): DE, AT, CH.",
-                    place: field)
+            guard let code = CountryCode(text), code.isAssigned else {
+                let remedy = CountryCode(text)?.meant.map { "Did you mean \($0)?" } ?? "Write its two letters (ISO 3166-1): DE, AT, CH."
+                throw Refusal(.invalid, "`\(Valid.shown(text))` is no country.", remedy: remedy, place: field)
             }
             if !codes.contains(code) { codes.append(code) }
         }

@@ -84,7 +84,9 @@ extension Operations {
         }
         if !rule.isReportOnly, let isClosed = try? isClosed(policies), isClosed { warnings.append(Self.closedSentence) }
         if rule.when.asksCountry, !rule.isReportOnly, let problem = ports.countries().problem {
-            warnings.append("Nobody's country is known: \(problem). \(Self.unknownWords)")
+            let isDenied = rule.requirement == .deny
+            let meaning = isDenied ? "Until it is, everybody is refused whom the policy could be about." : Self.unknownWords
+            warnings.append("Nobody's country is known: \(problem). \(meaning)")
         }
         for tag in rule.when.tags where !rows.clients.contains(where: { $0.tags.contains(tag) }) {
             let near = NearNames.nearest(to: tag, among: Set(rows.clients.flatMap(\.tags)))
