@@ -179,6 +179,11 @@ extension SetClient {
                 "Local passwords that were set before have not been checked: one that ends like a separator and a code would be cut here."
                     + " Whoever is refused with `wrong-password` needs a new one.")
         }
+        if settings.home != old.settings.home, case .directory? = settings.home {
+            warnings.append(
+                "Whoever has a password here is asked at \(directories.word(for: settings.home)) at this client from now on: `sallyport user set NAME "
+                    + "--directory local` keeps them here.")
+        }
         if settings.preSharedKey != old.settings.preSharedKey, old.settings.preSharedKey != nil {
             warnings.insert("What is connected by the old pre-shared key is disconnected now.", at: 0)
         }

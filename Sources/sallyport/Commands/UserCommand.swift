@@ -56,6 +56,8 @@ extension UserCommand {
 
         func run(_ node: NodeConnection, _ output: Output) async throws {
             let password = passwordStdin ? try options.prompts.secret("Password") : nil
+            // Whoever was added could not be added again by the same command.
+            if let channel = invitation.channel { _ = try await node.perform(ShowChannel(name: channel)) }
             let done = try await node.perform(
                 AddUser(
                     name: name, email: email, phone: phone, timeZone: timeZone, groups: groups, aliases: aliases, password: password,
