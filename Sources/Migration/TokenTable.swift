@@ -57,8 +57,8 @@ enum TokenTable {
         }
     }
 
-    /// No key is as short.
-    private static let longestShownSerial = 20
+    /// A key of 80 bits has sixteen characters of Base32, and shorter ones are rare.
+    private static let longestShownSerial = 15
 
     private static func take(
         _ values: [Column: String], _ place: Place, _ options: MigrationOptions, into draft: inout MigrationDraft

@@ -131,6 +131,13 @@ import Testing
         #expect(try draft(.oathCSV, "serial;seed;counter\n1;3132333435363738393031323334353637383930;9\n").factors.map(\.counter) == [9])
     }
 
+    /// In a table whose columns are shifted a key stands where the serial should.
+    @Test(arguments: ["JBSWY3DPEHPK3PXP", "3132333435363738393031323334353637383930"])
+    func aKeyInTheWrongColumnIsNotShown(key: String) throws {
+        let report = "\(try draft(.oathCSV, "serial,key,type\n\(key),totp,JBSW\n"))"
+        #expect(!report.contains(key) && report.contains("token \(key.prefix(4))…"), "\(report)")
+    }
+
     @Test func keysAreReadAsTheModuleReadsThem() throws {
         // Two bits are left over, and are not zero.
         let draft = try draft(.googleAuthenticator, "jbswy3dpehpk3pxpjbswy3dpeh\n\" TOTP_AUTH\n", name: "alice")
