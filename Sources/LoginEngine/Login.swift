@@ -143,7 +143,7 @@ package struct Login: Sendable {
             let would = Ruling(requirement: policy.rule.requirement, policy: policy)
             return "\(policy.label) \(would.consequence(factors: facts.factors, grace: facts.grace, at: began.wall))"
         }
-        if ruling.policy?.rule.factors == nil {
+        if ruling.factors == nil {
             self.facts = facts
             hasOtherFactors = false
         } else {

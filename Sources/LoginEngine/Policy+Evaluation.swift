@@ -6,6 +6,8 @@ package struct Ruling: Sendable, Equatable {
     package var requirement: Requirement
     /// The policy that decides; nil: none matched, so the client's own rule does.
     package var policy: Policy?
+    /// The kinds that count, the first to be asked for first; nil: any.
+    package var factors: [FactorKind]?
     /// The report-only policy that would have decided.
     package var reported: Policy?
     /// What is not known of this login, and the policy asks for: what it demands is asked in addition to what would decide without it.
@@ -27,6 +29,7 @@ package struct Ruling: Sendable, Equatable {
         self.policy = policy
         self.reported = reported
         giving = policy
+        factors = policy?.rule.factors
     }
 
     /// The rule of a client where no policy matches.
@@ -81,7 +84,7 @@ extension PolicyTable {
                     return true
                 }
                 ruling.requirement = rule.requirement
-                (ruling.policy, ruling.giving) = (policy, policy)
+                (ruling.policy, ruling.giving, ruling.factors) = (policy, policy, rule.factors)
                 return false
             }
         }
@@ -120,9 +123,12 @@ private struct DoubtfulPolicies {
     private(set) var requirement: Requirement?
     /// One of them asks for a factor, and gives no grace.
     private(set) var deniesGrace = false
+    /// The kinds that count for each of them that asks for a factor; nil: any.
+    private(set) var factors: [FactorKind]?
 
     mutating func add(_ policy: Policy) {
         let rule = policy.rule
+        if rule.requirement.asksFactor { factors = Ruling.counting(factors, rule.factors) }
         requirement = requirement.map { $0.joined(with: rule.requirement) } ?? rule.requirement
         deniesGrace = deniesGrace || rule.requirement.asksFactor && rule.unenrolled == .deny
         if strictest.map({ $0.rule.strictness < rule.strictness }) ?? true { strictest = policy }
@@ -135,17 +141,23 @@ extension Ruling {
     /// - Returns: whether they change anything.
     fileprivate mutating func take(_ doubtful: DoubtfulPolicies) -> Bool {
         guard let strictest = doubtful.strictest, let demanded = doubtful.requirement else { return false }
-        let (own, ownGrace) = (requirement, policy.map { $0.rule.unenrolled != .deny } ?? false)
+        let before = (requirement: requirement, factors: factors, givesGrace: policy.map { $0.rule.unenrolled != .deny } ?? false)
         let isStricter = strictness < strictest.rule.strictness
-        requirement = own.joined(with: demanded)
-        if isStricter || requirement != own {
-            policy = strictest
-            // Grace lets in by the first proof alone, which has to be enough for what would decide otherwise.
-            deniesGrace = doubtful.deniesGrace || own != .password && !ownGrace
-            return true
-        }
-        deniesGrace = ownGrace && doubtful.deniesGrace
-        return deniesGrace
+        requirement = before.requirement.joined(with: demanded)
+        factors = Self.counting(before.factors, doubtful.factors)
+        guard
+            isStricter || requirement != before.requirement || factors != before.factors || before.givesGrace && doubtful.deniesGrace
+        else { return false }
+        policy = strictest
+        // Grace lets in by the first proof alone, which has to be enough for what would decide otherwise.
+        deniesGrace = doubtful.deniesGrace || before.requirement != .password && !before.givesGrace
+        return true
+    }
+
+    /// Those that count for both, in the order of the first; nil: any.
+    fileprivate static func counting(_ one: [FactorKind]?, _ other: [FactorKind]?) -> [FactorKind]? {
+        guard let one, let other else { return one ?? other }
+        return one.filter { other.contains($0) }
     }
 }
 
@@ -330,7 +342,7 @@ package enum Grace: Sendable, Equatable {
 
 extension Ruling {
     package func usable(_ factors: [Factor]) -> UsableFactors {
-        guard let kinds = policy?.rule.factors else { return UsableFactors(factors: factors, hasOthers: false) }
+        guard let kinds = self.factors else { return UsableFactors(factors: factors, hasOthers: false) }
         var usable: [Factor] = []
         for kind in kinds { usable += factors.filter { $0.kind == kind } }
         let others = factors.contains { $0.kind != .recovery && !kinds.contains($0.kind) }

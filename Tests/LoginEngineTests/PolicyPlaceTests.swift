@@ -153,7 +153,17 @@ import Testing
         // The one that is sure gives grace, and the one in doubt none.
         let code = policy(1, .factor) { $0.when.countries = [country("DE")] }
         let graced = decides(code, policy(2, .passwordAndFactor) { $0.unenrolled = .graceDays(7) }, at: place("10.0.0.1"))
-        #expect(graced.requirement == .passwordAndFactor && graced.policy?.id == 2 && graced.deniesGrace && graced.doubts == [.country])
+        #expect(graced.requirement == .passwordAndFactor && graced.policy?.id == 1 && graced.deniesGrace && graced.doubts == [.country])
+        // A factor has to count for both.
+        let any = policy(1, .passwordAndFactor) { $0.when.countries = [country("DE")] }
+        let listed = decides(any, policy(2, .factor) { $0.factors = [.hotp, .totp] }, at: place("10.0.0.1"))
+        #expect(listed.requirement == .passwordAndFactor && listed.policy?.id == 1 && listed.factors == [.hotp, .totp])
+        let other = policy(1, .factor) { rule in
+            rule.factors = [.totp, .recovery]
+            rule.when.countries = [country("DE")]
+        }
+        #expect(decides(other, policy(2, .factor) { $0.factors = [.hotp, .totp] }, at: place("10.0.0.1")).factors == [.totp])
+        #expect(decides(other, policy(2, .factor) { $0.factors = [.hotp] }, at: place("10.0.0.1")).factors == [])
     }
 
     @Test(arguments: Requirement.allCases, Requirement.allCases)
